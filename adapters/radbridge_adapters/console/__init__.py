@@ -1,0 +1,5 @@
+"""The HTTP port: liveness, readiness, metrics. Entry point `radbridge.http`."""
+
+from radbridge_adapters.console.server import HttpServer as listener
+
+__all__ = ["listener"]

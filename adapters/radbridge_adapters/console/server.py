@@ -1,0 +1,90 @@
+"""FastAPI on uvicorn, inside the gateway's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+
+from radbridge import __version__
+from radbridge.config import Site, split_address
+from radbridge.errors import ConfigError
+from radbridge.wire import Status
+
+
+def make_app(status: Status) -> FastAPI:
+    """The application: three paths that need no login and show no patient."""
+    app = FastAPI(title="RadBridge", version=__version__, docs_url=None, redoc_url=None)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The event loop turns."""
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """200 once every listener and the model answer, 503 with the parts that don't."""
+        parts = dict(await status.readiness())
+        return JSONResponse(
+            {"ready": all(parts.values()), "parts": parts}, status_code=200 if all(parts.values()) else 503
+        )
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Prometheus exposition."""
+        return Response(status.metrics_page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return app
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The gateway handles signals: it has more to close than this port."""
+        yield
+
+
+class HttpServer:
+    """The HTTP listener."""
+
+    def __init__(self, site: Site, status: Status) -> None:
+        self._host, self._port = split_address(site.http.listen)
+        config = uvicorn.Config(make_app(status), log_config=None, access_log=False, lifespan="off")
+        self._server = _Server(config)
+        self._socket: socket.socket | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """`host:port` as bound."""
+        port = self._socket.getsockname()[1] if self._socket else self._port
+        return f"{self._host}:{port}"
+
+    async def start(self) -> None:
+        """Bind and serve. Raises ConfigError when the port is taken."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((self._host, self._port))
+        except OSError as error:
+            self._socket.close()
+            raise ConfigError([f"http.listen: can't bind {self._host}:{self._port}: {error.strerror}"]) from None
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started:
+            if self._task.done():
+                await self._task
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        """Finish what is being answered, at most for five seconds."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=5.0)
+        if self._socket is not None:
+            self._socket.close()

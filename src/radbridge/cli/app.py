@@ -1,0 +1,36 @@
+"""The command tree."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+import typer
+
+from radbridge import __version__
+from radbridge.cli import cases, check, draft, edits, up
+
+app = typer.Typer(
+    name="radbridge",
+    help="Drafts the Impression in the signing radiologist's own style, beside the RIS, and never signs it.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # a local may hold a report
+    rich_markup_mode="rich",
+)
+app.command()(up.up)
+app.command()(check.check)
+app.command("cases")(cases.list_cases)
+app.command("show")(cases.show)
+app.command("edits")(edits.edits)
+app.command("draft")(draft.draft)
+for _point in sorted(entry_points(group="radbridge.commands"), key=lambda p: p.name):
+    app.command(_point.name)(_point.load())
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and exit.")
+) -> None:
+    """Every command has `--help` with an example."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit

@@ -1,0 +1,140 @@
+"""`radbridge cases` and `radbridge show ACCESSION`: what the journal knows. They show PHI, on the terminal only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Connection, select
+
+from radbridge.case import Case
+from radbridge.cli.common import ConfigOption, err, out, reading, site_of, told
+from radbridge.journal import cases, deliveries, drafts, edits
+from radbridge.journal.schema import messages
+
+
+def list_cases(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, the last touched first.")] = 30,
+) -> None:
+    """List the cases touched last.
+
+    Example: [cyan]radbridge cases --config site.toml --limit 10[/]
+    """
+    with told():
+        site = site_of(config)
+        table = Table("accession", "state", "modality", "procedure", "signer", "draft", "deliveries", "updated (UTC)")
+        with reading(site) as conn:
+            found = cases.recent(conn, limit)
+            for case, updated in found:
+                table.add_row(*_row(conn, case), f"{updated:%Y-%m-%d %H:%M:%S}")
+    out.print(table if found else "no case yet")
+
+
+def _row(conn: Connection, case: Case) -> list[str]:
+    made = drafts.of_case(conn, case.key)
+    sent = deliveries.of_case(conn, case.key)
+    return [
+        case.key.accession,
+        case.state,
+        case.study.modality,
+        case.order.procedure.display,
+        case.signer.name or case.signer.id,
+        f"{made[-1].state} ({made[-1].draft.stage})" if made else "-",
+        ", ".join(f"{d.destination}: {d.state}" for d in sent[-2:]) or "-",
+    ]
+
+
+def show(
+    accession: Annotated[str, typer.Argument(help="The accession number.")],
+    config: ConfigOption = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the messages' text too.")] = False,
+) -> None:
+    """Show one case: its messages, drafts, deliveries and edits.
+
+    Example: [cyan]radbridge show A100001 --config site.toml[/]
+    """
+    with told():
+        site = site_of(config)
+        with reading(site) as conn:
+            _show_messages(conn, accession, raw=raw)
+            found = cases.by_accession(conn, accession)
+            for case in found:
+                _show_case(case)
+                _show_drafts(conn, case)
+                _show_edits(conn, case)
+    if not found:
+        err.print(f"no case with accession {accession}; `radbridge cases` lists those there are", highlight=False)
+        raise typer.Exit(1)
+
+
+def _show_messages(conn: Connection, accession: str, *, raw: bool) -> None:
+    table = Table("id", "received (UTC)", "from", "type", "state", "reason", title="messages", title_justify="left")
+    rows = conn.execute(select(messages).where(messages.c.accession == accession).order_by(messages.c.id)).all()
+    for row in rows:
+        note = row.reason or ("control id used before with other bytes" if row.reused_id else "")
+        table.add_row(str(row.id), _clock(row.received_at), row.peer, row.kind, row.state, note)
+    out.print(table)
+    if raw:
+        for row in rows:
+            text = row.raw.decode("utf-8", "replace").replace("\r", "\n").strip()
+            out.print(Panel(Text(text), title=f"message {row.id}", title_align="left"))
+
+
+def _show_case(case: Case) -> None:
+    lines = {
+        "state": case.state,
+        "patient": f"{case.patient.id} {case.patient.name} {case.patient.sex} {case.age if case.age is not None else ''}",
+        "procedure": f"{case.order.procedure.value} {case.order.procedure.display}",
+        "study": " ".join(w for w in (case.study.modality, case.study.body_part, case.study.laterality) if w),
+        "signer": f"{case.signer.id} {case.signer.name}",
+        "indication": case.indication,
+        "comparison": case.report.comparison,
+        "findings": case.report.findings,
+        "impression": case.report.impression,
+    }
+    body = Text("\n").join(Text.assemble((f"{k}: ", "bold"), v) for k, v in lines.items() if v.strip())
+    out.print(Panel(body, title=f"case {case.key.accession}", title_align="left"))
+
+
+def _show_drafts(conn: Connection, case: Case) -> None:
+    for stored in drafts.of_case(conn, case.key):
+        draft = stored.draft
+        head = f"draft {draft.id} · {stored.state}{': ' + stored.reason if stored.reason else ''}"
+        body = Text(draft.text or "(no text)")
+        where = f"\n{_clock(draft.made_at)} · {draft.stage} · {draft.lora or 'no LoRA'} · {draft.model}"
+        body.append(where, style="dim")
+        for flag in draft.flags:
+            body.append(f"\n{flag.severity} {flag.kind}: {flag.message}", style="yellow")
+        for reason in draft.fallback:
+            body.append(f"\nfallback: {reason}", style="dim")
+        out.print(Panel(body, title=head, title_align="left"))
+    table = Table(
+        "control id",
+        "to",
+        "what",
+        "state",
+        "attempts",
+        "answer",
+        "confirmed (UTC)",
+        title="deliveries",
+        title_justify="left",
+    )
+    for d in deliveries.of_case(conn, case.key):
+        done = _clock(d.confirmed_at) if d.confirmed_at else ""
+        table.add_row(d.control_id, d.destination, d.purpose, d.state, str(d.attempts), d.answer, done)
+    out.print(table)
+
+
+def _show_edits(conn: Connection, case: Case) -> None:
+    for edit, state in edits.of_case(conn, case.key):
+        body = f"{edit.outcome}, edit distance {edit.distance:.2f}, {state}\n{edit.signed}"
+        out.print(Panel(Text(body), title=f"signed over draft {edit.draft_id}", title_align="left"))
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"

@@ -1,0 +1,75 @@
+"""`radbridge check`: is the config right, and does everybody answer?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import typer
+from rich.table import Table
+
+from radbridge.cli.common import ConfigOption, out, site_of, told
+from radbridge.config import Site
+from radbridge.errors import DeliveryError, RadBridgeError
+from radbridge.gateway import make_model_client, make_wires
+from radbridge.wire import Received, Rejected
+
+PING_S = 5.0
+
+
+def check(config: ConfigOption = None) -> None:
+    """Check the whole config, every problem at once, and ping every peer. Starts and changes nothing.
+
+    Status 0: all is well; 1: a peer doesn't answer; 2: the config is wrong.
+
+    Example: [cyan]radbridge check --config site.toml[/]
+    """
+    with told():
+        site = site_of(config)
+        results = asyncio.run(_ping_all(site))
+    table = Table("part", "", "what")
+    for part, problem in results:
+        table.add_row(part, "[red]no[/]" if problem else "[green]ok[/]", problem)
+    out.print(table)
+    if any(problem for _, problem in results):
+        raise typer.Exit(1)
+
+
+async def _ping_all(site: Site) -> list[tuple[str, str]]:
+    results = [("config", "")]
+    for wire in make_wires(site, _NoIntake()):
+        for sink in wire.sinks:
+            results.append((f"destination {sink.name}", await _try(sink.ping)))
+            await sink.close()
+    if site.model.url == "embedded":
+        return [*results, ("model", "")]
+    model = make_model_client(site.model.url, PING_S)
+
+    async def ask() -> None:
+        if not await model.ready():
+            raise DeliveryError("model", f"{site.model.url}/readyz doesn't say it is ready")
+
+    results.append((f"model {site.model.url}", await _try(ask)))
+    await model.close()
+    return results
+
+
+async def _try(ping: Callable[[], Awaitable[None]]) -> str:
+    try:
+        async with asyncio.timeout(PING_S):
+            await ping()
+    except TimeoutError:
+        return f"no answer within {PING_S:g} s"
+    except RadBridgeError as error:
+        return str(error)
+    return ""
+
+
+class _NoIntake:
+    """For wires that are made but never started."""
+
+    async def accept(self, received: Received) -> bytes:
+        raise RadBridgeError("nothing is taken in during a check")
+
+    async def reject(self, rejected: Rejected) -> None:
+        raise RadBridgeError("nothing is taken in during a check")

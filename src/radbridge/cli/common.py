@@ -1,0 +1,64 @@
+"""What the commands share: the config option, the consoles, errors on one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import make_url
+
+from radbridge.config import Site, load_site
+from radbridge.errors import ConfigError, RadBridgeError
+from radbridge.journal.journal import open_engine
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The site's file; without it the defaults and the environment.")
+]
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Errors that were foreseen end the command with their message and status 2 (config) or 1."""
+    try:
+        yield
+    except ConfigError as error:
+        for problem in error.problems:
+            err.print(f"[red]config:[/] {problem}", highlight=False)
+        raise typer.Exit(2) from None
+    except RadBridgeError as error:
+        err.print(f"[red]error:[/] {error}", highlight=False, markup=True)
+        raise typer.Exit(1) from None
+
+
+def site_of(config: Path | None) -> Site:
+    """The site, checked whole."""
+    return load_site(config)
+
+
+def existing_engine(site: Site) -> Engine:
+    """The journal that is there; a command that only reads makes none. Raises ConfigError."""
+    database = make_url(site.store.url).database
+    if database and not Path(database).exists():
+        raise ConfigError([f"store.url: there is no journal at {database} yet; `radbridge up` makes it"])
+    return open_engine(site.store.url)
+
+
+@contextmanager
+def reading(site: Site) -> Iterator[Connection]:
+    """A connection to read the journal with."""
+    engine = existing_engine(site)
+    try:
+        with engine.connect() as conn:
+            yield conn
+    finally:
+        engine.dispose()

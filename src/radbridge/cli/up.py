@@ -1,0 +1,65 @@
+"""`radbridge up`: run the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+
+import structlog
+import typer
+
+from radbridge.cli.common import ConfigOption, err, site_of, told
+from radbridge.config import Site
+from radbridge.gateway import Gateway
+from radbridge.logs import configure_logs
+
+log = structlog.get_logger(__name__)
+
+
+def up(config: ConfigOption = None) -> None:
+    """Run the gateway (and, with [cyan]model.url = "embedded"[/], the model server) until SIGTERM or Ctrl-C.
+
+    Example: [cyan]radbridge up --config site.toml[/]
+    """
+    with told():
+        site = site_of(config)
+        configure_logs(site.log)
+        if sys.platform == "win32":
+            asyncio.run(_run(site))
+        else:
+            import uvloop
+
+            uvloop.run(_run(site))
+
+
+async def _run(site: Site) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Gateway(site) as gateway:
+        for name, address in sorted(gateway.addresses.items()):
+            err.print(f"[bold]{name}[/] listens on {address}", highlight=False)
+        log.info("up", listeners=dict(gateway.addresses))
+        work = asyncio.create_task(gateway.serve())
+        tell = asyncio.create_task(_tell_ready(gateway))
+        waiting = asyncio.create_task(stop.wait())
+        await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        failed = work.done()
+        for task in (tell, waiting, work):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(tell, waiting, return_exceptions=True)
+            await work
+        log.info("down", failed=failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+async def _tell_ready(gateway: Gateway) -> None:
+    with err.status("loading the model; messages are already taken in"):
+        while not all((await gateway.readiness()).values()):
+            await asyncio.sleep(0.25)
+    err.print("[green]ready[/]: dictated reports are drafted", highlight=False)

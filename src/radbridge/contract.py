@@ -1,0 +1,62 @@
+"""The HTTP contract between whoever wants a draft and the model server: `POST /v1/drafts`, version 1.
+
+Both sides build and read these values, so the contract is data, not a shared service class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter
+
+from radbridge.draft import Flag, Stage
+
+CONTRACT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DraftRequest:
+    """One case to draft for. Only `id` and `findings` are required."""
+
+    id: str
+    findings: str = field(repr=False)
+    indication: str = field(default="", repr=False)
+    comparison: str = field(default="", repr=False)
+    modality: str = ""
+    sex: str = ""
+    age: int | None = None
+    radiologist: str = ""
+    deadline_ms: int | None = None
+    """Milliseconds the caller will wait, from the moment the request is received."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DraftResponse:
+    """The draft for one request. `draft` is empty when the findings were."""
+
+    id: str
+    draft: str = field(repr=False)
+    lora: str
+    model: str
+    base_digest: str
+    prompt_version: str
+    stage: Stage
+    fallback: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    ms: float
+    """Milliseconds in the model server, receipt to answer."""
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    """`coarse`, `queue`, `engine`, `guard`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """An error answer (HTTP 4xx, 5xx), after RFC 9457's `type`, `title`, `detail`."""
+
+    type: str
+    title: str
+    detail: str = ""
+
+
+REQUEST = TypeAdapter(DraftRequest)
+RESPONSE = TypeAdapter(DraftResponse)

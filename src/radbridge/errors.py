@@ -1,0 +1,118 @@
+"""Every error RadBridge raises, as one tree.
+
+    RadBridgeError
+    ├── ConfigError              the site's file is wrong: nothing was started
+    ├── MessageFault             a peer sent what can't be taken in; it is told so, and the bytes are kept
+    ├── JournalError             the journal can't commit: no positive ACK may leave
+    ├── ModelError
+    │   ├── ModelUnavailable     the model server can't be reached or isn't ready
+    │   │   └── ModelOverloaded  its queue is full: try again after a moment
+    │   ├── DeadlinePassed       the draft would have come too late
+    │   ├── PromptTooLong        more text than the model's context holds
+    │   └── LoraRefused          weights that must not be loaded
+    └── DeliveryError
+        ├── DeliveryFailed       try again
+        └── DeliveryRefused      the peer said no for good
+
+A class's docstring is its default message. Errors carry data, never report text and never an identifier of a patient,
+so that any of them may be logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RadBridgeError(Exception):
+    """Something in RadBridge failed."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+
+class ConfigError(RadBridgeError):
+    """The configuration can't be used; nothing was started."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class MessageFault(RadBridgeError):
+    """A peer sent a message that can't be taken in.
+
+    `reason` is a short fixed word (`no_msh`, `no_accession`, …) for metrics and the journal; `where` names the place in
+    the standard's own terms (`OBR-18`), and never holds the value found there.
+    """
+
+    def __init__(self, reason: str, message: str, *, where: str = "") -> None:
+        self.reason = reason
+        self.where = where
+        super().__init__(message)
+
+
+class JournalError(RadBridgeError):
+    """The journal can't commit; no positive acknowledgement may leave. Check the disk and the database."""
+
+
+class ModelError(RadBridgeError):
+    """The model server gave no draft."""
+
+
+class ModelUnavailable(ModelError):
+    """The model server can't be reached or isn't ready; see `radbridge check`."""
+
+
+class ModelOverloaded(ModelUnavailable):
+    """The model server's queue is full."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"the model server's queue is full; try again in {retry_after_s:g} s")
+
+
+class DeadlinePassed(ModelError):
+    """The model server gave no draft before the deadline."""
+
+    def __init__(self, deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        super().__init__(f"no draft within {deadline_s:g} s")
+
+
+class PromptTooLong(ModelError):
+    """A prompt doesn't fit the model's context."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        self.tokens = tokens
+        self.limit = limit
+        super().__init__(f"the prompt has {tokens} tokens, the model takes {limit}")
+
+
+class LoraRefused(ModelError):
+    """A LoRA must not be loaded."""
+
+    def __init__(self, version: str, reason: str) -> None:
+        self.version = version
+        self.reason = reason
+        super().__init__(f"LoRA {version} refused: {reason}")
+
+
+class DeliveryError(RadBridgeError):
+    """A delivery didn't reach its destination."""
+
+    def __init__(self, destination: str, message: str) -> None:
+        self.destination = destination
+        super().__init__(message)
+
+
+class DeliveryFailed(DeliveryError):
+    """A delivery failed and will be tried again."""
+
+    def __init__(self, destination: str, message: str, *, sent: bool = True) -> None:
+        self.sent = sent
+        """False when nobody was reached: then it doesn't count as an attempt."""
+        super().__init__(destination, message)
+
+
+class DeliveryRefused(DeliveryError):
+    """The destination refused a delivery for good; an operator has to look."""

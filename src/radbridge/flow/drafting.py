@@ -1,0 +1,224 @@
+"""The drafter: requests in the journal become drafts and deliveries, or a recorded reason why not.
+
+A request waits until its text has rested, so that a burst of saves makes one draft. A newer text cancels the call that is
+under way for the older one, and an answer that comes all the same is stored as stale and goes nowhere (rule 3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Protocol
+
+import structlog
+from sqlalchemy import Connection
+
+from radbridge.case import Case, CaseKey
+from radbridge.contract import DraftRequest, DraftResponse
+from radbridge.draft import DraftImpression, Stage
+from radbridge.errors import JournalError, ModelError, ModelUnavailable
+from radbridge.flow.wake import Alarm
+from radbridge.journal import Journal, cases, deliveries, drafts
+from radbridge.journal.drafts import Request
+from radbridge.journal.schema import DraftState, Purpose
+from radbridge.metrics import Metrics
+from radbridge.prompt import PROMPT_VERSION
+
+log = structlog.get_logger(__name__)
+
+ASK_AGAIN_S = 0.25
+"""Pause before a model server that can't be reached is asked again."""
+
+
+class ModelClient(Protocol):
+    """Whoever answers a `DraftRequest`: the model server, over HTTP."""
+
+    async def draft(self, request: DraftRequest) -> DraftResponse:
+        """Raises ModelUnavailable or DeadlinePassed."""
+        ...
+
+    async def ready(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a request came to."""
+
+    request: Request
+    draft: DraftImpression
+    reason: str = ""
+    """Why there is no text; empty when there is."""
+
+
+class Drafter:
+    """Asks the model server for every request, several at a time."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        model: ModelClient,
+        *,
+        destinations: Sequence[str],
+        deadline_s: float,
+        concurrency: int,
+        metrics: Metrics,
+        on_draft: Callable[[], None],
+    ) -> None:
+        self.alarm = Alarm()
+        self._journal = journal
+        self._model = model
+        self._destinations = tuple(destinations)
+        self._deadline_s = deadline_s
+        self._room = asyncio.Semaphore(concurrency)
+        self._metrics = metrics
+        self._on_draft = on_draft
+        self._calls: dict[CaseKey, tuple[str, asyncio.Task[None]]] = {}
+
+    async def run(self) -> None:
+        """Draft until cancelled."""
+        try:
+            while True:
+                try:
+                    wait_s = self._begin_due(await self._journal.read(drafts.outstanding))
+                except JournalError:
+                    log.error("journal unavailable", exc_info=True, retry_in_s=1.0)
+                    wait_s = 1.0
+                await self.alarm.wait(wait_s)
+        finally:
+            for _, call in self._calls.values():
+                call.cancel()
+
+    def _begin_due(self, requests: Sequence[Request]) -> float | None:
+        """Start a call for each rested request, stop the calls nobody asks for any more; seconds to the next, if any."""
+        asked = {r.key: r.revision for r in requests}
+        for key, (revision, call) in list(self._calls.items()):
+            if asked.get(key) != revision:
+                call.cancel()
+                del self._calls[key]
+        now = datetime.now(UTC)
+        for request in requests:
+            if request.key in self._calls:
+                continue
+            if (wait_s := (request.ready_at - now).total_seconds()) > 0:
+                return wait_s
+            call = asyncio.create_task(self._draft(request))
+            self._calls[request.key] = (request.revision, call)
+        return None
+
+    async def _draft(self, request: Request) -> None:
+        try:
+            async with self._room:
+                began = perf_counter()
+                case = await self._journal.read(lambda conn: cases.load(conn, request.key))
+                if case is not None:
+                    outcome = await self._ask(request, case)
+                    label = await self._journal.write(self._store, outcome)
+                    self._metrics.drafts.labels(label).inc()
+                    self._metrics.draft_seconds.observe(perf_counter() - began)
+                    for flag in outcome.draft.flags:
+                        self._metrics.flags.labels(flag.kind).inc()
+                    self._on_draft()
+        except JournalError:
+            log.error("journal unavailable", exc_info=True)
+        finally:
+            if self._calls.get(request.key, ("",))[0] == request.revision:
+                del self._calls[request.key]
+            self.alarm.ring()
+
+    async def _ask(self, request: Request, case: Case) -> Outcome:
+        """The model's answer; whatever goes wrong with it becomes a reason, and reporting goes on (rule 4)."""
+        draft_id = f"D{secrets.token_hex(8)}"
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                answer = await self._insist(_request(draft_id, case, self._deadline_s))
+        except TimeoutError:
+            return _none(request, case, draft_id, f"no draft within {self._deadline_s:g} s; is the model server up?")
+        except ModelError as error:
+            log.warning("no draft", draft_id=draft_id, exc_info=True)
+            return _none(request, case, draft_id, str(error))
+        except Exception as error:
+            log.exception("no draft", draft_id=draft_id)
+            return _none(request, case, draft_id, f"internal error ({type(error).__name__})")
+        reason = "" if answer.draft.strip() else "; ".join(answer.fallback) or "the model server gave an empty draft"
+        return Outcome(request=request, draft=_draft(draft_id, case, answer), reason=reason)
+
+    async def _insist(self, request: DraftRequest) -> DraftResponse:
+        """Ask again while nobody answers; the caller's deadline ends it. A replica that restarts costs no draft."""
+        while True:
+            try:
+                return await self._model.draft(request)
+            except ModelUnavailable:
+                await asyncio.sleep(ASK_AGAIN_S)
+
+    def _store(self, conn: Connection, outcomes: Sequence[Outcome]) -> list[str]:
+        """Store drafts with their outbox rows, in one transaction; a draft whose request was replaced is stale."""
+        return [self._store_one(conn, o) for o in outcomes]
+
+    def _store_one(self, conn: Connection, outcome: Outcome) -> str:
+        key, draft = outcome.request.key, outcome.draft
+        case = cases.load(conn, key)
+        stands = drafts.is_asked(conn, key, outcome.request.revision) and cases.is_open(case)
+        if not stands or case is None or case.findings_digest != draft.findings_digest:
+            drafts.add(conn, key, draft, DraftState.STALE, "the text changed meanwhile")
+            return "stale"
+        drafts.forget(conn, key)
+        if outcome.reason:
+            drafts.add(conn, key, draft, DraftState.NONE, outcome.reason)
+            return "none"
+        drafts.add(conn, key, draft, DraftState.CURRENT)
+        deliveries.put(conn, self._destinations, Purpose.DRAFT, key, draft.id, at=datetime.now(UTC))
+        return draft.stage
+
+
+def _request(draft_id: str, case: Case, deadline_s: float) -> DraftRequest:
+    return DraftRequest(
+        id=draft_id,
+        findings=case.report.findings,
+        indication=case.indication,
+        comparison=case.report.comparison,
+        modality=case.study.modality,
+        sex=case.patient.sex,
+        age=case.age,
+        radiologist=case.signer.id,
+        deadline_ms=int(deadline_s * 1000),
+    )
+
+
+def _draft(draft_id: str, case: Case, answer: DraftResponse) -> DraftImpression:
+    return DraftImpression(
+        id=draft_id,
+        text=answer.draft.strip(),
+        findings_digest=case.findings_digest,
+        signer=case.signer.id,
+        lora=answer.lora,
+        model=answer.model,
+        base_digest=answer.base_digest,
+        prompt_version=answer.prompt_version,
+        stage=answer.stage,
+        fallback=answer.fallback,
+        flags=answer.flags,
+        timings_ms={**answer.timings_ms, "server": answer.ms},
+        made_at=datetime.now(UTC),
+    )
+
+
+def _none(request: Request, case: Case, draft_id: str, reason: str) -> Outcome:
+    nothing = DraftImpression(
+        id=draft_id,
+        text="",
+        findings_digest=case.findings_digest,
+        signer=case.signer.id,
+        lora="",
+        model="",
+        base_digest="",
+        prompt_version=PROMPT_VERSION,
+        stage=Stage.COARSE,
+        made_at=datetime.now(UTC),
+    )
+    return Outcome(request=request, draft=nothing, reason=reason)

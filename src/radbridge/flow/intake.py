@@ -1,0 +1,32 @@
+"""The intake: commits what listeners hand over, then wakes the processor (rule 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from radbridge.journal import Journal, messages
+from radbridge.metrics import Metrics
+from radbridge.wire import Received, Rejected
+
+
+class JournalIntake:
+    """The `Intake` that listeners get."""
+
+    def __init__(self, journal: Journal, metrics: Metrics, on_accepted: Callable[[], None]) -> None:
+        self._journal = journal
+        self._metrics = metrics
+        self._on_accepted = on_accepted
+
+    async def accept(self, received: Received) -> bytes:
+        """Commit, then return the answer to send. Raises JournalError when nothing was committed."""
+        with self._metrics.commit_seconds.time():
+            accepted = await self._journal.write(messages.accept, received)
+        self._metrics.messages.labels(received.wire, received.kind, "accepted" if accepted.new else "duplicate").inc()
+        if accepted.new:
+            self._on_accepted()
+        return accepted.ack
+
+    async def reject(self, rejected: Rejected) -> None:
+        """Commit a message that was not taken in, with its reason."""
+        await self._journal.write(messages.reject, rejected)
+        self._metrics.messages.labels(rejected.wire, "", f"rejected:{rejected.reason}").inc()

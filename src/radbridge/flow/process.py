@@ -1,0 +1,164 @@
+"""The processor: journaled messages, in order of arrival, become changes of cases and what follows from them.
+
+All effects of a message and its mark as done are one transaction, so a crash repeats nothing and loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection
+
+from radbridge.assemble import Consequences, apply, update_patient, weigh
+from radbridge.case import Case
+from radbridge.edit import compare
+from radbridge.errors import JournalError, MessageFault
+from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated
+from radbridge.flow.wake import Alarm
+from radbridge.journal import Journal, cases, deliveries, drafts, edits, messages
+from radbridge.journal.schema import DeliveryState, DraftState, MessageState, Purpose
+from radbridge.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+BATCH = 32
+"""Messages applied in one transaction: few enough that an ACK waiting for the writer hardly notices."""
+
+Translate = Callable[[bytes], Sequence[Event]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One message to apply."""
+
+    message: messages.Waiting
+    facts: Sequence[Event]
+    fault: str = ""
+
+
+class Processor:
+    """Applies messages until stopped."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        translators: Mapping[str, Translate],
+        *,
+        settle_s: float,
+        metrics: Metrics,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.alarm = Alarm()
+        self._journal = journal
+        self._translators = translators
+        self._settle = timedelta(seconds=settle_s)
+        self._metrics = metrics
+        self._on_change = on_change
+
+    async def run(self) -> None:
+        """Apply what waits, then wait for more; a journal that can't commit is tried again, never given up."""
+        last = 0
+        while True:
+            try:
+                batch = await self._journal.read(partial(messages.waiting, after=last, at_most=BATCH))
+                if not batch:
+                    await self.alarm.wait()
+                    continue
+                steps = [self._translate(m) for m in batch]
+                await asyncio.gather(*(self._journal.write(self._apply, step) for step in steps))
+                last = batch[-1].id
+            except JournalError:
+                log.error("journal unavailable", exc_info=True, retry_in_s=1.0)
+                await asyncio.sleep(1.0)
+                continue
+            self._on_change()
+
+    def _translate(self, message: messages.Waiting) -> Step:
+        translate = self._translators.get(message.wire)
+        if translate is None:
+            return Step(message=message, facts=(), fault=f"no wire named {message.wire!r} is installed")
+        try:
+            return Step(message=message, facts=translate(message.raw))
+        except MessageFault as fault:
+            return Step(message=message, facts=(), fault=f"{fault.reason}: {fault}")
+        except Exception as error:
+            # One message that trips a bug must not stop the ones behind it; its text stays out of the log (rule 5).
+            log.exception("message can't be translated", message_id=message.id, kind=message.kind)
+            return Step(message=message, facts=(), fault=f"internal error ({type(error).__name__})")
+
+    def _apply(self, conn: Connection, steps: Sequence[Step]) -> list[None]:
+        for step in steps:
+            if step.fault:
+                messages.settle(conn, step.message.id, MessageState.FAILED, step.fault)
+                self._metrics.failed_messages.inc()
+                log.warning("message failed", message_id=step.message.id, kind=step.message.kind, reason=step.fault)
+                continue
+            for fact in step.facts:
+                if isinstance(fact, CaseEvent):
+                    before = cases.load(conn, fact.key)
+                    self._store(conn, before, apply(before, fact))
+                else:
+                    self._update_patient(conn, fact)
+            messages.settle(conn, step.message.id, MessageState.DONE)
+        return [None] * len(steps)
+
+    def _update_patient(self, conn: Connection, fact: PatientUpdated | PatientsMerged) -> None:
+        if isinstance(fact, PatientsMerged):
+            affected = cases.of_patient(conn, fact.prior_id, fact.prior_issuer)
+        else:
+            affected = cases.of_patient(conn, fact.patient.id, fact.patient.issuer)
+        for case in affected:
+            self._store(conn, case, update_patient(case, fact), merged=isinstance(fact, PatientsMerged))
+
+    def _store(self, conn: Connection, before: Case | None, after: Case, *, merged: bool = False) -> None:
+        if before == after:
+            return
+        cases.save(conn, after)
+        follow(conn, after, weigh(before, after, merged=merged), settle=self._settle)
+
+
+def follow(conn: Connection, case: Case, what: Consequences, *, settle: timedelta) -> None:
+    """Do what a change of a case asks for: withdraw, pair, drop, request."""
+    now = datetime.now(UTC)
+    if what.signed:
+        pair(conn, case)
+    if what.withdraw:
+        withdraw(conn, case, what.withdraw, at=now)
+    if what.drop_examples:
+        edits.drop(conn, case.key)
+    if what.request:
+        drafts.ask(conn, case.key, requested_at=now, ready_at=now + settle)
+
+
+def withdraw(conn: Connection, case: Case, why: str, *, at: datetime) -> None:
+    """Take the standing draft and any request back."""
+    drafts.forget(conn, case.key)
+    standing = drafts.current(conn, case.key)
+    if standing is not None:
+        state = DraftState.SIGNED if why == "report signed" else DraftState.WITHDRAWN
+        drafts.close(conn, standing.id, state, why)
+        deliveries.withdraw(conn, case.key, standing.id, at=at)
+
+
+def pair(conn: Connection, case: Case) -> None:
+    """Store what the signer made of the draft: the one that stands, or for a correction the one that was signed over."""
+    followed = next(
+        (
+            d.draft
+            for d in reversed(drafts.of_case(conn, case.key))
+            if d.state in {DraftState.CURRENT, DraftState.SIGNED} and d.draft.findings_digest == case.findings_digest
+        ),
+        None,
+    )
+    if followed is None or not case.report.impression:
+        return
+    delivered = any(
+        d.draft_id == followed.id and d.purpose is Purpose.DRAFT and d.state is DeliveryState.CONFIRMED
+        for d in deliveries.of_case(conn, case.key)
+    )
+    edits.save(conn, case.key, compare(case, followed, delivered=delivered))

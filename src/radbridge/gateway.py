@@ -1,0 +1,212 @@
+"""The gateway: the one place that knows every part, and puts them together from entry points.
+
+radbridge.adapters        (site, intake) -> Wire
+radbridge.http            (site, status) -> Listener
+radbridge.model_clients   (url, timeout_s) -> ModelClient
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib.metadata import EntryPoint, entry_points
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+from sqlalchemy import Connection
+
+from radbridge.config import Site
+from radbridge.embedded import EmbeddedModelServer
+from radbridge.errors import ConfigError, JournalError, ModelUnavailable
+from radbridge.flow.delivery import Courier
+from radbridge.flow.drafting import Drafter, ModelClient
+from radbridge.flow.intake import JournalIntake
+from radbridge.flow.process import Processor
+from radbridge.journal import Journal
+from radbridge.metrics import Metrics
+from radbridge.wire import Intake, Listener, Status, Wire
+
+log = structlog.get_logger(__name__)
+
+MODEL_POLL_S = 0.5
+
+
+def load_entry_points(group: str) -> dict[str, Any]:
+    """Everything installed under `group`, by name. Raises ConfigError for what can't be imported."""
+    found: dict[str, Any] = {}
+    for point in sorted(entry_points(group=group), key=lambda p: p.name):
+        found[point.name] = _load(point)
+    return found
+
+
+def _load(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:
+        raise ConfigError([f"{point.group}: {point.name} ({point.value}) can't be loaded: {error}"]) from error
+
+
+def make_wires(site: Site, intake: Intake) -> list[Wire]:
+    """Every installed wire, for this site."""
+    return [make(site, intake) for make in load_entry_points("radbridge.adapters").values()]
+
+
+def make_model_client(url: str, timeout_s: float) -> ModelClient:
+    """A client of the model server at `url`."""
+    client: ModelClient = load_entry_points("radbridge.model_clients")["http"](url, timeout_s)
+    return client
+
+
+class Gateway(Status):
+    """A running gateway: `async with Gateway(site) as gateway: await gateway.serve()`."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.metrics = Metrics()
+        self._stack = AsyncExitStack()
+        self._model: ModelClient | None = None
+        self._child: EmbeddedModelServer | None = None
+        self._model_ready = False
+
+    async def __aenter__(self) -> Self:
+        """Open the journal and start every listener; the model may still be loading. Raises ConfigError, JournalError."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening first, then close what was behind it."""
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        site = self.site
+        self.journal = await Journal.open(site.store.url)
+        self._stack.push_async_callback(self.journal.close)
+        intake = JournalIntake(self.journal, self.metrics, lambda: self.processor.alarm.ring())
+        self.wires = make_wires(site, intake)
+        self.processor = Processor(
+            self.journal,
+            {w.name: w.translate for w in self.wires},
+            settle_s=site.model.settle_s,
+            metrics=self.metrics,
+            on_change=self._wake,
+        )
+        sinks = [sink for wire in self.wires for sink in wire.sinks]
+        limits = {d.name: d.max_attempts for d in site.hl7v2.destinations}
+        self.couriers = [
+            Courier(self.journal, s, max_attempts=limits.get(s.name, 20), metrics=self.metrics) for s in sinks
+        ]
+        for sink in sinks:
+            self._stack.push_async_callback(sink.close)
+        self.listeners = await self._start_listeners()
+
+    async def _start_listeners(self) -> dict[str, Listener]:
+        named = {name: make(self.site, self) for name, make in load_entry_points("radbridge.http").items()} | {
+            f"{w.name}{i or ''}": listener for w in self.wires for i, listener in enumerate(w.listeners)
+        }
+        started: dict[str, Listener] = {}
+        self.listeners = started
+        for name, listener in named.items():
+            await listener.start()
+            started[name] = listener
+            self._stack.push_async_callback(listener.stop)
+        return started
+
+    async def serve(self) -> None:
+        """Work until cancelled. Intake and delivery go on whatever the model does (rule 4)."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.processor.run(), name="processor")
+            for courier in self.couriers:
+                tasks.create_task(courier.run(), name="courier")
+            tasks.create_task(self._draft(), name="drafter")
+
+    async def _draft(self) -> None:
+        """Keep a model server at hand and draft; an embedded one that dies is started again."""
+        while True:
+            async with AsyncExitStack() as stack:
+                url = self.site.model.url
+                died: asyncio.Task[int] | None = None
+                if url == "embedded":
+                    try:
+                        child = await stack.enter_async_context(EmbeddedModelServer(self.site.model))
+                    except ModelUnavailable:
+                        log.error("no model server; drafting stands still", exc_info=True, retry_in_s=10.0)
+                        await asyncio.sleep(10.0)
+                        continue
+                    url, died = child.url, asyncio.create_task(child.died())
+                self._model = make_model_client(url, self.site.model.deadline_s)
+                stack.push_async_callback(self._model.close)
+                drafting = asyncio.create_task(self._draft_with(self._model))
+                try:
+                    await asyncio.wait({drafting, died} if died else {drafting}, return_when=asyncio.FIRST_COMPLETED)
+                    if drafting.done():
+                        drafting.result()  # it never returns: an error nobody foresaw ends the gateway, loudly
+                finally:
+                    self._model_ready = False
+                    self._model = None
+                    drafting.cancel()
+                    await asyncio.gather(drafting, return_exceptions=True)
+                    if died:
+                        died.cancel()
+            log.error("the model server ended; starting another")
+
+    async def _draft_with(self, model: ModelClient) -> None:
+        while not await model.ready():
+            await asyncio.sleep(MODEL_POLL_S)
+        self._model_ready = True
+        log.info("drafting")
+        self.drafter = Drafter(
+            self.journal,
+            model,
+            destinations=[s.name for w in self.wires for s in w.sinks],
+            deadline_s=self.site.model.deadline_s,
+            concurrency=self.site.model.concurrency,
+            metrics=self.metrics,
+            on_draft=self._wake,
+        )
+        await self.drafter.run()
+
+    def _wake(self) -> None:
+        if self._model_ready:
+            self.drafter.alarm.ring()
+        for courier in self.couriers:
+            courier.alarm.ring()
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Where each listener listens."""
+        return {name: listener.address for name, listener in self.listeners.items()}
+
+    async def readiness(self) -> Mapping[str, bool]:
+        """Each part and whether it answers."""
+        parts = {name: True for name in self.listeners}
+        parts["journal"] = await self._journal_answers()
+        parts["model"] = self._model is not None and self._model_ready and await self._model.ready()
+        for part, ready in parts.items():
+            self.metrics.ready.labels(part).set(ready)
+        return parts
+
+    async def _journal_answers(self) -> bool:
+        try:
+            await self.journal.write(_touch, None)
+        except JournalError:
+            log.error("journal unavailable", exc_info=True)
+            return False
+        return True
+
+    def metrics_page(self) -> bytes:
+        """The Prometheus exposition text."""
+        return self.metrics.page()
+
+
+def _touch(conn: Connection, items: Sequence[None]) -> list[None]:
+    """A commit of nothing but a lock: the writer lives and the file can be written."""
+    conn.exec_driver_sql("BEGIN IMMEDIATE")
+    return [None] * len(items)

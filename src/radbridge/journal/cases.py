@@ -1,0 +1,68 @@
+"""Cases: one row per (issuer, accession), the whole `Case` as one JSON document."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.dialects.sqlite import insert
+
+from radbridge.case import Case, CaseKey, CaseState
+from radbridge.journal.schema import cases
+
+_CASE = TypeAdapter(Case)
+_LOAD = select(cases.c.document).where(
+    cases.c.accession == bindparam("accession"), cases.c.issuer == bindparam("issuer")
+)
+_INSERT = insert(cases)
+_SAVE = _INSERT.on_conflict_do_update(
+    index_elements=["issuer", "accession"],
+    set_={c: _INSERT.excluded[c] for c in ("patient_id", "patient_issuer", "state", "document", "updated_at")},
+)
+_OF_PATIENT = select(cases.c.document).where(cases.c.patient_id == bindparam("patient_id"))
+_BY_ACCESSION = select(cases.c.document).where(cases.c.accession == bindparam("accession"))
+_RECENT = select(cases.c.document, cases.c.updated_at).order_by(cases.c.updated_at.desc()).limit(bindparam("at_most"))
+
+
+def load(conn: Connection, key: CaseKey) -> Case | None:
+    """The case, or None when nothing was ever told about it."""
+    row = conn.execute(_LOAD, {"accession": key.accession, "issuer": key.issuer}).first()
+    return None if row is None else _CASE.validate_json(row.document)
+
+
+def save(conn: Connection, case: Case) -> None:
+    """Insert or replace the case."""
+    conn.execute(
+        _SAVE,
+        {
+            "issuer": case.key.issuer,
+            "accession": case.key.accession,
+            "patient_id": case.patient.id,
+            "patient_issuer": case.patient.issuer,
+            "state": case.state,
+            "document": _CASE.dump_json(case, exclude_defaults=True),
+            "updated_at": datetime.now(UTC),
+        },
+    )
+
+
+def of_patient(conn: Connection, patient_id: str, issuer: str) -> list[Case]:
+    """Every case of a patient. An issuer that either side left empty matches any."""
+    found = [_CASE.validate_json(r.document) for r in conn.execute(_OF_PATIENT, {"patient_id": patient_id})]
+    return [c for c in found if not issuer or not c.patient.issuer or c.patient.issuer == issuer]
+
+
+def by_accession(conn: Connection, accession: str) -> list[Case]:
+    """The cases with this accession number, of whatever issuer."""
+    return [_CASE.validate_json(r.document) for r in conn.execute(_BY_ACCESSION, {"accession": accession})]
+
+
+def recent(conn: Connection, at_most: int) -> list[tuple[Case, datetime]]:
+    """The cases touched last, newest first."""
+    return [(_CASE.validate_json(r.document), r.updated_at) for r in conn.execute(_RECENT, {"at_most": at_most})]
+
+
+def is_open(case: Case | None) -> bool:
+    """Whether a draft may be made for the case."""
+    return case is not None and case.state is CaseState.OPEN

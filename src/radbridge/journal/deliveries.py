@@ -1,0 +1,162 @@
+"""The outbox: a row per message that has to go out, made in the transaction that made its reason."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, exists, insert, select, update
+
+from radbridge.case import CaseKey
+from radbridge.journal.schema import DeliveryState, Purpose, deliveries
+
+_earlier = deliveries.alias("earlier")
+_DUE = (
+    select(deliveries)
+    .where(
+        deliveries.c.state == DeliveryState.PENDING,
+        deliveries.c.destination == bindparam("to_destination"),
+        ~exists().where(
+            and_(
+                _earlier.c.state == DeliveryState.PENDING,
+                _earlier.c.destination == deliveries.c.destination,
+                _earlier.c.accession == deliveries.c.accession,
+                _earlier.c.issuer == deliveries.c.issuer,
+                _earlier.c.seq < deliveries.c.seq,
+            )
+        ),
+    )
+    .order_by(deliveries.c.next_at, deliveries.c.seq)
+    .limit(1)
+)
+_OF_CASE = (
+    select(deliveries)
+    .where(deliveries.c.accession == bindparam("in_accession"), deliveries.c.issuer == bindparam("in_issuer"))
+    .order_by(deliveries.c.seq)
+)
+_OF_DRAFT = select(deliveries).where(deliveries.c.draft_id == bindparam("of_draft")).order_by(deliveries.c.seq)
+_PENDING = select(deliveries.c.seq).where(
+    deliveries.c.seq == bindparam("row"), deliveries.c.state == DeliveryState.PENDING
+)
+_UPDATE = update(deliveries).where(deliveries.c.seq == bindparam("row"))
+_BEGIN = _UPDATE.values(payload=bindparam("bytes_out"), attempts=deliveries.c.attempts + 1)
+_RETRY = _UPDATE.values(next_at=bindparam("at"), answer=bindparam("said"))
+_END = _UPDATE.values(
+    state=bindparam("to_state"), answer=bindparam("said"), confirmed_at=bindparam("at"), next_at=deliveries.c.next_at
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """A message on its way to one destination."""
+
+    seq: int
+    control_id: str
+    destination: str
+    purpose: Purpose
+    key: CaseKey
+    draft_id: str
+    payload: bytes = field(repr=False)
+    """Empty until the first send; every later send repeats the very same bytes under the same control id."""
+    state: DeliveryState
+    attempts: int
+    next_at: datetime
+    answer: str
+    created_at: datetime
+    confirmed_at: datetime | None
+
+
+def new_control_id() -> str:
+    """18 characters, of at most 20 (MSH-10 in 2.5.1). Random, so that a journal started afresh never repeats one."""
+    return "RB" + base64.b32encode(secrets.token_bytes(10)).decode()
+
+
+def put(
+    conn: Connection, destinations: Iterable[str], purpose: Purpose, key: CaseKey, draft_id: str, *, at: datetime
+) -> None:
+    """Queue one delivery for each destination."""
+    rows = [
+        {
+            "control_id": new_control_id(),
+            "destination": destination,
+            "purpose": purpose,
+            "issuer": key.issuer,
+            "accession": key.accession,
+            "draft_id": draft_id,
+            "payload": b"",
+            "state": DeliveryState.PENDING,
+            "attempts": 0,
+            "next_at": at,
+            "answer": "",
+            "created_at": at,
+        }
+        for destination in destinations
+    ]
+    if rows:
+        conn.execute(insert(deliveries), rows)
+
+
+def withdraw(conn: Connection, key: CaseKey, draft_id: str, *, at: datetime) -> None:
+    """Take a draft back: what was never sent is cancelled, what may have been seen is followed by a withdrawal."""
+    seen: list[str] = []
+    for row in conn.execute(_OF_DRAFT, {"of_draft": draft_id}).all():
+        if row.purpose != Purpose.DRAFT:
+            return  # taken back already
+        if row.state == DeliveryState.PENDING:
+            end(conn, row.seq, DeliveryState.CANCELLED, "withdrawn")
+        if row.attempts:
+            seen.append(row.destination)
+    put(conn, seen, Purpose.WITHDRAWAL, key, draft_id, at=at)
+
+
+def due(conn: Connection, destination: str) -> Delivery | None:
+    """The next delivery to a destination; of one case only the oldest, so that its order is kept. It may be due later."""
+    row = conn.execute(_DUE, {"to_destination": destination}).first()
+    return None if row is None else _delivery(row)
+
+
+def begin(conn: Connection, delivery: Delivery, payload: bytes) -> bool:
+    """Note that a send begins; False when the delivery was cancelled meanwhile. From here on the peer may have seen it."""
+    if conn.execute(_PENDING, {"row": delivery.seq}).first() is None:
+        return False
+    conn.execute(_BEGIN, {"row": delivery.seq, "bytes_out": payload})
+    return True
+
+
+def retry(conn: Connection, seq: int, *, at: datetime, answer: str) -> None:
+    """Try again, not before `at`. Whatever became of the delivery meanwhile stays."""
+    conn.execute(_RETRY, {"row": seq, "at": at, "said": answer})
+
+
+def end(conn: Connection, seq: int, state: DeliveryState, answer: str, *, confirmed_at: datetime | None = None) -> None:
+    """Note what became of a delivery in the end."""
+    conn.execute(_END, {"row": seq, "to_state": state, "said": answer, "at": confirmed_at})
+
+
+def of_case(conn: Connection, key: CaseKey) -> list[Delivery]:
+    """Every delivery of a case, oldest first."""
+    return [
+        _delivery(r) for r in conn.execute(_OF_CASE, {"in_accession": key.accession, "in_issuer": key.issuer}).all()
+    ]
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(
+        seq=row.seq,
+        control_id=row.control_id,
+        destination=row.destination,
+        purpose=Purpose(row.purpose),
+        key=CaseKey(accession=row.accession, issuer=row.issuer),
+        draft_id=row.draft_id,
+        payload=row.payload,
+        state=DeliveryState(row.state),
+        attempts=row.attempts,
+        next_at=row.next_at,
+        answer=row.answer,
+        created_at=row.created_at,
+        confirmed_at=row.confirmed_at,
+    )

@@ -1,0 +1,152 @@
+"""Draft requests (at most one a case) and the drafts that answered them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy import insert as plain_insert
+from sqlalchemy.dialects.sqlite import insert
+
+from radbridge.case import CaseKey
+from radbridge.draft import DraftImpression
+from radbridge.journal.schema import DraftState, draft_requests, drafts
+
+_DRAFT = TypeAdapter(DraftImpression)
+_REQUEST = insert(draft_requests)
+_ASK = _REQUEST.on_conflict_do_update(
+    index_elements=["issuer", "accession"],
+    set_={c: _REQUEST.excluded[c] for c in ("revision", "requested_at", "ready_at")},
+)
+_OF_CASE = (drafts.c.accession == bindparam("in_accession")) & (drafts.c.issuer == bindparam("in_issuer"))
+_REQUEST_OF_CASE = (draft_requests.c.accession == bindparam("in_accession")) & (
+    draft_requests.c.issuer == bindparam("in_issuer")
+)
+_OUTSTANDING = select(draft_requests).order_by(draft_requests.c.ready_at)
+_REVISION = select(draft_requests.c.revision).where(_REQUEST_OF_CASE)
+_FORGET = delete(draft_requests).where(_REQUEST_OF_CASE)
+_ADD = plain_insert(drafts)
+_CURRENT = select(drafts).where(_OF_CASE, drafts.c.state == DraftState.CURRENT).order_by(drafts.c.seq.desc())
+_ALL = select(drafts).where(_OF_CASE).order_by(drafts.c.seq)
+_BY_ID = select(drafts).where(drafts.c.id == bindparam("draft_id"))
+_CLOSE = (
+    update(drafts)
+    .where(drafts.c.id == bindparam("draft_id"))
+    .values(state=bindparam("to_state"), reason=bindparam("because"))
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A case whose text waits for a draft."""
+
+    key: CaseKey
+    revision: str
+    requested_at: datetime
+    ready_at: datetime
+    """Not before: the text has to rest first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredDraft:
+    """A draft and what became of it."""
+
+    key: CaseKey
+    draft: DraftImpression
+    state: DraftState
+    reason: str
+
+
+def ask(conn: Connection, key: CaseKey, *, requested_at: datetime, ready_at: datetime) -> None:
+    """Ask for a draft of the case's present text; an earlier request of the case is replaced."""
+    conn.execute(
+        _ASK,
+        {
+            "issuer": key.issuer,
+            "accession": key.accession,
+            "revision": secrets.token_hex(8),
+            "requested_at": requested_at,
+            "ready_at": ready_at,
+        },
+    )
+
+
+def outstanding(conn: Connection) -> list[Request]:
+    """Every request, the next ready one first."""
+    return [
+        Request(
+            key=CaseKey(accession=r.accession, issuer=r.issuer),
+            revision=r.revision,
+            requested_at=r.requested_at,
+            ready_at=r.ready_at,
+        )
+        for r in conn.execute(_OUTSTANDING)
+    ]
+
+
+def is_asked(conn: Connection, key: CaseKey, revision: str) -> bool:
+    """Whether this very request still stands."""
+    return conn.execute(_REVISION, _in(key)).scalar() == revision
+
+
+def forget(conn: Connection, key: CaseKey) -> None:
+    """The case wants no draft any more, or has got one."""
+    conn.execute(_FORGET, _in(key))
+
+
+def add(conn: Connection, key: CaseKey, draft: DraftImpression, state: DraftState, reason: str = "") -> None:
+    """Store a draft."""
+    conn.execute(
+        _ADD,
+        {
+            "id": draft.id,
+            "issuer": key.issuer,
+            "accession": key.accession,
+            "findings_digest": draft.findings_digest,
+            "signer": draft.signer,
+            "state": state,
+            "reason": reason,
+            "document": _DRAFT.dump_json(draft),
+            "made_at": draft.made_at,
+        },
+    )
+
+
+def current(conn: Connection, key: CaseKey) -> DraftImpression | None:
+    """The draft that stands for the case."""
+    row = conn.execute(_CURRENT, _in(key)).first()
+    return None if row is None else _DRAFT.validate_json(row.document)
+
+
+def of_case(conn: Connection, key: CaseKey) -> list[StoredDraft]:
+    """Every draft of the case, oldest first."""
+    return [_stored(r) for r in conn.execute(_ALL, _in(key))]
+
+
+def by_id(conn: Connection, draft_id: str) -> StoredDraft | None:
+    """One draft."""
+    row = conn.execute(_BY_ID, {"draft_id": draft_id}).first()
+    return None if row is None else _stored(row)
+
+
+def close(conn: Connection, draft_id: str, state: DraftState, reason: str) -> None:
+    """The draft stands no more."""
+    conn.execute(_CLOSE, {"draft_id": draft_id, "to_state": state, "because": reason})
+
+
+def _in(key: CaseKey) -> dict[str, str]:
+    return {"in_accession": key.accession, "in_issuer": key.issuer}
+
+
+def _stored(row: Row[Any]) -> StoredDraft:
+    r = row._mapping
+    return StoredDraft(
+        key=CaseKey(accession=r["accession"], issuer=r["issuer"]),
+        draft=_DRAFT.validate_json(r["document"]),
+        state=DraftState(r["state"]),
+        reason=r["reason"],
+    )

@@ -1,0 +1,111 @@
+"""Fakes that ship with the package, for our own tests and for whoever writes a wire. Each keeps what it was given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from radbridge.case import Case
+from radbridge.contract import DraftRequest, DraftResponse
+from radbridge.draft import DraftImpression, Stage
+from radbridge.errors import DeliveryError, JournalError, ModelError
+from radbridge.wire import Received, Rejected
+
+
+class MemoryIntake:
+    """An intake that keeps messages in lists. `broken` makes it refuse as a journal with a full disk does."""
+
+    def __init__(self) -> None:
+        self.accepted: list[Received] = []
+        self.rejected: list[Rejected] = []
+        self.broken = False
+        self._acks: dict[tuple[str, str, bytes], bytes] = {}
+
+    async def accept(self, received: Received) -> bytes:
+        """Keep it; the same bytes again get the first answer."""
+        if self.broken:
+            raise JournalError
+        key = (received.sender, received.control_id, received.raw)
+        if key not in self._acks:
+            self._acks[key] = received.ack
+            self.accepted.append(received)
+        return self._acks[key]
+
+    async def reject(self, rejected: Rejected) -> None:
+        """Keep it."""
+        if self.broken:
+            raise JournalError
+        self.rejected.append(rejected)
+
+
+class FakeModel:
+    """A model server that answers with the first sentence of the findings, after `delay_s`, or with `error`."""
+
+    def __init__(self, *, delay_s: float = 0.0, error: ModelError | None = None) -> None:
+        self.requests: list[DraftRequest] = []
+        self.answered: list[str] = []
+        self.delay_s = delay_s
+        self.error = error
+
+    async def draft(self, request: DraftRequest) -> DraftResponse:
+        """Answer, and note the findings once the answer is out."""
+        self.requests.append(request)
+        await asyncio.sleep(self.delay_s)
+        if self.error is not None:
+            raise self.error
+        self.answered.append(request.findings)
+        return DraftResponse(
+            id=request.id,
+            draft=request.findings.split(".")[0] + ".",
+            lora="base",
+            model="fake",
+            base_digest="0" * 12,
+            prompt_version="p1",
+            stage=Stage.COARSE,
+            ms=self.delay_s * 1000,
+        )
+
+    async def ready(self) -> bool:
+        """Always."""
+        return True
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class MemorySink:
+    """A destination that keeps what it gets. `answer` decides each send: return a code or raise a DeliveryError."""
+
+    def __init__(self, name: str = "dictation", answer: Callable[[int], str | DeliveryError] = lambda _: "AA") -> None:
+        self._name = name
+        self._answer = answer
+        self.sent: list[tuple[str, bytes]] = []
+        self.attempts = 0
+
+    @property
+    def name(self) -> str:
+        """The destination's name."""
+        return self._name
+
+    def compose(self, case: Case, draft: DraftImpression, control_id: str) -> bytes:
+        """`draft <accession> <text>`."""
+        return f"draft {case.key.accession} {draft.text}".encode()
+
+    def compose_withdrawal(self, case: Case, draft: DraftImpression, control_id: str) -> bytes:
+        """`withdrawal <accession> <text>`."""
+        return f"withdrawal {case.key.accession} {draft.text}".encode()
+
+    async def deliver(self, control_id: str, payload: bytes) -> str:
+        """Keep the payload when the answer is a code."""
+        self.attempts += 1
+        said = self._answer(self.attempts)
+        if isinstance(said, DeliveryError):
+            raise said
+        self.sent.append((control_id, payload))
+        return said
+
+    async def ping(self) -> None:
+        """Always there."""
+
+    async def close(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,314 @@
+"""Journal, processor, drafter and courier together on a real SQLite file; the model and the peer are the shipped fakes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from radbridge.case import CaseKey, Patient, Radiologist, ReportText
+from radbridge.edit import Outcome
+from radbridge.errors import DeliveryFailed, DeliveryRefused, MessageFault, ModelUnavailable
+from radbridge.events import Event, OrderCancelled, ReportDictated, ReportSigned, ReportWithdrawn
+from radbridge.flow.delivery import Courier
+from radbridge.flow.drafting import Drafter
+from radbridge.flow.intake import JournalIntake
+from radbridge.flow.process import Processor
+from radbridge.journal import Journal, deliveries, drafts, edits, messages
+from radbridge.journal.schema import DeliveryState, DraftState, EditState, MessageState
+from radbridge.metrics import Metrics
+from radbridge.testing import FakeModel, MemorySink
+from radbridge.wire import Received
+
+KEY = CaseKey(accession="A1")
+
+
+def translate(raw: bytes) -> list[Event]:
+    """A wire of one JSON line: `{"dictate": text}`, `{"sign": text}`, `{"cancel": true}`, `{"wrong": true}`."""
+    said = json.loads(raw)
+    at = datetime.now(UTC)
+    who = Patient(id="900001")
+    signer = Radiologist(id="1001")
+    if "dictate" in said:
+        return [ReportDictated(key=KEY, at=at, patient=who, report=ReportText(findings=said["dictate"]), signer=signer)]
+    if "sign" in said:
+        return [ReportSigned(key=KEY, at=at, report=ReportText(impression=said["sign"]), signer=signer)]
+    if "cancel" in said:
+        return [OrderCancelled(key=KEY, at=at)]
+    if "wrong" in said:
+        return [ReportWithdrawn(key=KEY, at=at, reason="wrong_patient")]
+    if "crash" in said:
+        raise ZeroDivisionError
+    raise MessageFault("unknown", "nothing known in it")
+
+
+@dataclass
+class Flow:
+    journal: Journal
+    intake: JournalIntake
+    model: FakeModel
+    sink: MemorySink
+    count: int = 0
+
+    async def say(self, **fact: object) -> bytes:
+        """Hand in one message and return its answer."""
+        self.count += 1
+        control_id = str(self.count)
+        return await self.intake.accept(
+            Received(
+                wire="test",
+                peer="peer",
+                sender="RIS",
+                control_id=control_id,
+                kind="T",
+                accession="A1",
+                raw=json.dumps(fact).encode(),
+                ack=b"AA" + control_id.encode(),
+            )
+        )
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for the condition."""
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    def states(self) -> list[DraftState]:
+        """The states of the case's drafts."""
+        return [d.state for d in self.journal.read_now(lambda conn: drafts.of_case(conn, KEY))]
+
+    def delivered(self) -> list[str]:
+        """What the sink has got."""
+        return [payload.decode() for _, payload in self.sink.sent]
+
+    def applied(self) -> bool:
+        """Whether no message waits."""
+        return not self.journal.read_now(lambda conn: messages.waiting(conn, after=0, at_most=1))
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    model: FakeModel | None = None,
+    sink: MemorySink | None = None,
+    settle_s: float = 0.02,
+    deadline_s: float = 2.0,
+) -> AsyncIterator[Flow]:
+    model, sink, metrics = model or FakeModel(), sink or MemorySink(), Metrics()
+    journal = await Journal.open(f"sqlite:///{folder}/radbridge.db")
+    courier = Courier(journal, sink, max_attempts=3, metrics=metrics)
+    drafter = Drafter(
+        journal,
+        model,
+        destinations=[sink.name],
+        deadline_s=deadline_s,
+        concurrency=4,
+        metrics=metrics,
+        on_draft=courier.alarm.ring,
+    )
+
+    def wake() -> None:
+        drafter.alarm.ring()
+        courier.alarm.ring()
+
+    processor = Processor(journal, {"test": translate}, settle_s=settle_s, metrics=metrics, on_change=wake)
+    intake = JournalIntake(journal, metrics, processor.alarm.ring)
+    tasks = [asyncio.create_task(part.run()) for part in (processor, drafter, courier)]
+    try:
+        yield Flow(journal, intake, model, sink)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await journal.close()
+
+
+async def test_findings_to_delivery(tmp_path: Path) -> None:
+    """A dictated report comes out as a draft at the sink."""
+    async with running(tmp_path) as flow:
+        assert await flow.say(dictate="Small left effusion. Clear otherwise.") == b"AA1"
+        await flow.until(flow.delivered)
+        assert flow.delivered() == ["draft A1 Small left effusion."]
+
+
+async def test_burst_makes_one_draft(tmp_path: Path) -> None:
+    """A burst of dictation saves makes one draft, for the last text."""
+    async with running(tmp_path, settle_s=0.2) as flow:
+        for n in range(20):
+            await flow.say(dictate=f"Text {n}. More.")
+        await flow.until(flow.delivered)
+        assert flow.delivered() == ["draft A1 Text 19."]
+        assert [r.findings for r in flow.model.requests] == ["Text 19. More."]
+
+
+async def test_text_that_changes_under_the_model(tmp_path: Path) -> None:
+    """A draft whose text changed while the model wrote is never delivered."""
+    async with running(tmp_path, FakeModel(delay_s=0.3)) as flow:
+        await flow.say(dictate="Old text. More.")
+        await flow.until(lambda: flow.model.requests)
+        await flow.say(dictate="New text. More.")
+        await flow.until(flow.delivered)
+        assert flow.delivered() == ["draft A1 New text."]
+
+
+async def test_changed_findings_withdraw(tmp_path: Path) -> None:
+    """A delivered draft is withdrawn before the draft of the new text arrives."""
+    async with running(tmp_path) as flow:
+        await flow.say(dictate="Old text. More.")
+        await flow.until(flow.delivered)
+        await flow.say(dictate="New text. More.")
+        await flow.until(lambda: len(flow.delivered()) == 3)
+        assert flow.delivered() == ["draft A1 Old text.", "withdrawal A1 Old text.", "draft A1 New text."]
+
+
+async def test_withdrawn_before_it_was_sent(tmp_path: Path) -> None:
+    """What no peer has seen is cancelled without a word."""
+    down = MemorySink(answer=lambda _: DeliveryFailed("dictation", "nobody there", sent=False))
+    async with running(tmp_path, sink=down) as flow:
+        await flow.say(dictate="Old text. More.")
+        await flow.until(lambda: DraftState.CURRENT in flow.states())
+        await flow.say(cancel=True)
+        await flow.until(lambda: flow.states() == [DraftState.WITHDRAWN])
+        kinds = [(d.purpose, d.state) for d in flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))]
+        assert ("draft", DeliveryState.PENDING) not in kinds
+        assert flow.delivered() == []
+
+
+async def test_signed_report_becomes_an_edit(tmp_path: Path) -> None:
+    """The signed text is paired with the draft it followed, and the draft is withdrawn at the sink."""
+    async with running(tmp_path) as flow:
+        await flow.say(dictate="Small left effusion. More.")
+        await flow.until(flow.delivered)
+        await flow.until(lambda: _confirmed(flow))
+        await flow.say(sign="Small left effusion.")
+        await flow.until(lambda: len(flow.delivered()) == 2)
+        [(edit, state)] = flow.journal.read_now(lambda conn: edits.of_case(conn, KEY))
+        assert (edit.outcome, edit.distance, state) == (Outcome.ACCEPTED, 0.0, EditState.KEPT)
+        assert flow.states() == [DraftState.SIGNED]
+        await flow.say(sign="Moderate right effusion.")
+        await flow.until(lambda: _edit_text(flow) == "Moderate right effusion.")
+
+
+async def test_wrong_patient_drops_the_example(tmp_path: Path) -> None:
+    """A report of the wrong patient teaches nothing."""
+    async with running(tmp_path) as flow:
+        await flow.say(dictate="Small left effusion. More.")
+        await flow.until(flow.delivered)
+        await flow.say(sign="Small left effusion.")
+        await flow.say(wrong=True)
+        await flow.until(flow.applied)
+        [(_, state)] = flow.journal.read_now(lambda conn: edits.of_case(conn, KEY))
+        assert state is EditState.DROPPED
+        assert list(flow.journal.read_now(lambda conn: list(edits.kept(conn)))) == []
+
+
+async def test_model_down_is_recorded(tmp_path: Path) -> None:
+    """With the model down the report is taken in all the same, and the journal says why there is no draft."""
+    async with running(tmp_path, FakeModel(error=ModelUnavailable()), deadline_s=0.4) as flow:
+        assert await flow.say(dictate="Small left effusion. More.") == b"AA1"
+        await flow.until(lambda: flow.states() == [DraftState.NONE])
+        [stored] = flow.journal.read_now(lambda conn: drafts.of_case(conn, KEY))
+        assert "no draft within" in stored.reason
+
+
+async def test_slow_model_passes_its_deadline(tmp_path: Path) -> None:
+    """A draft that would come after the deadline is given up, and the journal says so."""
+    async with running(tmp_path, FakeModel(delay_s=30), deadline_s=0.2) as flow:
+        await flow.say(dictate="Small left effusion. More.")
+        await flow.until(lambda: flow.states() == [DraftState.NONE])
+        assert flow.delivered() == []
+
+
+async def test_retry_repeats_id_and_bytes(tmp_path: Path) -> None:
+    """A delivery that failed goes out again under the same control id with the same bytes."""
+    seen: list[int] = []
+
+    def once(attempt: int) -> str | DeliveryFailed:
+        seen.append(attempt)
+        return DeliveryFailed("dictation", "AE") if attempt == 1 else "AA"
+
+    async with running(tmp_path, sink=MemorySink(answer=once)) as flow:
+        await flow.say(dictate="Small left effusion. More.")
+        await flow.until(flow.delivered)
+        await flow.until(lambda: _confirmed(flow))
+        [delivery] = flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))
+        assert (delivery.attempts, delivery.control_id) == (2, flow.sink.sent[0][0])
+
+
+async def test_refusal_ends_a_delivery(tmp_path: Path) -> None:
+    """An AR ends in a state that an operator can see, and what is behind it goes on."""
+    async with running(
+        tmp_path, sink=MemorySink(answer=lambda n: DeliveryRefused("dictation", "AR") if n == 1 else "AA")
+    ) as flow:
+        await flow.say(dictate="Old text. More.")
+        await flow.until(lambda: flow.sink.attempts == 1)
+        await flow.say(dictate="New text. More.")
+        await flow.until(lambda: "draft A1 New text." in flow.delivered())
+        states = [d.state for d in flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))]
+        assert states[0] is DeliveryState.REFUSED
+
+
+async def test_gives_up_after_max_attempts(tmp_path: Path) -> None:
+    """A peer that says AE for ever doesn't keep a delivery alive for ever."""
+    async with running(tmp_path, sink=MemorySink(answer=lambda _: DeliveryFailed("dictation", "AE"))) as flow:
+        await flow.say(dictate="Small left effusion. More.")
+        await flow.until(
+            lambda: (
+                [d.state for d in flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))]
+                == [DeliveryState.DEAD]
+            )
+        )
+        assert flow.sink.attempts == 3
+
+
+async def test_poison_message_harms_no_other(tmp_path: Path) -> None:
+    """A message that can't be applied is marked failed with the reason; the ones behind it go on."""
+    async with running(tmp_path) as flow:
+        await flow.say(crash=True)
+        await flow.say(nonsense=True)
+        await flow.say(dictate="Small left effusion. More.")
+        await flow.until(flow.delivered)
+        rows = flow.journal.read_now(
+            lambda conn: [
+                (r.state, r.reason) for r in conn.exec_driver_sql("SELECT state, reason FROM message ORDER BY id")
+            ]
+        )
+        assert rows == [
+            (MessageState.FAILED, "internal error (ZeroDivisionError)"),
+            (MessageState.FAILED, "unknown: nothing known in it"),
+            (MessageState.DONE, ""),
+        ]
+
+
+async def test_restart_resumes(tmp_path: Path) -> None:
+    """What was accepted before a stop is drafted and delivered after the next start."""
+    journal = await Journal.open(f"sqlite:///{tmp_path}/radbridge.db")
+    await JournalIntake(journal, Metrics(), lambda: None).accept(
+        Received(
+            wire="test",
+            peer="peer",
+            sender="RIS",
+            control_id="1",
+            kind="T",
+            accession="A1",
+            raw=b'{"dictate": "Small left effusion. More."}',
+            ack=b"AA",
+        )
+    )
+    await journal.close()
+    async with running(tmp_path) as flow:
+        await flow.until(flow.delivered)
+        assert flow.delivered() == ["draft A1 Small left effusion."]
+
+
+def _confirmed(flow: Flow) -> bool:
+    found = flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))
+    return any(d.state is DeliveryState.CONFIRMED for d in found)
+
+
+def _edit_text(flow: Flow) -> str:
+    return flow.journal.read_now(lambda conn: edits.of_case(conn, KEY))[-1][0].signed

@@ -31,6 +31,13 @@ class Consequences:
     """Why what was learned from this case has to be forgotten; empty: it may stay."""
 
 
+_CLOSED_BY = {
+    CaseState.SIGNED: "report signed",
+    CaseState.CANCELLED: "order cancelled",
+    CaseState.WITHDRAWN: "report withdrawn",
+}
+
+
 def apply(case: Case | None, fact: CaseEvent) -> Case:
     """The case after the fact; a case that was unknown begins with whatever comes first."""
     known = case or Case(key=fact.key)
@@ -61,7 +68,7 @@ def apply(case: Case | None, fact: CaseEvent) -> Case:
 
 
 def _dictate(known: Case, fact: ReportDictated) -> Case:
-    """A signed report stays as it was signed: an addendum in the making is no new draft. A withdrawn one begins anew."""
+    """A signed report stays as signed: an addendum being dictated asks for no draft. A withdrawn one begins anew."""
     if known.state is CaseState.SIGNED:
         return known
     state = CaseState.OPEN if known.state is CaseState.WITHDRAWN else known.state
@@ -104,21 +111,15 @@ def weigh(before: Case | None, after: Case, *, merged: bool = False) -> Conseque
 def _why_withdraw(before: Case | None, after: Case, *, merged: bool) -> str:
     if before is None:
         return ""
-    if after.state is not before.state and after.state is not CaseState.OPEN:
-        return {
-            CaseState.SIGNED: "report signed",
-            CaseState.CANCELLED: "order cancelled",
-            CaseState.WITHDRAWN: "report withdrawn",
-        }[after.state]
-    if merged:
-        return "patients merged"
-    if before.findings_digest != after.findings_digest:
-        return "findings changed"
-    if before.signer.id != after.signer.id:
-        return "another signer"
-    if _identity(before.patient) != _identity(after.patient):
-        return "another patient"
-    return ""
+    if after.state is not before.state and after.state in _CLOSED_BY:
+        return _CLOSED_BY[after.state]
+    reasons = (
+        ("patients merged", merged),
+        ("findings changed", before.findings_digest != after.findings_digest),
+        ("another signer", before.signer.id != after.signer.id),
+        ("another patient", _identity(before.patient) != _identity(after.patient)),
+    )
+    return next((why for why, holds in reasons if holds), "")
 
 
 def _is_draftable(case: Case) -> bool:

@@ -100,7 +100,7 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportText:
-    """A report by sections. Text is plain, lines end in `\\n`."""
+    """A report by sections. Text is plain; lines end in a line feed."""
 
     findings: str = field(default="", repr=False)
     impression: str = field(default="", repr=False)

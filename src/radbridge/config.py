@@ -1,7 +1,8 @@
-"""The site's configuration: `site.toml`, overridden by `RADBRIDGE_SECTION__KEY`, checked whole before anything starts."""
+"""The site's configuration: `site.toml`, overridden by `RADBRIDGE_SECTION__KEY`; checked whole, before any start."""
 
 from __future__ import annotations
 
+import codecs
 import re
 import tomllib
 from pathlib import Path
@@ -35,7 +36,16 @@ def _checked_timezone(name: str) -> str:
     return name
 
 
+def _checked_charset(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError("must be a Python codec, such as utf-8 or iso8859-1") from None
+    return name
+
+
 Address = Annotated[str, AfterValidator(_checked_address)]
+Charset = Annotated[str, AfterValidator(_checked_charset)]
 FieldName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{2}-[1-9]\d?$")]
 """A field of a segment, such as `OBR-18`."""
 Timezone = Annotated[str, AfterValidator(_checked_timezone)]
@@ -82,7 +92,7 @@ class Hl7v2(Section):
     max_connections: int = Field(default=256, ge=1)
     idle_timeout_s: float = Field(default=600.0, gt=0)
     """A connection that sends nothing for so long is closed."""
-    default_charset: str = "utf-8"
+    default_charset: Charset = "utf-8"
     """For an empty MSH-18; bytes that don't fit are read as Latin-1 and the message is noted."""
     accession_from: tuple[FieldName, ...] = ("OBR-18", "OBR-3", "ORC-3", "IPC-1", "TXA-15")
     """Where the accession is, first that is valued."""

@@ -52,7 +52,7 @@ class DraftImpression:
     prompt_version: str
     stage: Stage
     fallback: tuple[str, ...] = ()
-    """Why something better was not used, in order: `no LoRA for the signer`, `fine text refused: unsupported content`."""
+    """Why something better was not used, in order."""
     flags: tuple[Flag, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
     made_at: AwareDatetime

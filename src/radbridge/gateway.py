@@ -71,7 +71,7 @@ class Gateway(Status):
         self._model_ready = False
 
     async def __aenter__(self) -> Self:
-        """Open the journal and start every listener; the model may still be loading. Raises ConfigError, JournalError."""
+        """Open the journal, start every listener; the model may still be loading. Raises ConfigError, JournalError."""
         try:
             await self._start()
         except BaseException:
@@ -89,7 +89,7 @@ class Gateway(Status):
         site = self.site
         self.journal = await Journal.open(site.store.url)
         self._stack.push_async_callback(self.journal.close)
-        intake = JournalIntake(self.journal, self.metrics, lambda: self.processor.alarm.ring())
+        intake = JournalIntake(self.journal, self.metrics, self._on_accepted)
         self.wires = make_wires(site, intake)
         self.processor = Processor(
             self.journal,
@@ -105,6 +105,7 @@ class Gateway(Status):
         ]
         for sink in sinks:
             self._stack.push_async_callback(sink.close)
+        load_entry_points("radbridge.model_clients")
         self.listeners = await self._start_listeners()
 
     async def _start_listeners(self) -> dict[str, Listener]:
@@ -137,7 +138,7 @@ class Gateway(Status):
                     try:
                         child = await stack.enter_async_context(EmbeddedModelServer(self.site.model))
                     except ModelUnavailable:
-                        log.error("no model server; drafting stands still", exc_info=True, retry_in_s=10.0)
+                        log.exception("no model server; drafting stands still", retry_in_s=10.0)
                         await asyncio.sleep(10.0)
                         continue
                     url, died = child.url, asyncio.create_task(child.died())
@@ -158,7 +159,7 @@ class Gateway(Status):
             log.error("the model server ended; starting another")
 
     async def _draft_with(self, model: ModelClient) -> None:
-        while not await model.ready():
+        while not await model.ready():  # noqa: ASYNC110 - a server elsewhere has no event to wait for
             await asyncio.sleep(MODEL_POLL_S)
         self._model_ready = True
         log.info("drafting")
@@ -173,6 +174,9 @@ class Gateway(Status):
         )
         await self.drafter.run()
 
+    def _on_accepted(self) -> None:
+        self.processor.alarm.ring()
+
     def _wake(self) -> None:
         if self._model_ready:
             self.drafter.alarm.ring()
@@ -186,7 +190,7 @@ class Gateway(Status):
 
     async def readiness(self) -> Mapping[str, bool]:
         """Each part and whether it answers."""
-        parts = {name: True for name in self.listeners}
+        parts = dict.fromkeys(self.listeners, True)
         parts["journal"] = await self._journal_answers()
         parts["model"] = self._model is not None and self._model_ready and await self._model.ready()
         for part, ready in parts.items():
@@ -197,7 +201,7 @@ class Gateway(Status):
         try:
             await self.journal.write(_touch, None)
         except JournalError:
-            log.error("journal unavailable", exc_info=True)
+            log.exception("journal unavailable")
             return False
         return True
 

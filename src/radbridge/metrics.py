@@ -1,4 +1,4 @@
-"""Prometheus metrics of one gateway, in a registry of their own. Labels are fixed words: never an identifier (rule 5)."""
+"""Prometheus metrics of one gateway, in a registry of its own. Labels are fixed words, never identifiers (rule 5)."""
 
 from __future__ import annotations
 

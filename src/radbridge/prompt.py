@@ -26,7 +26,7 @@ class PromptInput:
 
 
 def build_prompt(case: PromptInput) -> str:
-    """The prompt up to where the impression begins. Ends in `Impression:\\n`."""
+    r"""The prompt up to where the impression begins. Ends in `Impression:\\n`."""
     who = " ".join(w for w in (case.modality, case.sex, "" if case.age is None else str(case.age)) if w)
     sections = (
         ("Study", who),

@@ -1,4 +1,4 @@
-"""Journal, processor, drafter and courier together on a real SQLite file; the model and the peer are the shipped fakes."""
+"""Journal, processor, drafter and courier on a real SQLite file; the model and the peer are the shipped fakes."""
 
 from __future__ import annotations
 

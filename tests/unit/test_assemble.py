@@ -45,7 +45,9 @@ def test_report_before_order() -> None:
 def test_first_findings_request_a_draft() -> None:
     """A dictated, unsigned report asks for a draft and withdraws nothing."""
     what = weigh(None, apply(None, dictated("Clear lungs.")))
-    assert what.request and not what.withdraw and not what.signed
+    assert what.request
+    assert not what.withdraw
+    assert not what.signed
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,8 @@ def test_rewrapped_text_is_the_same_text() -> None:
     """A save that only moves line ends leaves the draft alone."""
     before = apply(None, dictated("Clear lungs.\nNo effusion."))
     what = weigh(before, apply(before, dictated("Clear lungs. No effusion.")))
-    assert not what.withdraw and not what.request
+    assert not what.withdraw
+    assert not what.request
 
 
 def test_wrong_patient_takes_text_and_examples() -> None:
@@ -88,7 +91,8 @@ def test_merge_withdraws_and_drafts_anew() -> None:
     after = update_patient(before, fact)
     what = weigh(before, after, merged=True)
     assert (what.withdraw, what.request) == ("patients merged", True)
-    assert after.patient.id == "900009" and "900001" in after.patient.other_ids
+    assert after.patient.id == "900009"
+    assert "900001" in after.patient.other_ids
 
 
 def test_new_name_keeps_the_draft() -> None:
@@ -102,7 +106,8 @@ def test_signed_stays_signed() -> None:
     """Text that is dictated after the signature starts no draft and changes no signed report."""
     before = apply(apply(None, dictated("Clear lungs.")), signed("Normal."))
     after = apply(before, dictated("Something else."))
-    assert after.report == before.report and after.state is CaseState.SIGNED
+    assert after.report == before.report
+    assert after.state is CaseState.SIGNED
     assert not weigh(before, after).request
 
 
@@ -110,7 +115,8 @@ def test_final_without_text_keeps_the_text() -> None:
     """OBX-11 `U`: now final, text not resent; the earlier text is what was signed."""
     before = apply(None, dictated("Clear lungs."))
     after = apply(before, ReportSigned(key=KEY, at=NOON))
-    assert after.report.findings == "Clear lungs." and after.state is CaseState.SIGNED
+    assert after.report.findings == "Clear lungs."
+    assert after.state is CaseState.SIGNED
 
 
 def test_order_placed_again_reopens() -> None:

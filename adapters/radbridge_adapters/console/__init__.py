@@ -1,5 +1,5 @@
 """The HTTP port: liveness, readiness, metrics. Entry point `radbridge.http`."""
 
-from radbridge_adapters.console.server import HttpServer as listener
+from radbridge_adapters.console.server import HttpServer
 
-__all__ = ["listener"]
+__all__ = ["HttpServer"]

@@ -86,9 +86,10 @@ def _show_messages(conn: Connection, accession: str, *, raw: bool) -> None:
 
 
 def _show_case(case: Case) -> None:
+    age = "" if case.age is None else str(case.age)
     lines = {
         "state": case.state,
-        "patient": f"{case.patient.id} {case.patient.name} {case.patient.sex} {case.age if case.age is not None else ''}",
+        "patient": " ".join(w for w in (case.patient.id, case.patient.name, case.patient.sex, age) if w),
         "procedure": f"{case.order.procedure.value} {case.order.procedure.display}",
         "study": " ".join(w for w in (case.study.modality, case.study.body_part, case.study.laterality) if w),
         "signer": f"{case.signer.id} {case.signer.name}",

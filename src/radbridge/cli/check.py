@@ -1,4 +1,4 @@
-"""`radbridge check`: is the config right, and does everybody answer?"""
+"""`radbridge check`: whether the config is right and everybody answers."""
 
 from __future__ import annotations
 

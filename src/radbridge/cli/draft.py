@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ def draft(
         str, typer.Option("--model", help="The model server's URL, or `embedded`; else the config's.")
     ] = "",
 ) -> None:
-    """Draft a batch of cases through the model server. Bad lines become rows with an `error`; status 1 if there are any.
+    """Draft a batch of cases through the model server. A bad line becomes a row with an `error`, and status 1.
 
     Example: [cyan]radbridge draft --in cases.jsonl --out drafts.jsonl[/]
     """
@@ -44,14 +44,14 @@ def draft(
         site = site_of(config)
         if not in_file.is_file():
             raise ConfigError([f"--in: there is no file {in_file}"])
-        failed = asyncio.run(_draft_all(site, model or site.model.url, in_file, out_file))
+        lines = [line for line in in_file.read_bytes().splitlines() if line.strip()]
+        failed = asyncio.run(_draft_all(site, model or site.model.url, lines, out_file))
     if failed:
         err.print(f"[yellow]{failed} without a draft[/]: see `error` in {out_file}", highlight=False)
         raise typer.Exit(1)
 
 
-async def _draft_all(site: Site, url: str, in_file: Path, out_file: Path) -> int:
-    lines = [line for line in in_file.read_bytes().splitlines() if line.strip()]
+async def _draft_all(site: Site, url: str, lines: Sequence[bytes], out_file: Path) -> int:
     room = asyncio.Semaphore(site.model.concurrency)
     failed = 0
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -10,10 +10,10 @@ import sys
 import structlog
 import typer
 
+from radbridge import logs
 from radbridge.cli.common import ConfigOption, err, site_of, told
 from radbridge.config import Site
 from radbridge.gateway import Gateway
-from radbridge.logs import configure_logs
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +25,7 @@ def up(config: ConfigOption = None) -> None:
     """
     with told():
         site = site_of(config)
-        configure_logs(site.log)
+        logs.configure(level=site.log.level, format=site.log.format)
         if sys.platform == "win32":
             asyncio.run(_run(site))
         else:
@@ -60,6 +60,6 @@ async def _run(site: Site) -> None:
 
 async def _tell_ready(gateway: Gateway) -> None:
     with err.status("loading the model; messages are already taken in"):
-        while not all((await gateway.readiness()).values()):
+        while not all((await gateway.readiness()).values()):  # noqa: ASYNC110 - the model's server is asked, it rings nobody
             await asyncio.sleep(0.25)
     err.print("[green]ready[/]: dictated reports are drafted", highlight=False)

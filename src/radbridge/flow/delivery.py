@@ -1,7 +1,7 @@
 """The delivery of what is in the outbox: one worker a destination, so that a slow one harms no other.
 
-Before each send the journal notes that it begins, and only if the delivery is still wanted; so a draft that went stale is
-never sent afterwards, and a crash can repeat a send only under the same control id with the same bytes.
+Before each send the journal notes that it begins, and only if the delivery is still wanted. So a draft that went stale
+is never sent afterwards, and a crash can repeat a send only under the same control id with the same bytes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Courier:
             try:
                 wait_s = await self._deliver_next()
             except JournalError:
-                log.error("journal unavailable", exc_info=True, retry_in_s=1.0)
+                log.exception("journal unavailable", retry_in_s=1.0)
                 wait_s = 1.0
             if wait_s != 0:
                 await self.alarm.wait(wait_s)
@@ -125,7 +125,7 @@ class Courier:
                 control_id=delivery.control_id,
                 state=result.state,
                 attempts=attempts,
-                answer=result.answer,
+                reason=result.answer,
             )
         return result
 

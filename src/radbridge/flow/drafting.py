@@ -1,7 +1,7 @@
 """The drafter: requests in the journal become drafts and deliveries, or a recorded reason why not.
 
-A request waits until its text has rested, so that a burst of saves makes one draft. A newer text cancels the call that is
-under way for the older one, and an answer that comes all the same is stored as stale and goes nowhere (rule 3).
+A request waits until its text has rested, so that a burst of saves makes one draft. A newer text cancels the call that
+is under way for the older one, and an answer that comes all the same is stored as stale and goes nowhere (rule 3).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from radbridge.case import Case, CaseKey
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftImpression, Stage
-from radbridge.errors import JournalError, ModelError, ModelUnavailable
+from radbridge.errors import JournalError, ModelError, ModelOverloaded, ModelUnavailable
 from radbridge.flow.wake import Alarm
 from radbridge.journal import Journal, cases, deliveries, drafts
 from radbridge.journal.drafts import Request
@@ -87,7 +87,7 @@ class Drafter:
                 try:
                     wait_s = self._begin_due(await self._journal.read(drafts.outstanding))
                 except JournalError:
-                    log.error("journal unavailable", exc_info=True, retry_in_s=1.0)
+                    log.exception("journal unavailable", retry_in_s=1.0)
                     wait_s = 1.0
                 await self.alarm.wait(wait_s)
         finally:
@@ -95,7 +95,7 @@ class Drafter:
                 call.cancel()
 
     def _begin_due(self, requests: Sequence[Request]) -> float | None:
-        """Start a call for each rested request, stop the calls nobody asks for any more; seconds to the next, if any."""
+        """Start a call for each rested request, stop those nobody asks for any more; seconds to the next, if any."""
         asked = {r.key: r.revision for r in requests}
         for key, (revision, call) in list(self._calls.items()):
             if asked.get(key) != revision:
@@ -125,7 +125,7 @@ class Drafter:
                         self._metrics.flags.labels(flag.kind).inc()
                     self._on_draft()
         except JournalError:
-            log.error("journal unavailable", exc_info=True)
+            log.exception("journal unavailable")
         finally:
             if self._calls.get(request.key, ("",))[0] == request.revision:
                 del self._calls[request.key]
@@ -149,10 +149,12 @@ class Drafter:
         return Outcome(request=request, draft=_draft(draft_id, case, answer), reason=reason)
 
     async def _insist(self, request: DraftRequest) -> DraftResponse:
-        """Ask again while nobody answers; the caller's deadline ends it. A replica that restarts costs no draft."""
+        """Ask again while nobody answers; the caller's deadline ends it. A server that restarts costs no draft."""
         while True:
             try:
                 return await self._model.draft(request)
+            except ModelOverloaded as error:
+                await asyncio.sleep(error.retry_after_s)
             except ModelUnavailable:
                 await asyncio.sleep(ASK_AGAIN_S)
 

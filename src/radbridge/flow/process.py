@@ -73,7 +73,7 @@ class Processor:
                 await asyncio.gather(*(self._journal.write(self._apply, step) for step in steps))
                 last = batch[-1].id
             except JournalError:
-                log.error("journal unavailable", exc_info=True, retry_in_s=1.0)
+                log.exception("journal unavailable", retry_in_s=1.0)
                 await asyncio.sleep(1.0)
                 continue
             self._on_change()
@@ -146,7 +146,7 @@ def withdraw(conn: Connection, case: Case, why: str, *, at: datetime) -> None:
 
 
 def pair(conn: Connection, case: Case) -> None:
-    """Store what the signer made of the draft: the one that stands, or for a correction the one that was signed over."""
+    """Store what the signer made of the draft: of the standing one, or for a correction of the one signed over."""
     followed = next(
         (
             d.draft

@@ -101,7 +101,7 @@ def put(
 
 
 def withdraw(conn: Connection, key: CaseKey, draft_id: str, *, at: datetime) -> None:
-    """Take a draft back: what was never sent is cancelled, what may have been seen is followed by a withdrawal."""
+    """Take a draft back: what was never sent is cancelled, what a peer may have seen is followed by a withdrawal."""
     seen: list[str] = []
     for row in conn.execute(_OF_DRAFT, {"of_draft": draft_id}).all():
         if row.purpose != Purpose.DRAFT:
@@ -114,13 +114,13 @@ def withdraw(conn: Connection, key: CaseKey, draft_id: str, *, at: datetime) -> 
 
 
 def due(conn: Connection, destination: str) -> Delivery | None:
-    """The next delivery to a destination; of one case only the oldest, so that its order is kept. It may be due later."""
+    """The next delivery to a destination, maybe due later; of one case only the oldest, so that its order is kept."""
     row = conn.execute(_DUE, {"to_destination": destination}).first()
     return None if row is None else _delivery(row)
 
 
 def begin(conn: Connection, delivery: Delivery, payload: bytes) -> bool:
-    """Note that a send begins; False when the delivery was cancelled meanwhile. From here on the peer may have seen it."""
+    """Note that a send begins: from here on the peer may have seen it. False when the delivery was cancelled."""
     if conn.execute(_PENDING, {"row": delivery.seq}).first() is None:
         return False
     conn.execute(_BEGIN, {"row": delivery.seq, "bytes_out": payload})

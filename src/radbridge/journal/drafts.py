@@ -143,10 +143,9 @@ def _in(key: CaseKey) -> dict[str, str]:
 
 
 def _stored(row: Row[Any]) -> StoredDraft:
-    r = row._mapping
     return StoredDraft(
-        key=CaseKey(accession=r["accession"], issuer=r["issuer"]),
-        draft=_DRAFT.validate_json(r["document"]),
-        state=DraftState(r["state"]),
-        reason=r["reason"],
+        key=CaseKey(accession=row.accession, issuer=row.issuer),
+        draft=_DRAFT.validate_json(row.document),
+        state=DraftState(row.state),
+        reason=row.reason,
     )

@@ -3,14 +3,15 @@
     op(conn, items) -> results        what a write is: a function of a connection and a list
     await journal.write(op, item)     queued; returns after the commit that holds it
 
-Whatever is queued while a commit is under way goes into the next one together, so sixteen connections cost one fsync, not
-sixteen. Neighbours with the same `op` reach it as one list. If a transaction fails, each of its writes is tried alone, so
-that one bad write harms no other.
+Whatever is queued while a commit is under way goes into the next one together, so sixteen connections cost one fsync,
+not sixteen. Neighbours with the same `op` reach it as one list. If a transaction fails, each of its writes is tried
+alone, so that one bad write harms no other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -63,7 +64,7 @@ class Journal:
         return journal
 
     async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
-        """Run `operation` with `item` (and maybe its neighbours' items) in the next transaction; return after its commit.
+        """Run `operation` with `item`, and maybe others, in the next transaction; return after the commit.
 
         Raises JournalError when the database refuses, and whatever `operation` raised.
         """
@@ -116,7 +117,7 @@ class Journal:
                     results = operation(conn, [w.item for w in neighbours])
                     for write, result in zip(neighbours, results, strict=True):
                         write.result = result
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it goes to whoever waits for this write
             if len(group) > 1:
                 for write in group:
                     self._commit([write])
@@ -170,6 +171,7 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 def migrate(engine: Engine) -> None:
     """Bring the schema up to the current revision."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every start that nothing is to be done
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.begin() as conn:

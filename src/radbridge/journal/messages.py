@@ -50,7 +50,7 @@ class Accepted:
 
 
 def accept(conn: Connection, received: Sequence[Received]) -> list[Accepted]:
-    """Store messages. The same bytes under the same sender and control id again get the first answer again, and no row."""
+    """Store messages. The same bytes from the same sender under the same id get the first answer again, and no row."""
     keys = [f"{r.sender}\x1f{r.control_id}" for r in received]
     digests = [hashlib.sha256(r.raw).hexdigest() for r in received]
     answered: dict[str, dict[str, bytes]] = {}

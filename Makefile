@@ -1,0 +1,59 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both keep their environment in .venv/.
+# ARGS reaches the command: `make demo ARGS=--once`, `make test ARGS="-k hl7 -x"`.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := src adapters model_server training tests
+ARGS ?=
+
+# The first Python on the PATH that is new enough; `make PYTHON=/path/to/python3.12 test` chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help demo test check format bench train clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+demo: $(VENV)/.serve ## Play cases end to end over real sockets (ARGS=--once: one case, then exit)
+	@$(BIN)/radbridge demo $(ARGS)
+
+test: $(VENV)/.dev ## Run the tests
+	@$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.dev ## Lint, format, types, import direction
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Put the code into the house's form
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+clean: ## Remove the environment and every cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+
+# Stamps: an environment is made again only when pyproject.toml changed, so a second run starts at once.
+$(VENV)/.made:
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "RadBridge needs Python 3.11 or newer, and python3 here is: $$(python3 --version 2>&1 || echo missing)." >&2; \
+	  echo "Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; fi
+	@echo "Making $(VENV)/ with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "Python's venv module is incomplete; on Debian and Ubuntu install python3-venv." >&2; exit 1; }
+	@touch $@
+
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --upgrade-strategy only-if-needed
+
+$(VENV)/.serve: pyproject.toml | $(VENV)/.made
+	@echo "Installing what the demo needs (once; a few minutes)"
+	$(INSTALL) -e '.[serve]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.made
+	@echo "Installing what tests and training need (once; a few minutes)"
+	$(INSTALL) -e '.[serve,train,dev]'
+	@touch $(VENV)/.serve $@

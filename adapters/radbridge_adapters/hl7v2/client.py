@@ -1,0 +1,166 @@
+"""The MLLP client: one message out, the answer to this very message back.
+
+An answer counts only when its MSA-2 is the control id that is waited for. Others (late, duplicate, of somebody else)
+are discarded, and so is whatever arrives while nothing is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import cast
+
+from radbridge.errors import DeliveryFailed, MessageFault
+from radbridge_adapters.hl7v2.er7 import Message
+from radbridge_adapters.hl7v2.framing import Decoder, Frame, encode
+from radbridge_adapters.hl7v2.header import read_header, read_message
+
+_MAX_ANSWER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ack:
+    """An answer: MSA-1, MSA-2, and what it says about an error (which may quote the message)."""
+
+    code: str
+    control_id: str = field(repr=False)
+    text: str = field(default="", repr=False)
+
+
+class MllpClient:
+    """A connection that is made when first needed and again after it was lost. One message at a time."""
+
+    def __init__(self, host: str, port: int, ack_timeout: float, *, name: str = "") -> None:
+        """`ack_timeout` in seconds bounds connecting and waiting, each."""
+        self._host = host
+        self._port = port
+        self._ack_timeout = ack_timeout
+        self._name = name or f"{host}:{port}"
+        self._turn = asyncio.Lock()
+        self._answers: _Answers | None = None
+
+    async def send(self, payload: bytes, control_id: str) -> Ack:
+        """Send and wait. Raises DeliveryFailed when there is no peer, no answer in time, or the peer hangs up."""
+        async with self._turn:
+            answers = await self._connected()
+            try:
+                async with asyncio.timeout(self._ack_timeout):
+                    ack = await answers.ask(payload, control_id)
+            except TimeoutError:
+                # Closed, so that a late answer can't be taken for the next message's.
+                await self._disconnect()
+                raise DeliveryFailed(self._name, f"no answer to this message within {self._ack_timeout:g} s") from None
+            except ConnectionError:
+                await self._disconnect()
+                raise DeliveryFailed(self._name, "the peer closed the connection before it answered") from None
+            except asyncio.CancelledError:
+                await self._disconnect()
+                raise
+            if ack.code not in ("AA", "CA"):
+                await self._disconnect()
+            return ack
+
+    async def ping(self) -> None:
+        """Raises DeliveryFailed when the peer takes no connection."""
+        async with self._turn:
+            await self._connected()
+
+    async def close(self) -> None:
+        """Hang up."""
+        async with self._turn:
+            await self._disconnect()
+
+    async def _connected(self) -> _Answers:
+        # One turn of the loop shows a hang-up that has already arrived.
+        await asyncio.sleep(0)
+        if self._answers is not None and self._answers.usable:
+            return self._answers
+        await self._disconnect()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._ack_timeout):
+                _, self._answers = await loop.create_connection(_Answers, self._host, self._port)
+        except TimeoutError:
+            raise DeliveryFailed(self._name, f"no connection within {self._ack_timeout:g} s") from None
+        except OSError as error:
+            raise DeliveryFailed(self._name, f"no connection: {error.strerror or type(error).__name__}") from None
+        return self._answers
+
+    async def _disconnect(self) -> None:
+        if self._answers is not None:
+            answers, self._answers = self._answers, None
+            await answers.hang_up()
+
+
+class _Answers(asyncio.Protocol):
+    """The client's end of one connection."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder(_MAX_ANSWER_BYTES)
+        self._awaited = ""
+        self._waiter: asyncio.Future[Ack] | None = None
+        self._lost = asyncio.Event()
+        self.usable = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    async def ask(self, payload: bytes, control_id: str) -> Ack:
+        """Raises ConnectionError when the peer hangs up first."""
+        self._awaited = control_id
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            self._transport.write(encode(payload))
+            return await self._waiter
+        finally:
+            self._waiter = None
+
+    async def hang_up(self) -> None:
+        self.usable = False
+        self._transport.abort()
+        await self._lost.wait()
+
+    def data_received(self, data: bytes) -> None:
+        blocks = self._decoder.feed(data) + self._decoder.flush()
+        for block in blocks:
+            ack = read_ack(block.payload) if isinstance(block, Frame) else None
+            waiter = self._waiter
+            if ack is not None and waiter is not None and not waiter.done() and ack.control_id == self._awaited:
+                waiter.set_result(ack)
+
+    def eof_received(self) -> bool:
+        """A peer that closed its half can't answer any more: nothing more is sent to it."""
+        self._fail()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail()
+        self._lost.set()
+
+    def _fail(self) -> None:
+        self.usable = False
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(ConnectionResetError())
+
+
+def read_ack(payload: bytes) -> Ack | None:
+    """The acknowledgement in `payload`; None when it is none."""
+    try:
+        message = read_message(payload, "utf-8")
+    except MessageFault:
+        return None
+    msa = message.first("MSA")
+    if msa is None:
+        return None
+    return Ack(code=msa.text(1), control_id=msa.raw(2).strip(), text=_explain(message))
+
+
+def read_control_id(payload: bytes) -> str:
+    """MSH-10 of a message. Raises MessageFault `no_msh`."""
+    return read_header(read_message(payload, "utf-8")).control_id
+
+
+def _explain(message: Message) -> str:
+    parts = [segment.text(8) or segment.text(3, 2) for segment in message.all("ERR")]
+    msa = message.first("MSA")
+    return "; ".join(part for part in (msa.text(3) if msa else "", *parts) if part)

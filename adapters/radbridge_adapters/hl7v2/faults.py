@@ -1,0 +1,112 @@
+"""What can be wrong with a message, and how its sender is told (HL7 tables 0008, 0357).
+
+Reject (`AR`) speaks of what no repetition will mend: structure, type, version, size. Error (`AE`) speaks of this
+message's content, or of us. The texts are fixed: nothing of the message is ever quoted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from radbridge.case import Code
+from radbridge.errors import MessageFault
+
+
+class Outcome(StrEnum):
+    """What became of a message."""
+
+    ACCEPT = "accept"
+    ERROR = "error"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """How one fault is told: MSA-1 by `outcome`, ERR-2, ERR-3, ERR-8."""
+
+    outcome: Outcome
+    location: str = ""
+    """ERR-2: segment^sequence^field."""
+    code: Code
+    message: str
+
+
+def _condition(value: str, display: str) -> Code:
+    return Code(value=value, system="HL70357", display=display)
+
+
+_SEQUENCE = _condition("100", "Segment sequence error")
+_REQUIRED = _condition("101", "Required field missing")
+_DATA_TYPE = _condition("102", "Data type error")
+_TYPE = _condition("200", "Unsupported message type")
+_EVENT = _condition("201", "Unsupported event code")
+_VERSION = _condition("203", "Unsupported version id")
+_INTERNAL = _condition("207", "Application internal error")
+
+ANSWERS = {
+    "no_msh": Answer(
+        outcome=Outcome.REJECT,
+        location="MSH^1",
+        code=_SEQUENCE,
+        message="The block does not begin with an MSH segment that declares its delimiters.",
+    ),
+    "cut": Answer(
+        outcome=Outcome.REJECT,
+        code=_SEQUENCE,
+        message="The block was cut: a new one began, or the connection closed, before its end bytes 1C 0D.",
+    ),
+    "too_large": Answer(
+        outcome=Outcome.REJECT,
+        code=_INTERNAL,
+        message="The message is larger than this receiver takes; ask its operator.",
+    ),
+    "unknown_type": Answer(
+        outcome=Outcome.REJECT, location="MSH^1^9", code=_TYPE, message="This message type is not taken in here."
+    ),
+    "unknown_event": Answer(
+        outcome=Outcome.REJECT, location="MSH^1^9", code=_EVENT, message="This trigger event is not taken in here."
+    ),
+    "unknown_version": Answer(
+        outcome=Outcome.REJECT,
+        location="MSH^1^12",
+        code=_VERSION,
+        message="Only versions 2.1 to 2.8.2 are taken in here.",
+    ),
+    "no_control_id": Answer(
+        outcome=Outcome.ERROR,
+        location="MSH^1^10",
+        code=_REQUIRED,
+        message="MSH-10 is empty; no answer could be matched to it.",
+    ),
+    "no_accession": Answer(
+        outcome=Outcome.ERROR, location="OBR^1^18", code=_REQUIRED, message="The message names no accession number."
+    ),
+    "no_patient": Answer(
+        outcome=Outcome.ERROR, location="PID^1^3", code=_REQUIRED, message="The message names no patient identifier."
+    ),
+    "no_prior_patient": Answer(
+        outcome=Outcome.ERROR,
+        location="MRG^1^1",
+        code=_REQUIRED,
+        message="The merge names no prior patient identifier.",
+    ),
+    "unreadable": Answer(
+        outcome=Outcome.ERROR, location="MSH^1^18", code=_DATA_TYPE, message="The message can't be read as text."
+    ),
+    "not_stored": Answer(
+        outcome=Outcome.ERROR, code=_INTERNAL, message="The message could not be stored; send it again later."
+    ),
+}
+
+
+def fault(reason: str) -> MessageFault:
+    """The error for a `reason` of ANSWERS, as an exception that may be logged."""
+    answer = ANSWERS[reason]
+    return MessageFault(reason, answer.message, where=_standard_place(answer.location))
+
+
+def _standard_place(location: str) -> str:
+    segment, _, rest = location.partition("^")
+    position = rest.partition("^")[2]
+    return f"{segment}-{position}" if position else segment

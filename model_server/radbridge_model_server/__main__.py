@@ -1,0 +1,100 @@
+"""`python -m radbridge_model_server --listen 127.0.0.1:8000 --config model.yaml`.
+
+Prints one JSON line with `url` when drafts are answered. Ends on SIGTERM, on SIGINT, and when a pipe on standard input is
+closed, which is how the death of a parent process shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import stat
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from radbridge.config import split_address
+from radbridge.errors import ConfigError
+from radbridge_model_server.local import LocalServer
+from radbridge_model_server.settings import load_settings
+
+
+class _Ended(BaseException):
+    """A signal, or the parent's end; the message says which."""
+
+
+def main() -> int:
+    """Serve until told to stop; 0 after a clean end, 1 when the start failed, 2 for a wrong configuration."""
+    began = time.monotonic()
+    args = _read_arguments()
+    try:
+        settings = load_settings(args.config)
+        server = LocalServer(*_address(args.listen), settings)
+    except ConfigError as error:
+        sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+        return 2
+    try:
+        _watch_signals(args.start_timeout)
+        server.start()
+        _watch_signals(0)
+        ready = {"url": server.url, "strategy": settings.strategy, "pid": os.getpid()}
+        sys.stdout.write(json.dumps(ready | {"start_s": round(time.monotonic() - began, 2)}) + "\n")
+        sys.stdout.flush()
+        while True:
+            signal.pause()
+    except _Ended as ended:
+        late = "start" in str(ended)
+        if late:
+            sys.stderr.write(f"{ended}\n")
+        return int(late)
+    finally:
+        _ignore_signals()
+        server.stop()
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="radbridge_model_server", description=__doc__.partition("\n\n")[2])
+    parser.add_argument("--listen", default="127.0.0.1:8000", help="host:port; port 0 takes a free one")
+    parser.add_argument("--config", type=Path, help="YAML or JSON file; without one the packaged model is served")
+    parser.add_argument("--start-timeout", type=int, default=180, metavar="S", help="seconds to be ready in")
+    return parser.parse_args()
+
+
+def _address(text: str) -> tuple[str, int]:
+    try:
+        return split_address(text)
+    except ValueError as error:
+        raise ConfigError([f"--listen: {error}"]) from None
+
+
+def _watch_signals(start_timeout_s: int) -> None:
+    """End on signals, and on the parent's end. Called again after Ray has put its own handlers in place."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise _Ended(f"no start within {start_timeout_s} s" if number == signal.SIGALRM else "stopped")
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, end)
+    signal.alarm(start_timeout_s)
+    if start_timeout_s and stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=_wait_for_parent, name="parent", daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _ignore_signals() -> None:
+    signal.alarm(0)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

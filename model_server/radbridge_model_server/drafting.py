@@ -1,0 +1,236 @@
+"""From findings to a draft: coarse, then fine by the signer's LoRA, then checked; the best text that can be vouched for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from radbridge.coarse import draft_coarse
+from radbridge.contract import DraftRequest, DraftResponse
+from radbridge.draft import Flag, Severity, Stage
+from radbridge.errors import DeadlinePassed, LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
+from radbridge.guard import check_draft
+from radbridge.prompt import PROMPT_VERSION, PromptInput
+from radbridge.registry import LoraVersion
+from radbridge_model_server.context import fit_prompt
+from radbridge_model_server.engine import Engine, Generated, Prompt
+from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.refusal import find_refusal
+
+log = structlog.get_logger(__name__)
+
+_RESERVE = 0.1
+"""Part of the deadline, at most `_MAX_RESERVE_S`, kept back to answer with the coarse text when the fine one is late."""
+_MAX_RESERVE_S = 0.25
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A request with its coarse text, which is there in milliseconds."""
+
+    request: DraftRequest
+    coarse: str = field(repr=False)
+    began: float
+    deadline: float
+    """`time.monotonic()` by which the answer must leave."""
+    coarse_ms: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Written:
+    """What the engine made of one request."""
+
+    generated: Generated
+    lora: LoraVersion | None
+    cut: bool
+
+
+class Drafter:
+    """Answers draft requests. Without an engine every draft is the coarse one."""
+
+    def __init__(
+        self, *, engine: Engine | None, chain: LoraChain, whole: bool, max_new_tokens: int, deadline_s: float
+    ) -> None:
+        self._engine = engine
+        self._chain = chain
+        self._whole = whole
+        self._max_new_tokens = max_new_tokens
+        self._deadline_s = deadline_s
+
+    async def draft(self, request: DraftRequest) -> DraftResponse:
+        """The draft for one request. Raises DeadlinePassed when not even the coarse text came in time, ModelOverloaded."""
+        return await self.complete(await self.prepare(request))
+
+    async def prepare(self, request: DraftRequest) -> Prepared:
+        """The coarse stage. Raises DeadlinePassed."""
+        began = time.monotonic()
+        asked_s = self._deadline_s if request.deadline_ms is None else request.deadline_ms / 1000
+        deadline = began + min(asked_s, self._deadline_s)
+        coarse = await asyncio.to_thread(
+            draft_coarse,
+            request.findings,
+            indication=request.indication,
+            comparison=request.comparison,
+            modality=request.modality,
+            sex=request.sex,
+            age=request.age,
+        )
+        if time.monotonic() > deadline:
+            raise DeadlinePassed(deadline - began)
+        coarse_ms = _ms_since(began)
+        return Prepared(request=request, coarse=coarse.text, began=began, deadline=deadline, coarse_ms=coarse_ms)
+
+    async def complete(self, prepared: Prepared) -> DraftResponse:
+        """The fine stage and the check. Raises ModelOverloaded."""
+        fallback: list[str] = []
+        if not prepared.coarse.strip() and not (self._whole and prepared.request.findings.strip()):
+            return _respond(prepared, "", (), ["no findings to draft from"])
+        if self._engine is None:
+            return await self._respond_coarse(prepared, fallback)
+        written = await self._write(self._engine, prepared, fallback)
+        if written is None:
+            return await self._respond_coarse(prepared, fallback)
+        return await self._respond_fine(self._engine, prepared, written, fallback)
+
+    async def _write(self, engine: Engine, prepared: Prepared, fallback: list[str]) -> _Written | None:
+        """The text by the first LoRA of the chain that works; None, with the reason added, when there is none."""
+        text, cut = await asyncio.to_thread(self._build_prompt, engine, prepared)
+        for link in self._chain.links(prepared.request.radiologist):
+            if link.missing:
+                fallback.append(link.missing)
+                continue
+            prompt = Prompt(
+                text=text, lora=link.lora, max_new_tokens=self._max_new_tokens, deadline=_engine_deadline(prepared)
+            )
+            try:
+                return _Written(generated=await engine.generate(prompt), lora=link.lora, cut=cut)
+            except LoraRefused as refusal:
+                log.warning("LoRA refused", lora=refusal.version, reason=refusal.reason)
+                fallback.append(f"{link.label} refused: {refusal.reason}")
+            except ModelOverloaded:
+                raise
+            except (DeadlinePassed, PromptTooLong, ModelUnavailable) as error:
+                fallback.append(_NO_FINE_TEXT[type(error)])
+                return None
+        return None
+
+    def _build_prompt(self, engine: Engine, prepared: Prepared) -> tuple[str, bool]:
+        request = prepared.request
+        case = PromptInput(
+            findings=request.findings,
+            indication=request.indication,
+            comparison=request.comparison,
+            modality=request.modality,
+            sex=request.sex,
+            age=request.age,
+            coarse="" if self._whole else prepared.coarse,
+        )
+        return fit_prompt(case, count=engine.count_tokens, limit=engine.context_tokens - self._max_new_tokens)
+
+    async def _respond_fine(
+        self, engine: Engine, prepared: Prepared, written: _Written, fallback: list[str]
+    ) -> DraftResponse:
+        began = time.monotonic()
+        text = written.generated.text
+        flags = await asyncio.to_thread(_check, text, prepared.request)
+        coarse_flags = () if self._whole else await asyncio.to_thread(_check, prepared.coarse, prepared.request)
+        refusal = find_refusal(
+            written.generated,
+            flags,
+            coarse=None if self._whole else prepared.coarse,
+            coarse_flags=coarse_flags,
+            sources=(prepared.request.findings, prepared.request.indication, prepared.request.comparison),
+        )
+        timings = {
+            "queue": written.generated.queue_ms,
+            "engine": written.generated.engine_ms,
+            "guard": _ms_since(began),
+        }
+        if refusal and prepared.coarse.strip():
+            fallback.append(f"fine text refused: {refusal}")
+            return _respond(prepared, prepared.coarse, coarse_flags, fallback, timings)
+        if written.cut:
+            flags = (*flags, _CONTEXT_CUT)
+        return _respond(
+            prepared,
+            "" if refusal else text,
+            flags,
+            [*fallback, f"text refused: {refusal}"] if refusal else fallback,
+            timings,
+            stage=Stage.WHOLE if self._whole else Stage.FINE,
+            lora=written.lora.name if written.lora else "base",
+            model=engine.model,
+            base_digest=engine.base_digest,
+            prompt_version=PROMPT_VERSION,
+        )
+
+    async def _respond_coarse(self, prepared: Prepared, fallback: list[str]) -> DraftResponse:
+        began = time.monotonic()
+        flags = await asyncio.to_thread(_check, prepared.coarse, prepared.request)
+        return _respond(prepared, prepared.coarse, flags, fallback, {"guard": _ms_since(began)})
+
+
+_NO_FINE_TEXT: dict[type[Exception], str] = {
+    DeadlinePassed: "no fine text before the deadline",
+    PromptTooLong: "no fine text: too long for the model's context",
+    ModelUnavailable: "no fine text: the engine failed",
+}
+_CONTEXT_CUT = Flag(
+    kind="context_cut",
+    message="The findings were longer than the model's context; sentences from their middle were not seen by the fine stage.",
+    severity=Severity.WARNING,
+)
+
+
+def _check(text: str, request: DraftRequest) -> tuple[Flag, ...]:
+    return check_draft(
+        text,
+        request.findings,
+        indication=request.indication,
+        comparison=request.comparison,
+        sex=request.sex,
+        modality=request.modality,
+        age=request.age,
+    )
+
+
+def _respond(
+    prepared: Prepared,
+    text: str,
+    flags: Sequence[Flag],
+    fallback: Sequence[str],
+    timings: dict[str, float] | None = None,
+    *,
+    stage: Stage = Stage.COARSE,
+    lora: str = "none",
+    model: str = "extractive",
+    base_digest: str = "",
+    prompt_version: str = "",
+) -> DraftResponse:
+    spent = {"coarse": prepared.coarse_ms, "queue": 0.0, "engine": 0.0, "guard": 0.0} | (timings or {})
+    return DraftResponse(
+        id=prepared.request.id,
+        draft=text,
+        lora=lora,
+        model=model,
+        base_digest=base_digest,
+        prompt_version=prompt_version,
+        stage=stage,
+        fallback=tuple(fallback),
+        flags=tuple(flags),
+        ms=round(_ms_since(prepared.began), 3),
+        timings_ms={name: round(ms, 3) for name, ms in spent.items()},
+    )
+
+
+def _engine_deadline(prepared: Prepared) -> float:
+    allowed = prepared.deadline - prepared.began
+    return prepared.deadline - min(allowed * _RESERVE, _MAX_RESERVE_S)
+
+
+def _ms_since(began: float) -> float:
+    return (time.monotonic() - began) * 1000

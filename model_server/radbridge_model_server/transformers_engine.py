@@ -1,0 +1,280 @@
+"""The engine on transformers + PEFT: one thread owns the model and works off a queue in batches that mix LoRAs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from radbridge.errors import DeadlinePassed, LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
+from radbridge.registry import LoraVersion, digest_weights
+from radbridge_model_server.engine import EngineStats, Generated, Prompt
+from radbridge_model_server.lora_model import LoraModel, Row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineLimits:
+    """How much the engine takes on at once."""
+
+    max_batch: int = 16
+    max_queue: int = 64
+    """Prompts that may wait; one more is refused with ModelOverloaded."""
+    batch_wait_s: float = 0.003
+    """How long an idle engine waits for company for the first prompt of a batch."""
+    max_loras: int = 16
+    """LoRAs in memory; PEFT slows down with their number."""
+    max_rank: int = 64
+    threads: int = 1
+    stall_s: float = 60.0
+    """An engine at work that produces no token for so long is unhealthy."""
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class _Job:
+    prompt: Prompt
+    ids: list[int] = field(repr=False)
+    asked: float
+    answer: Future[Generated] = field(default_factory=Future)
+    cancelled: bool = False
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() > self.prompt.deadline
+
+    def fail_late(self) -> None:
+        self.answer.set_exception(DeadlinePassed(round(self.prompt.deadline - self.asked, 3)))
+
+
+class TransformersEngine:
+    """An `Engine`. Give it the base model's folder; `start` loads it in the engine's thread and returns when it can answer."""
+
+    def __init__(self, base: Path, *, limits: EngineLimits = EngineLimits(), name: str = "", device: str = "cpu") -> None:
+        self.model = name or base.name
+        self.base_digest = digest_weights(base)
+        self.context_tokens = 0
+        self._base = base
+        self._limits = limits
+        self._device = device
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+        self._tokenizing = threading.Lock()
+        self._work = threading.Condition()
+        self._jobs: deque[_Job] = deque()
+        self._calls: deque[tuple[Callable[[LoraModel], None], Future[None]]] = deque()
+        self._running: tuple[_Job, ...] = ()
+        self._closing = False
+        self._progress = time.monotonic()
+        self._generated = self._batches = self._tokens = self._late = self._overloaded = 0
+        self._loras: tuple[str, ...] = ()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._started: Future[None] = Future()
+
+    async def start(self) -> None:
+        """Load the base model. Raises whatever loading it raises."""
+        self._thread.start()
+        await asyncio.wrap_future(self._started)
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._encode(text))
+
+    async def generate(self, prompt: Prompt) -> Generated:
+        job = _Job(prompt=prompt, ids=self._encode(prompt.text), asked=time.monotonic())
+        limit = self.context_tokens - prompt.max_new_tokens
+        if len(job.ids) > limit:
+            raise PromptTooLong(len(job.ids), limit)
+        with self._work:
+            if self._closing:
+                raise ModelUnavailable
+            if len(self._jobs) >= self._limits.max_queue:
+                self._overloaded += 1
+                raise ModelOverloaded(retry_after_s=1.0)
+            self._jobs.append(job)
+            self._work.notify()
+        try:
+            return await asyncio.wrap_future(job.answer)
+        except asyncio.CancelledError:
+            job.cancelled = True
+            raise
+
+    async def ensure_lora(self, version: LoraVersion) -> None:
+        await self._call(lambda model: model.load(version))
+
+    async def retire_lora(self, version: LoraVersion) -> None:
+        await self._call(lambda model: model.drop(version))
+
+    def check_health(self) -> None:
+        if not self._thread.is_alive():
+            raise ModelUnavailable("the engine's thread has ended; restart the model server")
+        silent_s = time.monotonic() - self._progress
+        if self._running and silent_s > self._limits.stall_s:
+            raise ModelUnavailable(f"the engine has produced nothing for {silent_s:.0f} s; restart the model server")
+
+    def stats(self) -> EngineStats:
+        return EngineStats(
+            queued=len(self._jobs),
+            running=len(self._running),
+            generated=self._generated,
+            batches=self._batches,
+            tokens=self._tokens,
+            late=self._late,
+            overloaded=self._overloaded,
+            loras=self._loras,
+        )
+
+    async def close(self) -> None:
+        with self._work:
+            self._closing = True
+            self._work.notify()
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _encode(self, text: str) -> list[int]:
+        with self._tokenizing:
+            ids: list[int] = self._tokenizer(text)["input_ids"]
+        return ids
+
+    async def _call(self, action: Callable[[LoraModel], None]) -> None:
+        done: Future[None] = Future()
+        with self._work:
+            if self._closing:
+                raise ModelUnavailable
+            self._calls.append((action, done))
+            self._work.notify()
+        await asyncio.wrap_future(done)
+
+    def _run(self) -> None:
+        try:
+            torch.set_num_threads(self._limits.threads)
+            model = LoraModel(
+                self._base,
+                base_digest=self.base_digest,
+                max_loras=self._limits.max_loras,
+                max_rank=self._limits.max_rank,
+                device=self._device,
+            )
+            self.context_tokens = model.context_tokens
+        except BaseException as error:  # the thread's end is the waiting starter's error
+            self._started.set_exception(error)
+            return
+        self._started.set_result(None)
+        while self._wait():
+            self._answer_calls(model)
+            batch = self._take_batch()
+            if batch:
+                self._answer_batch(model, batch)
+            self._loras = model.loras
+        self._refuse_rest()
+
+    def _wait(self) -> bool:
+        """Wait for work, and a little longer for company; False when closing."""
+        with self._work:
+            self._work.wait_for(lambda: self._jobs or self._calls or self._closing)
+            if len(self._jobs) == 1 and not self._closing:
+                enough = self._limits.max_batch
+                self._work.wait_for(lambda: len(self._jobs) >= enough or self._closing, self._limits.batch_wait_s)
+            return not self._closing
+
+    def _answer_calls(self, model: LoraModel) -> None:
+        while self._calls:
+            action, done = self._calls.popleft()
+            if done.set_running_or_notify_cancel():
+                _settle(done, lambda action=action: action(model))  # type: ignore[misc]
+
+    def _take_batch(self) -> list[_Job]:
+        """The longest waiting jobs, of no more LoRAs than may be resident; late and cancelled ones are dropped."""
+        batch: list[_Job] = []
+        loras: set[LoraVersion] = set()
+        with self._work:
+            waiting, self._jobs = self._jobs, deque()
+            for job in waiting:
+                lora = {job.prompt.lora} - {None}
+                if len(batch) >= self._limits.max_batch or len(loras | lora) > self._limits.max_loras:
+                    self._jobs.append(job)
+                elif job.answer.set_running_or_notify_cancel():
+                    if job.late:
+                        self._late += 1
+                        job.fail_late()
+                        continue
+                    loras |= lora
+                    batch.append(job)
+            self._running = tuple(batch)
+        return batch
+
+    def _answer_batch(self, model: LoraModel, batch: list[_Job]) -> None:
+        began = self._progress = time.monotonic()
+        try:
+            ready = self._load_loras(model, batch)
+            rows = [self._row(job) for job in ready]
+            if rows:
+                model.generate(rows)
+                self._batches += 1
+            for job, row in zip(ready, rows, strict=True):
+                self._answer(job, row, began)
+        except Exception as error:  # one bad batch must not end the engine
+            for job in batch:
+                if not job.answer.done():
+                    job.answer.set_exception(ModelUnavailable(f"the engine failed ({type(error).__name__})"))
+        finally:
+            self._running = ()
+
+    def _load_loras(self, model: LoraModel, batch: list[_Job]) -> list[_Job]:
+        keep = frozenset(job.prompt.lora for job in batch if job.prompt.lora)
+        ready = []
+        for job in batch:
+            try:
+                if job.prompt.lora:
+                    model.load(job.prompt.lora, keep)
+                ready.append(job)
+            except LoraRefused as refusal:
+                job.answer.set_exception(refusal)
+        return ready
+
+    def _row(self, job: _Job) -> Row:
+        def stopped() -> bool:
+            self._progress = time.monotonic()
+            return job.cancelled or self._progress > job.prompt.deadline
+
+        return Row(prompt=job.ids, lora=job.prompt.lora, max_new_tokens=job.prompt.max_new_tokens, stopped=stopped)
+
+    def _answer(self, job: _Job, row: Row, began: float) -> None:
+        if row.abandoned:
+            self._late += not job.cancelled
+            job.fail_late()
+            return
+        self._generated += 1
+        self._tokens += len(row.tokens)
+        job.answer.set_result(
+            Generated(
+                text=self._tokenizer.decode(row.tokens, skip_special_tokens=True).strip(),
+                finish=row.finish,
+                prompt_tokens=len(job.ids),
+                tokens=len(row.tokens),
+                queue_ms=(began - job.asked) * 1000,
+                engine_ms=(time.monotonic() - began) * 1000,
+            )
+        )
+
+    def _refuse_rest(self) -> None:
+        for job in self._jobs:
+            if job.answer.set_running_or_notify_cancel():
+                job.answer.set_exception(ModelUnavailable("the model server is stopping"))
+        for _, done in self._calls:
+            if done.set_running_or_notify_cancel():
+                done.set_exception(ModelUnavailable("the model server is stopping"))
+
+
+def _settle(done: Future[None], action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception as error:
+        done.set_exception(error)
+    else:
+        done.set_result(None)

@@ -1,0 +1,79 @@
+"""Reads findings into judged, compressed statements."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from radbridge.coarse.answers import cut_answer
+from radbridge.coarse.classify import Judgement, classify
+from radbridge.coarse.clauses import split_clauses, split_exception
+from radbridge.coarse.compress import compress, drop_denied_tail
+from radbridge.coarse.question import Question
+from radbridge.coarse.statement import Kind, Statement
+from radbridge.text import label_sentences
+
+_SIDE = re.compile(r"\b(?:left|right)\b", re.IGNORECASE)
+_LEVEL = re.compile(r"\b[CTLS]\d", re.IGNORECASE)
+_CONTINUES = re.compile(
+    r"^(?:again,? |however,? )?(?:this|these|it|they)\s+(?:\w+\s+)?(?:is|are|may|might|could|appears?|was|has|have|measures?|suggests?|likely|probably"
+    r"|represents?|extends?)\b",
+    re.IGNORECASE,
+)
+_GOES_ON = (Kind.ABNORMAL, Kind.CHANGE)
+
+
+def read_findings(findings: str, question: Question) -> list[Statement]:
+    """The statements of `findings` in order. "This may be ..." is part of the statement before it."""
+    statements: list[Statement] = []
+    affirmed: set[str] = set()
+    denials: dict[int, frozenset[str]] = {}
+    for sentence in label_sentences(findings):
+        for clause in _split(sentence.text, question):
+            judged = classify(clause, question)
+            text = _name_place(_shorten(clause, judged.kind), clause, sentence.label)
+            affirmed |= judged.affirms
+            if not text:
+                continue
+            if statements and _CONTINUES.match(clause) and judged.kind in _GOES_ON and statements[-1].kind in _GOES_ON:
+                statements[-1] = _join(statements[-1], text, judged)
+                continue
+            if judged.kind is Kind.ANSWER:
+                denials[len(statements)] = judged.denies
+            statements.append(Statement(text=text, kind=judged.kind, score=judged.score, index=len(statements)))
+    return [_drop_contradicted(s, denials.get(s.index, frozenset()) & affirmed) for s in statements]
+
+
+def _split(sentence: str, question: Question) -> list[str]:
+    """The clauses of a sentence; of a normal one with an exception, only the exception."""
+    clauses: list[str] = []
+    for clause in split_clauses(sentence):
+        head, exception = split_exception(clause)
+        normal = exception and classify(head, question).kind is Kind.NORMAL and classify(exception, question).kind is Kind.ABNORMAL
+        clauses.append(exception if normal else clause)
+    return clauses
+
+
+def _shorten(clause: str, kind: Kind) -> str:
+    if kind is Kind.ANSWER:
+        return cut_answer(clause)
+    return drop_denied_tail(compress(clause)) if kind is Kind.ABNORMAL else compress(clause)
+
+
+def _name_place(text: str, clause: str, label: str) -> str:
+    """`text` with the side or level of the heading it stood under, where it doesn't name one itself."""
+    lost = any(place.search(label) and not place.search(clause) for place in (_SIDE, _LEVEL))
+    level = _LEVEL.match(label)
+    if not text or not (lost or (level and label.lower() not in clause.lower())):
+        return text
+    return f"{label if level else label.capitalize()}: {text}"
+
+
+def _join(before: Statement, text: str, judged: Judgement) -> Statement:
+    kind = Kind.ABNORMAL if Kind.ABNORMAL in (before.kind, judged.kind) else before.kind
+    return replace(before, text=f"{before.text} {text}", kind=kind, score=max(before.score, judged.score))
+
+
+def _drop_contradicted(statement: Statement, contradicted: frozenset[str]) -> Statement:
+    """An answer that denies what another statement affirms ("no right effusion") is no answer."""
+    return replace(statement, kind=Kind.NORMAL, score=0.0) if contradicted else statement

@@ -1,0 +1,248 @@
+"""What a radiologist made of a draft: the distance, the verdict and the example that training learns from."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+
+from pydantic import AwareDatetime
+
+from radbridge.case import Case
+from radbridge.deidentify import OLDEST_AGE, PROCESS_KEY, scrub
+from radbridge.draft import DraftImpression
+from radbridge.prompt import PromptInput, build_prompt
+from radbridge.text import read_words
+
+REWRITTEN_FROM = 0.5
+"""From this distance on the signer wrote the text anew: half of the words or more are others."""
+IGNORED_FROM = 0.9
+"""From this distance on nothing but chance is in common: the draft was not used."""
+
+
+class Outcome(StrEnum):
+    """What became of a draft at the signer's hands."""
+
+    ACCEPTED = "accepted"
+    """Signed with the same words; case, layout and punctuation may differ."""
+    EDITED = "edited"
+    REWRITTEN = "rewritten"
+    IGNORED = "ignored"
+    """Nothing of it was used, or it never got to the signer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """A draft beside what was signed."""
+
+    id: str
+    draft_id: str
+    radiologist: str
+    """Who signed: the style is theirs, whoever the draft was made for."""
+    lora: str
+    model: str
+    prompt_version: str
+    draft: str = field(repr=False)
+    signed: str = field(repr=False)
+    distance: float
+    """Word-level Levenshtein distance over the longer text: 0 the same words, 1 no word in common."""
+    outcome: Outcome
+    delivered: bool
+    """Whether a destination had confirmed the draft before the report was signed."""
+    signed_at: AwareDatetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreferenceExample:
+    """A prompt with the better and the worse answer, as DPO and its kin take it."""
+
+    prompt: str = field(repr=False)
+    chosen: str = field(repr=False)
+    rejected: str = field(repr=False)
+
+
+class Change(StrEnum):
+    """What happened to a run of words between draft and signed text."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+    INSERT = "insert"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Neighbouring words with one fate. A line break counts as a word."""
+
+    change: Change
+    words: tuple[str, ...] = field(repr=False)
+
+
+def compare(case: Case, draft: DraftImpression, *, delivered: bool) -> Edit:
+    """What the signer of `case` made of `draft`.
+
+    The same draft and the same signed text give the same id, so that a replayed message makes no second edit.
+    Raises ValueError for a case that nobody signed.
+    """
+    if case.signed_at is None:
+        raise ValueError("a case that isn't signed")
+    signed = case.report.impression
+    distance = measure_distance(draft.text, signed)
+    return Edit(
+        id=hashlib.sha256(f"{draft.id}\n{signed}".encode()).hexdigest()[:16],
+        draft_id=draft.id,
+        radiologist=case.signer.id,
+        lora=draft.lora,
+        model=draft.model,
+        prompt_version=draft.prompt_version,
+        draft=draft.text,
+        signed=signed,
+        distance=distance,
+        outcome=judge(distance, delivered=delivered),
+        delivered=delivered,
+        signed_at=case.signed_at,
+    )
+
+
+def judge(distance: float, *, delivered: bool) -> Outcome:
+    """The outcome that `distance` stands for. What never got to the signer was ignored, however alike the texts are."""
+    if not delivered or distance >= IGNORED_FROM:
+        return Outcome.IGNORED
+    if distance >= REWRITTEN_FROM:
+        return Outcome.REWRITTEN
+    return Outcome.EDITED if distance else Outcome.ACCEPTED
+
+
+def measure_distance(draft: str, signed: str) -> float:
+    """Words inserted, deleted or replaced, over the words of the longer text: 0 to 1."""
+    before, after = read_words(draft), read_words(signed)
+    longer = max(len(before), len(after))
+    return count_edits(before, after) / longer if longer else 0.0
+
+
+def count_edits(before: Sequence[str], after: Sequence[str]) -> int:
+    """Levenshtein distance, bit-parallel (Hyyrö 2003): one column of the matrix is one integer.
+
+    Two texts of 2,000 words take milliseconds, whatever they hold.
+    """
+    if not before:
+        return len(after)
+    full, last = (1 << len(before)) - 1, 1 << (len(before) - 1)
+    places = _places(before)
+    up, down, distance = full, 0, len(before)
+    for word in after:
+        match = places.get(word, 0)
+        same = (((match & up) + up) ^ up) | match | down
+        right, left = down | ~(same | up) & full, up & same
+        distance += bool(right & last) - bool(left & last)
+        right, left = (right << 1 | 1) & full, left << 1 & full
+        up, down = left | ~(same | right) & full, right & same
+    return distance
+
+
+def diff_words(draft: str, signed: str) -> list[Run]:
+    """The runs of words that turn `draft` into `signed`: the longest common subsequence is kept.
+
+    Deletions come before insertions in the same place. Time grows with the product of the lengths over the machine's
+    word size, with no worst case.
+    """
+    before, after = _tokens(draft), _tokens(signed)
+    steps = list(_walk_back(before, after, _columns(before, after)))[::-1]
+    runs: list[Run] = []
+    for kept, stretch in groupby(steps, key=lambda step: step[0] is Change.KEEP):
+        words = list(stretch)
+        changes = (Change.KEEP,) if kept else (Change.DELETE, Change.INSERT)
+        found = (Run(change=c, words=tuple(word for what, word in words if what is c)) for c in changes)
+        runs.extend(run for run in found if run.words)
+    return runs
+
+
+def _tokens(text: str) -> list[str]:
+    return re.findall(r"\n|\S+", text)
+
+
+def _places(words: Sequence[str]) -> dict[str, int]:
+    """For each word the set of its places, as bits."""
+    places: dict[str, int] = {}
+    for i, word in enumerate(words):
+        places[word] = places.get(word, 0) | 1 << i
+    return places
+
+
+def _columns(before: Sequence[str], after: Sequence[str]) -> list[int]:
+    """One integer for each prefix of `after`: a zero bit where the common subsequence grows (Hyyrö 2004)."""
+    full, places = (1 << len(before)) - 1, _places(before)
+    columns = [full]
+    for word in after:
+        column = columns[-1]
+        match = column & places.get(word, 0)
+        columns.append((column + match | column - match) & full)
+    return columns
+
+
+def _walk_back(before: Sequence[str], after: Sequence[str], columns: Sequence[int]) -> Iterable[tuple[Change, str]]:
+    """The steps from the end to the beginning."""
+    i, j = len(before), len(after)
+    while i and j:
+        if columns[j] >> (i - 1) & 1:
+            i -= 1
+            yield Change.DELETE, before[i]
+        elif not columns[j - 1] >> (i - 1) & 1:
+            j -= 1
+            yield Change.INSERT, after[j]
+        else:
+            i, j = i - 1, j - 1
+            yield Change.KEEP, before[i]
+    yield from ((Change.DELETE, word) for word in before[:i][::-1])
+    yield from ((Change.INSERT, word) for word in after[:j][::-1])
+
+
+def deidentified_row(
+    edit: Edit, case: Case, *, key: bytes = PROCESS_KEY, pseudonyms: bool = False, others: Iterable[str] = ()
+) -> dict[str, Any]:
+    """One JSON line of `radbridge edits`: every text scrubbed, no date, nobody's name, no accession.
+
+    `key` is the site's secret: dates move by the same number of days for one patient in every export made with it.
+    `pseudonyms` replaces the radiologist's id too; `others` are further names to scrub. The prompt holds no
+    preliminary text: training draws that anew from the findings, as serving does.
+    """
+    names = (case.key.accession, case.signer.name, *others)
+
+    def clean(text: str) -> str:
+        return scrub(text, patient=case.patient, order=case.order, others=names, key=key)
+
+    study = PromptInput(
+        findings=clean(case.report.findings),
+        indication=clean(case.indication),
+        comparison=clean(case.report.comparison),
+        modality=case.study.modality,
+        sex=case.patient.sex.value,
+        age=None if case.age is None else min(case.age, OLDEST_AGE),
+    )
+    example = PreferenceExample(prompt=build_prompt(study), chosen=clean(edit.signed), rejected=clean(edit.draft))
+    return {
+        "id": edit.id,
+        "radiologist": _pseudonym(edit.radiologist, key) if pseudonyms else edit.radiologist,
+        "outcome": edit.outcome.value,
+        "distance": round(edit.distance, 4),
+        "lora": edit.lora,
+        "model": edit.model,
+        "prompt_version": edit.prompt_version,
+        "findings": study.findings,
+        "indication": study.indication,
+        "comparison": study.comparison,
+        "modality": study.modality,
+        "sex": study.sex,
+        "age": study.age,
+        "prompt": example.prompt,
+        "chosen": example.chosen,
+        "rejected": example.rejected,
+    }
+
+
+def _pseudonym(radiologist: str, key: bytes) -> str:
+    return "r-" + hmac.new(key, radiologist.encode(), hashlib.sha256).hexdigest()[:10] if radiologist else ""

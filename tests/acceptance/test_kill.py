@@ -1,0 +1,74 @@
+"""The worst night: SIGKILL in the middle of a run (rule 1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support.dictation import listening
+from tests.support.gateway import GatewayProcess
+from tests.support.ris import Ris
+
+MESSAGES = 2_000
+CONNECTIONS = 8
+
+
+async def feed(port: int, accessions: list[str], acknowledged: set[str]) -> None:
+    """Send one report an accession over one connection until it breaks; note whose AA came back."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return
+    try:
+        for accession in accessions:
+            if accession in acknowledged:
+                continue
+            writer.write(b"\x0b" + Ris(accession=accession).dictated() + b"\x1c\r")
+            answer = await reader.readuntil(b"\x1c\r")
+            if b"\rMSA|AA|" in answer:
+                acknowledged.add(accession)
+    except (OSError, asyncio.IncompleteReadError):
+        return
+    finally:
+        writer.close()
+
+
+@pytest.mark.timeout(300)
+async def test_kill_in_the_middle(tmp_path: Path) -> None:
+    """Every acknowledged message is there, and every draft is delivered, again only under its own control id."""
+    accessions = [f"K{n:06d}" for n in range(MESSAGES)]
+    shares = [accessions[n::CONNECTIONS] for n in range(CONNECTIONS)]
+    acknowledged: set[str] = set()
+    async with listening() as dictation:
+        gateway = GatewayProcess(tmp_path, [dictation.port])
+        await gateway.start()
+        run = asyncio.gather(*(feed(gateway.hl7_port, share, acknowledged) for share in shares))
+        async with asyncio.timeout(60):
+            while len(acknowledged) < MESSAGES // 2 or not dictation.messages:
+                await asyncio.sleep(0.001)
+        gateway.kill()
+        await run
+        before_restart = set(acknowledged)
+        assert MESSAGES // 2 <= len(before_restart) < MESSAGES, "the kill came after the run"
+
+        await gateway.start()
+        stored = {row[0] for row in gateway.query("SELECT accession FROM message")}
+        assert before_restart <= stored
+
+        await asyncio.gather(*(feed(gateway.hl7_port, share, acknowledged) for share in shares))
+        assert len(acknowledged) == MESSAGES
+        await gateway.until("SELECT count(*) FROM delivery WHERE state = 'confirmed'", MESSAGES, within_s=200)
+        assert await gateway.stop() == 0
+
+    delivered = Counter(str(m.segment("OBR")[18]) for m in dictation.messages)
+    assert set(delivered) == set(accessions)
+    texts_by_id: dict[str, set[str]] = {}
+    for message in dictation.messages:
+        texts_by_id.setdefault(str(message.segment("MSH")[10]), set()).add(str(message))
+    assert all(len(texts) == 1 for texts in texts_by_id.values()), "one control id carried two texts"
+    assert len(texts_by_id) == MESSAGES, "a draft went out under two control ids"
+    repeats = len(dictation.messages) - MESSAGES
+    assert repeats <= 1, "one kill can leave one delivery to one destination unconfirmed, and no more"

@@ -1,0 +1,138 @@
+"""The gateway as the operator runs it: `radbridge up --config site.toml`, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Connection, create_engine
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class GatewayProcess:
+    """A gateway in `folder`; `destinations` are ports of peers on loopback."""
+
+    folder: Path
+    destinations: Sequence[int] = ()
+    model: str = 'url = "embedded"\nstrategy = "coarse"'
+    hl7v2: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    hl7_port: int = field(default_factory=free_port)
+    http_port: int = field(default_factory=free_port)
+    process: asyncio.subprocess.Process | None = None
+    _log: IO[bytes] | None = None
+
+    @property
+    def config(self) -> Path:
+        """The site's file."""
+        return self.folder / "site.toml"
+
+    @property
+    def log(self) -> str:
+        """Everything the process printed so far."""
+        return (self.folder / "gateway.log").read_text(errors="replace")
+
+    def write_config(self) -> None:
+        """Write `site.toml`."""
+        peers = "".join(
+            f'[[hl7v2.destinations]]\nname = "dictation{n or ""}"\naddress = "127.0.0.1:{port}"\nack_timeout_s = 2.0\n'
+            for n, port in enumerate(self.destinations)
+        )
+        self.config.write_text(
+            f'[store]\nurl = "sqlite:///{self.folder}/radbridge.db"\n'
+            f'[hl7v2]\nlisten = "127.0.0.1:{self.hl7_port}"\n{self.hl7v2}\n{peers}'
+            f'[http]\nlisten = "127.0.0.1:{self.http_port}"\n'
+            f"[model]\nsettle_s = 0.05\n{self.model}\n"
+        )
+
+    async def start(self) -> None:
+        """Start, and return when `/readyz` says 200."""
+        self.write_config()
+        self._log = (self.folder / "gateway.log").open("ab")
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "radbridge", "up", "--config", str(self.config)),
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, **self.environment},
+            start_new_session=True,
+        )
+        async with asyncio.timeout(90):
+            while (await asyncio.to_thread(self.get, "/readyz"))[0] != 200:
+                assert self.process.returncode is None, self.log
+                await asyncio.sleep(0.1)
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body of a GET; status 0 when nobody listens yet."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+        except OSError:
+            return 0, b""
+
+    def kill(self) -> None:
+        """SIGKILL, as the worst night does it: to the gateway alone."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        status = await asyncio.wait_for(self.process.wait(), 30)
+        if self._log is not None:
+            self._log.close()
+        return status
+
+    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of the journal."""
+        engine = create_engine(f"sqlite:///{self.folder}/radbridge.db")
+        try:
+            with engine.connect() as conn:
+                return _rows(conn, sql, values)
+        finally:
+            engine.dispose()
+
+    async def until(self, sql: str, expected: object, *, within_s: float = 30.0) -> None:
+        """Wait until the first column of the first row is `expected`."""
+        began = time.monotonic()
+        rows: list[tuple[Any, ...]] = []
+        while time.monotonic() - began < within_s:
+            rows = self.query(sql)
+            if rows and rows[0][0] == expected:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{sql}: {rows[:1]} after {within_s} s, expected {expected!r}\n{self.log[-2000:]}")
+
+    def logged(self) -> list[dict[str, Any]]:
+        """The log's JSON lines."""
+        found = []
+        for line in self.log.splitlines():
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return [f for f in found if isinstance(f, dict)]
+
+
+def _rows(conn: Connection, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    return [tuple(r) for r in conn.exec_driver_sql(sql, values)]

@@ -1,0 +1,94 @@
+"""The base model: a small Llama, so that transformers, PEFT and vLLM all serve it as they serve a large one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+
+from radbridge.prompt import PROMPT_VERSION
+from radbridge.registry import digest_weights, write_manifest
+from radbridge_training.recipe import Shape
+
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The layers that a LoRA changes: all that vLLM can serve."""
+_MAX_NEW_TOKENS = 256
+
+
+def build_model(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
+    """A model with fresh weights."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        max_position_embeddings=shape.positions,
+        tie_word_embeddings=True,
+        **special_ids(tokenizer),
+    )
+    model = LlamaForCausalLM(config)
+    model.generation_config = GenerationConfig(do_sample=False, max_new_tokens=_MAX_NEW_TOKENS, **special_ids(tokenizer))
+    return model
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """The ids of padding, begin and end."""
+    return {f"{name}_token_id": int(getattr(tokenizer, f"{name}_token_id")) for name in ("pad", "bos", "eos")}
+
+
+def load_base(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
+    """The model in `folder`, with float32 weights, and its tokenizer."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return model, tokenizer
+
+
+def weigh_loss(model: LlamaForCausalLM, ids: Tensor, weights: Tensor) -> Tensor:
+    """The mean cross-entropy over the tokens that have a weight. Padding stands on the right: causality hides it."""
+    hidden = model.model(input_ids=ids[:, :-1]).last_hidden_state
+    counted = weights[:, 1:] > 0
+    logits = model.lm_head(hidden[counted])
+    losses = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][counted], reduction="none")
+    weight = weights[:, 1:][counted]
+    return (losses * weight).sum() / weight.sum()
+
+
+def save_base(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, *, name: str, trained: dict[str, object]) -> str:
+    """Writes model (bfloat16), tokenizer and manifest, whole or not at all. Returns the digest."""
+    staged = stage(folder)
+    state = {key: value.detach().to(torch.bfloat16) for key, value in model.state_dict().items()}
+    model.config.dtype = torch.bfloat16
+    model.save_pretrained(staged, state_dict=state)
+    tokenizer.save_pretrained(staged)
+    digest = digest_weights(staged)
+    parameters = sum(p.numel() for p in model.parameters())
+    told = {"name": name, "digest": digest, "prompt_version": PROMPT_VERSION, "parameters": parameters, "trained": trained}
+    write_manifest(staged, told)
+    put(staged, folder)
+    return digest
+
+
+def stage(folder: Path) -> Path:
+    """An empty folder beside `folder`, to write into."""
+    staged = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    return staged
+
+
+def put(staged: Path, folder: Path) -> None:
+    """`staged` takes the place of `folder`, readable by all."""
+    for path in staged.iterdir():
+        path.chmod(0o644)
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.rename(folder, old)
+    os.rename(staged, folder)
+    shutil.rmtree(old, ignore_errors=True)

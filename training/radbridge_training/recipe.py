@@ -1,0 +1,119 @@
+"""Recipes: what to train, read from YAML and checked whole before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from radbridge.errors import ConfigError
+
+Sight = Literal["tokens", "coarse", "short", "full"]
+"""How much a prompt shows: random tokens, the coarse text alone, the findings around it, or everything."""
+
+
+class Table(BaseModel):
+    """A table of a recipe; a key it doesn't know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shape(Table):
+    """The Llama architecture's sizes."""
+
+    vocab_size: int = Field(default=4096, ge=300)
+    hidden_size: int = Field(default=256, ge=16)
+    intermediate_size: int = Field(default=768, ge=16)
+    layers: int = Field(default=6, ge=1)
+    heads: int = Field(default=8, ge=1)
+    kv_heads: int = Field(default=4, ge=1)
+    positions: int = Field(default=1024, ge=64)
+
+
+class Optimizer(Table):
+    """AdamW with a linear warm-up and a cosine to `floor` of the peak."""
+
+    learning_rate: float = Field(gt=0, le=0.1)
+    warmup_steps: int = Field(default=100, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    floor: float = Field(default=0.05, ge=0, le=1)
+    clip: float = Field(default=1.0, gt=0)
+
+
+class Phase(Table):
+    """One step of the curriculum."""
+
+    steps: int = Field(ge=1)
+    sights: dict[Sight, float] = Field(min_length=1)
+    """How often each amount of prompt is shown."""
+    batch_tokens: int = Field(ge=64)
+    max_tokens: int = Field(ge=32)
+    """Examples longer than this are left out."""
+    prompt_loss: float = Field(default=0.0, ge=0, le=1)
+    """Weight of the loss on the prompt; a little lets a young model find out how to copy."""
+
+
+class Data(Table):
+    """What the examples are made of."""
+
+    drafted: float = Field(default=0.5, ge=0, le=1)
+    """The share whose coarse text comes from `radbridge.coarse`, as in serving; the grammar's own otherwise."""
+    styles: dict[Literal["neutral", "succinct", "elaborate", "numbered"], float] = Field(min_length=1)
+
+
+class BaseRecipe(Table):
+    """How to train the base model and its tokenizer."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    out: Path
+    """Where the finished model goes; written beside it first, then renamed."""
+    work: Path
+    """Checkpoints, outside git."""
+    seed: int = 0
+    threads: int = Field(default=2, ge=1)
+    tokenizer_reports: int = Field(default=10_000, ge=10)
+    shape: Shape = Shape()
+    optimizer: Optimizer
+    data: Data
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    max_minutes: float = Field(gt=0)
+    checkpoint_minutes: float = Field(default=3.0, gt=0)
+
+
+class StyleRecipe(Table):
+    """How to train one style LoRA on a finished base."""
+
+    persona: Literal["succinct", "elaborate", "numbered"]
+    base: Path
+    out: Path
+    work: Path
+    seed: int = 0
+    sequence: int = Field(default=1, ge=1)
+    """The number in the version; one more for each set of weights that is published."""
+    threads: int = Field(default=2, ge=1)
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=5e-4, gt=0, le=0.1)
+    batch_size: int = Field(default=16, ge=1)
+    examples: int = Field(ge=1)
+    data: Data
+    sights: dict[Sight, float] = Field(min_length=1)
+    max_tokens: int = Field(default=640, ge=32)
+    max_minutes: float = Field(gt=0)
+
+
+R = TypeVar("R", BaseRecipe, StyleRecipe)
+
+
+def load_recipe(path: Path, kind: type[R]) -> R:
+    """The recipe in `path`. Raises ConfigError with every problem at once."""
+    try:
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}; name a file of training/recipes"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path}: not YAML: {error}"]) from None
+    except ValidationError as error:
+        raise ConfigError([f"{path}: {'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()]) from None

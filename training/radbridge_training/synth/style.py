@@ -1,0 +1,137 @@
+"""The personas: each rewrites a statement by rules that look only at how it is built, so that any words can stand in it.
+
+Nothing is added that a finding could be, and nothing is lost but lead-ins, articles and "is seen".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from radbridge_training.synth.grammar import add_article, capitalize
+from radbridge_training.synth.words import load_table
+
+PERSONAS = ("succinct", "elaborate", "numbered")
+
+_LEAD_IN = re.compile(r"^(?:Again seen (?:is|are)|There (?:is|are|was|were|has been|have been)|Findings are)\s+(?!to\b)")
+_EVIDENCE = re.compile(r"\b([Nn]o|[Ww]ithout) (?:definite |)evidence (?:of|for)\b")
+_ARTICLE = re.compile(r"(?:^(?:The|An?)|(?<=\s)(?:the|an?)) (?=[A-Za-z0-9])")
+_FRAME = re.compile(r"(?:Suggestive|Suspicious|Concerning|Consistent|Compatible|Worrisome|Diagnostic|Indicative) (?:of|for|with)\b")
+_CLAUSE = re.compile(r"\b(?:which|that|where|as)\b")
+_ENDING = re.compile(r"[\s.;,:]*$")
+_RECOMMEND = re.compile(r"^Recommend (?P<what>[^.]+?)(?P<when> in \d+ \w+)?$")
+_CONSIDER = re.compile(r"^Consider (?P<what>.+)$")
+_CORRELATE = re.compile(r"^Correlate (?P<what>with .+)$")
+
+
+def rewrite(statements: Sequence[str], persona: str) -> str:
+    """The impression that says `statements`, in their order, as `persona` writes; `neutral` only cleans them."""
+    clean = [tidy(s) for s in statements if s.strip(" .")]
+    return _WRITERS[persona](clean)
+
+
+def tidy(statement: str) -> str:
+    """`statement` with a capital first, one full stop last and single spaces."""
+    text = _ENDING.sub("", " ".join(statement.split()))
+    return capitalize(text) + ("" if text.endswith(("?", "!")) else ".")
+
+
+def shorten(statement: str) -> str:
+    """`statement` without lead-in, articles and "is seen": how a succinct radiologist says it."""
+    text = _LEAD_IN.sub("", statement)
+    text = _seen().sub("", text)
+    text = _EVIDENCE.sub(r"\1", text)
+    text = _ARTICLE.sub("", text)
+    return tidy(text) if len(text) > 2 else statement
+
+
+def spell_out(statement: str, *, also: bool = False) -> str:
+    """`statement` as a full sentence; `also` where another one stands before it."""
+    bare = statement.rstrip(".")
+    if match := _RECOMMEND.match(bare):
+        return tidy(f"{match['what']} is recommended{match['when'] or ''}")
+    if match := _CONSIDER.match(bare):
+        return tidy(f"{match['what']} could be considered")
+    if match := _CORRELATE.match(bare):
+        return tidy(f"Correlation {match['what']} is recommended")
+    words = bare.split()
+    if ":" in bare or not _verbs().isdisjoint(_CLAUSE.split(bare, maxsplit=1)[0].split()):
+        return statement
+    if words[0] in ("No", "Without", "Negative"):
+        return tidy(f"There is no evidence of {_without_negation(words)}")
+    if _FRAME.match(bare):
+        return tidy(f"Findings are {_uncapitalize(bare)}")
+    if words[0] in ("Normal", "Unremarkable") and words[-1] in load_table("style")["studies"]:
+        return tidy(f"This is {add_article(_uncapitalize(bare))}")
+    return tidy(f"There {'are' if _is_plural(words) else 'is'}{' also' if also else ''} {_with_article(words)}")
+
+
+def _write_neutral(statements: list[str]) -> str:
+    return " ".join(statements)
+
+
+def _write_succinct(statements: list[str]) -> str:
+    return " ".join(shorten(s) for s in statements)
+
+
+def _write_elaborate(statements: list[str]) -> str:
+    return " ".join(spell_out(s, also=bool(i)) for i, s in enumerate(statements))
+
+
+def _write_numbered(statements: list[str]) -> str:
+    return "\n".join(f"{i}. {s}" for i, s in enumerate(statements, 1))
+
+
+_WRITERS: dict[str, Callable[[list[str]], str]] = {
+    "neutral": _write_neutral,
+    "succinct": _write_succinct,
+    "elaborate": _write_elaborate,
+    "numbered": _write_numbered,
+}
+
+
+def _without_negation(words: list[str]) -> str:
+    if len(words) > 2 and words[-1] in load_table("style")["seen"]:
+        words = words[:-1]
+    for start in (["No", "evidence", "of"], ["No", "evidence", "for"], ["Without", "evidence", "of"], ["Negative", "for"]):
+        if words[: len(start)] == start:
+            return " ".join(words[len(start) :])
+    return " ".join(words[1:])
+
+
+def _head(words: list[str]) -> list[str]:
+    ends = load_table("style")["heads_end"]
+    for i, word in enumerate(words):
+        if i and (word in ends or words[i - 1].endswith(",")):
+            return words[:i]
+    return words
+
+
+def _is_plural(words: list[str]) -> bool:
+    head = _head(words)[-1].rstrip(",")
+    return head.endswith("s") and not head.endswith(tuple(load_table("style")["mass_ends"])) or head == "foci"
+
+
+def _with_article(words: list[str]) -> str:
+    head = _head(words)[-1].rstrip(",")
+    text = _uncapitalize(" ".join(words))
+    bare = words[0].lower() in ("a", "an", "the", "multiple", "several", "two", "three", "both") or _is_plural(words)
+    return add_article(text) if head in load_table("style")["countable"] and not bare else text
+
+
+def _uncapitalize(text: str) -> str:
+    """`text` with its first letter small, unless the word is an abbreviation, a code or one letter that isn't "a"."""
+    word = text.split(maxsplit=1)[0]
+    return text if any(c.isupper() or c.isdigit() for c in word[1:]) or word in "BCDEFGHIJ" else text[:1].lower() + text[1:]
+
+
+@cache
+def _seen() -> re.Pattern[str]:
+    words = "|".join(load_table("style")["seen"])
+    return re.compile(rf"\s(?:is|are|was|were)(?: again| also|) (?:{words})\b(?! (?:to|that|as)\b)")
+
+
+@cache
+def _verbs() -> frozenset[str]:  # noqa: N802
+    return frozenset(load_table("style")["verbs"])

@@ -1,0 +1,74 @@
+"""The task of the small model: rewrite the coarse text in a style, with the findings in view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+from transformers import PreTrainedTokenizerBase
+
+from radbridge.coarse import draft_coarse
+from radbridge.prompt import PromptInput, build_prompt
+from radbridge_training.recipe import Data, Sight
+from radbridge_training.synth import SynthReport, generate_reports, rewrite
+
+_MOST_RANDOM_TOKENS = 48
+_FIRST_TOKEN = 3  # after <pad>, <eos>, <bos>
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A prompt and what is to follow it."""
+
+    prompt: str = field(repr=False)
+    target: str = field(repr=False)
+    """Begins with a space, so that its first word is the token it would be anywhere else."""
+
+
+def make_examples(seed: int, count: int, *, data: Data, sights: dict[Sight, float]) -> Iterator[Example]:
+    """`count` examples, the same for the same seed. Random tokens aren't text: `make_token_copy` has those."""
+    rng = Random(f"examples {seed}")
+    texts = {sight: share for sight, share in sights.items() if sight != "tokens"}
+    for report in generate_reports(seed, count):
+        style = rng.choices(list(data.styles), list(data.styles.values()))[0]
+        sight = rng.choices(list(texts), list(texts.values()))[0]
+        yield make_example(report, style, sight, rng, drafted=rng.random() < data.drafted)
+
+
+def make_example(report: SynthReport, style: str, sight: Sight, rng: Random, *, drafted: bool) -> Example:
+    """The example that `report` gives in one style, with so much of it in sight."""
+    statements = report.statements
+    if drafted:
+        coarse = draft_coarse(report.findings, indication=report.indication, modality=report.modality, sex=report.sex, age=report.age)
+        statements = tuple(s.text for s in coarse.statements) or statements
+    seen = PromptInput(
+        findings=_findings_in_sight(report, statements, sight, rng),
+        indication=report.indication if sight == "full" or rng.random() < 0.3 else "",
+        comparison=report.comparison if sight == "full" or rng.random() < 0.2 else "",
+        modality=report.modality if rng.random() < 0.9 else "",
+        sex=report.sex if rng.random() < 0.9 else "",
+        age=report.age if rng.random() < 0.9 else None,
+        coarse=" ".join(statements),
+    )
+    return Example(prompt=build_prompt(seen), target=f" {rewrite(statements, style)}")
+
+
+def make_token_copy(rng: Random, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """A prompt whose coarse text is any tokens at all, and the same tokens again: pure copying, every token alike."""
+    size = len(tokenizer)
+    content = [rng.randrange(_FIRST_TOKEN, size) for _ in range(rng.randint(3, _MOST_RANDOM_TOKENS))]
+    before: list[int] = tokenizer("Preliminary:")["input_ids"]
+    after: list[int] = tokenizer("\nImpression:\n")["input_ids"]
+    return [*before, *content, *after], content
+
+
+def _findings_in_sight(report: SynthReport, statements: tuple[str, ...], sight: Sight, rng: Random) -> str:
+    """All findings, none, or a stretch of a few sentences."""
+    if sight == "full":
+        return report.findings
+    if sight == "coarse":
+        return ""
+    sentences = report.findings.split(". ")
+    start = rng.randrange(len(sentences))
+    return ". ".join(sentences[start : start + rng.randint(1, 4)])

@@ -23,8 +23,8 @@ from radbridge_model_server.local import LocalServer
 from radbridge_model_server.settings import load_settings
 
 
-class _Ended(BaseException):
-    """A signal, or the parent's end; the message says which."""
+class _Stopped(BaseException):
+    """Told to stop, or the parent has ended."""
 
 
 def main() -> int:
@@ -46,11 +46,13 @@ def main() -> int:
         sys.stdout.flush()
         while True:
             signal.pause()
-    except _Ended as ended:
-        late = "start" in str(ended)
-        if late:
-            sys.stderr.write(f"{ended}\n")
-        return int(late)
+    except _Stopped:
+        return 0
+    except SystemExit:  # a signal that came while Ray had its own handler in place
+        return 0
+    except Exception as error:  # noqa: BLE001 - whatever kept it from starting is told, and the exit status says so
+        sys.stderr.write(f"the model server didn't start: {error}\n")
+        return 1
     finally:
         _ignore_signals()
         server.stop()
@@ -75,7 +77,9 @@ def _watch_signals(start_timeout_s: int) -> None:
     """End on signals, and on the parent's end. Called again after Ray has put its own handlers in place."""
 
     def end(number: int, _: FrameType | None) -> None:
-        raise _Ended(f"no start within {start_timeout_s} s" if number == signal.SIGALRM else "stopped")
+        if number == signal.SIGALRM:
+            raise TimeoutError(f"it wasn't ready within {start_timeout_s} s")
+        raise _Stopped
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, end)

@@ -104,7 +104,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
 
 
 def _read_draft_request(body: bytes) -> DraftRequest:
-    request = _validate(REQUEST, body)
+    request: DraftRequest = _validate(REQUEST, body)
     if request.deadline_ms is not None and request.deadline_ms <= 0:
         raise HttpProblem(422, "invalid-request", "The request is not valid", "deadline_ms: must be above 0")
     return request

@@ -27,7 +27,7 @@ _ROOM = 64
 class ModelServer:
     """One replica: one engine, in its own thread, and the HTTP interface to it."""
 
-    async def __init__(self, settings: dict[str, Any]) -> None:
+    async def __init__(self, settings: dict[str, Any]) -> None:  # type: ignore[misc] # Serve awaits it
         self._service = await start_service(Settings(**settings))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -48,15 +48,17 @@ def build(args: dict[str, str]) -> Application:
 
 def bind(settings: Settings) -> Application:
     """The application with these settings, ready for `serve.run`."""
-    deployment = serve.deployment(
+    deployment: Any = serve.deployment(
         ModelServer,
         name="drafts",
         max_ongoing_requests=settings.max_batch + settings.max_queue + _ROOM,
         health_check_period_s=10,
         health_check_timeout_s=_HEALTH_TIMEOUT_S,
+        max_constructor_retry_count=2,
         graceful_shutdown_timeout_s=5,
         graceful_shutdown_wait_loop_s=0.1,
         ray_actor_options={"num_cpus": 1, "num_gpus": 1 if settings.device == "cuda" else 0},
         logging_config=LoggingConfig(enable_access_log=False),
     )
-    return deployment.bind(settings.model_dump(mode="json"))
+    application: Application = deployment.bind(settings.model_dump(mode="json"))
+    return application

@@ -1,4 +1,4 @@
-"""OpenAI-compatible chat completions: the engine itself, without coarse stage and guard. For ML teams, not for a RIS."""
+"""OpenAI-compatible chat completions: the bare engine, without coarse stage and guard. For ML teams, not for a RIS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From findings to a draft: coarse, then fine by the signer's LoRA, then checked; the best text that can be vouched for."""
+"""From findings to a draft: coarse, then fine by the signer's LoRA, then checked; the best text that holds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from radbridge_model_server.refusal import find_refusal
 log = structlog.get_logger(__name__)
 
 _RESERVE = 0.1
-"""Part of the deadline, at most `_MAX_RESERVE_S`, kept back to answer with the coarse text when the fine one is late."""
+"""Part of the deadline, at most `_MAX_RESERVE_S`, kept to answer with the coarse text when the fine one is late."""
 _MAX_RESERVE_S = 0.25
 
 
@@ -62,7 +62,7 @@ class Drafter:
         self._deadline_s = deadline_s
 
     async def draft(self, request: DraftRequest) -> DraftResponse:
-        """The draft for one request. Raises DeadlinePassed when not even the coarse text came in time, ModelOverloaded."""
+        """The draft for one request. Raises DeadlinePassed when not even the coarse text is in time, ModelOverloaded."""
         return await self.complete(await self.prepare(request))
 
     async def prepare(self, request: DraftRequest) -> Prepared:
@@ -181,7 +181,7 @@ _NO_FINE_TEXT: dict[type[Exception], str] = {
 }
 _CONTEXT_CUT = Flag(
     kind="context_cut",
-    message="The findings were longer than the model's context; sentences from their middle were not seen by the fine stage.",
+    message="The findings are longer than the model's context: it did not see all sentences from their middle.",
     severity=Severity.WARNING,
 )
 

@@ -1,4 +1,4 @@
-"""Whose LoRA drafts: the signer's own, else the persona chosen for them, else the site's, else the base alone (rule 4)."""
+"""Whose LoRA drafts: the signer's own, else the persona chosen for them, else the site's, else the base (rule 4)."""
 
 from __future__ import annotations
 

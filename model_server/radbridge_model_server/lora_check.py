@@ -1,4 +1,4 @@
-"""What a LoRA must be before it is loaded: made for this base and this prompt, and of a form that vLLM can serve too."""
+"""What a LoRA must be before it is loaded: made for this base and prompt, and of a form that vLLM can serve too."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_lora(version: LoraVersion, *, base_digest: str, max_rank: int) -> None
     """Raise LoraRefused, with the reason, for a LoRA that must not be loaded. Reads its files once."""
     for wrong, reason in (
         (version.base_digest != base_digest, "it was trained on another base model (base digest differs)"),
-        (version.prompt_version != PROMPT_VERSION, f"its prompt version is {version.prompt_version}, not {PROMPT_VERSION}"),
+        (version.prompt_version != PROMPT_VERSION, f"its prompt version isn't {PROMPT_VERSION}"),
         (version.rank > max_rank, f"its rank {version.rank} is above {max_rank}"),
         (version.rank < 1, "its rank is below 1"),
         (not version.targets, "it names no target modules"),

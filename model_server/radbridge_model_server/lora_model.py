@@ -1,4 +1,4 @@
-"""A base model with the LoRAs resident in it. PEFT keeps state in the model, so one thread alone may use a `LoraModel`."""
+"""A base model with the LoRAs resident in it. PEFT keeps state in the model: one thread alone may use a `LoraModel`."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class LoraModel:
 
     def __init__(self, base: Path, *, base_digest: str, max_loras: int, max_rank: int, device: str) -> None:
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, local_files_only=True).to(device)
+        model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, local_files_only=True)
         config: Any = model.config
         self.context_tokens = int(config.max_position_embeddings)
         eos = model.generation_config.eos_token_id if model.generation_config else None
         self._eos = {eos} if isinstance(eos, int) else set(eos or [config.eos_token_id])
         self._pad = config.pad_token_id if config.pad_token_id is not None else min(self._eos)
         resting = LoraConfig(r=1, target_modules=["q_proj"], task_type="CAUSAL_LM")
-        self._model: Any = get_peft_model(model, resting, adapter_name=_RESTING).eval()
+        self._model: Any = get_peft_model(model.to(device), resting, adapter_name=_RESTING).eval()
         self._device = device
         self._base_digest = base_digest
         self._max_loras = max_loras
@@ -126,7 +126,7 @@ class _RowLimits(StoppingCriteria):
         self._eos = eos
         self._done = [False] * len(rows)
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
         for index, (row, token) in enumerate(zip(self._rows, input_ids[:, -1].tolist(), strict=True)):
             if not self._done[index]:
                 self._done[index] = self._take(row, token)

@@ -28,18 +28,16 @@ def find_refusal(
     """
     if not generated.text.strip():
         return "it is empty"
-    if generated.finish in _UNFINISHED:
-        return _UNFINISHED[generated.finish]
-    if coarse is None:
-        return ""
-    if unsupported_words(generated.text, coarse, *sources):
-        return "unsupported content"
-    if _numbers(coarse) - _numbers(generated.text):
-        return "a number was lost"
-    if _sides(coarse) != _sides(generated.text):
-        return "laterality was changed"
+    if coarse is None or generated.finish in _UNFINISHED:
+        return _UNFINISHED.get(generated.finish, "")
     worse = {f.kind for f in flags if f.severity is Severity.CRITICAL} - {f.kind for f in coarse_flags}
-    return f"the guard objects ({', '.join(sorted(worse))})" if worse else ""
+    faults = {
+        "unsupported content": unsupported_words(generated.text, coarse, *sources),
+        "a number was lost": _numbers(coarse) - _numbers(generated.text),
+        "laterality was changed": _sides(coarse) ^ _sides(generated.text),
+        f"the guard objects ({', '.join(sorted(worse))})": worse,
+    }
+    return next((fault for fault, found in faults.items() if found), "")
 
 
 def _numbers(text: str) -> set[str]:
@@ -47,4 +45,4 @@ def _numbers(text: str) -> set[str]:
 
 
 def _sides(text: str) -> set[str]:
-    return _SIDES.intersection(read_words(text))
+    return {word for word in read_words(text) if word in _SIDES}

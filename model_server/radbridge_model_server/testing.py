@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from radbridge.errors import DeadlinePassed, LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
 from radbridge.prompt import PROMPT_VERSION
@@ -14,14 +15,21 @@ _ECHOED = "Preliminary: "
 
 
 class EchoEngine:
-    """Answers with the prompt's preliminary impression, or its last line; words count as tokens.
+    """Answers with what `say` makes of a prompt: its preliminary impression, or its last line. Words count as tokens.
 
     `delay_s` is what a prompt takes. At most `max_queue` may be under way at once.
     """
 
     def __init__(
-        self, *, base_digest: str = "0" * 64, context_tokens: int = 512, max_queue: int = 64, delay_s: float = 0.0
+        self,
+        *,
+        say: Callable[[str], str] | None = None,
+        base_digest: str = "0" * 64,
+        context_tokens: int = 512,
+        max_queue: int = 64,
+        delay_s: float = 0.0,
     ) -> None:
+        self._say = say or _echo
         self.model = "echo"
         self.base_digest = base_digest
         self.context_tokens = context_tokens
@@ -93,9 +101,7 @@ class EchoEngine:
             raise ModelOverloaded(retry_after_s=1.0)
 
     def _answer(self, prompt: Prompt, tokens: int, began: float) -> Generated:
-        lines = [line for line in prompt.text.splitlines() if line.strip() and line != "Impression:"] or [""]
-        said = next((line for line in lines if line.startswith(_ECHOED)), lines[-1]).removeprefix(_ECHOED)
-        words = said.split()
+        words = self._say(prompt.text).split()
         kept = words[: prompt.max_new_tokens]
         self._generated += 1
         self._tokens += len(kept)
@@ -107,3 +113,8 @@ class EchoEngine:
             queue_ms=0.0,
             engine_ms=(time.monotonic() - began) * 1000,
         )
+
+
+def _echo(prompt: str) -> str:
+    lines = [line for line in prompt.splitlines() if line.strip() and line != "Impression:"] or [""]
+    return next((line for line in lines if line.startswith(_ECHOED)), lines[-1]).removeprefix(_ECHOED)

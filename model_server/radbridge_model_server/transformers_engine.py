@@ -55,9 +55,11 @@ class _Job:
 
 
 class TransformersEngine:
-    """An `Engine`. Give it the base model's folder; `start` loads it in the engine's thread and returns when it can answer."""
+    """An `Engine` for the base model in a folder. `start` loads it in the engine's thread and returns when it answers."""
 
-    def __init__(self, base: Path, *, limits: EngineLimits = EngineLimits(), name: str = "", device: str = "cpu") -> None:
+    def __init__(
+        self, base: Path, *, limits: EngineLimits = EngineLimits(), name: str = "", device: str = "cpu"
+    ) -> None:
         self.model = name or base.name
         self.base_digest = digest_weights(base)
         self.context_tokens = 0
@@ -161,7 +163,7 @@ class TransformersEngine:
                 device=self._device,
             )
             self.context_tokens = model.context_tokens
-        except BaseException as error:  # the thread's end is the waiting starter's error
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the start
             self._started.set_exception(error)
             return
         self._started.set_result(None)
@@ -195,7 +197,7 @@ class TransformersEngine:
         with self._work:
             waiting, self._jobs = self._jobs, deque()
             for job in waiting:
-                lora = {job.prompt.lora} - {None}
+                lora = {job.prompt.lora} if job.prompt.lora else set()
                 if len(batch) >= self._limits.max_batch or len(loras | lora) > self._limits.max_loras:
                     self._jobs.append(job)
                 elif job.answer.set_running_or_notify_cancel():
@@ -218,7 +220,7 @@ class TransformersEngine:
                 self._batches += 1
             for job, row in zip(ready, rows, strict=True):
                 self._answer(job, row, began)
-        except Exception as error:  # one bad batch must not end the engine
+        except Exception as error:  # noqa: BLE001 - one bad batch must not end the engine
             for job in batch:
                 if not job.answer.done():
                     job.answer.set_exception(ModelUnavailable(f"the engine failed ({type(error).__name__})"))
@@ -274,7 +276,7 @@ class TransformersEngine:
 def _settle(done: Future[None], action: Callable[[], None]) -> None:
     try:
         action()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - handed to whoever waits for the call
         done.set_exception(error)
     else:
         done.set_result(None)

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from types import TracebackType
-from typing import IO, Any
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -63,7 +63,7 @@ _SHAPES = re.compile(
 )
 
 
-def configure(*, level: str = "info", format: str = "json", stream: IO[str] | None = None) -> None:
+def configure(*, level: str = "info", format: str = "json", stream: TextIO | None = None) -> None:
     """Send structlog, the standard library's logging and uncaught exceptions through the redaction, to `stream`.
 
     `level` is a name of the standard library's, `format` is `json` or `console`, `stream` is standard error unless
@@ -202,7 +202,7 @@ _ENDING: Sequence[Processor] = (
 )
 
 
-def _renderer(form: str, out: IO[str]) -> Processor:
+def _renderer(form: str, out: TextIO) -> Processor:
     if form == "console":
         return structlog.dev.ConsoleRenderer(colors=out.isatty(), timestamp_key="at")
     return structlog.processors.JSONRenderer(ensure_ascii=False)

@@ -9,25 +9,31 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from hl7.client import MLLPClient
 
 from tests.support.dictation import Dictation, listening, parse
 from tests.support.gateway import GatewayProcess
 from tests.support.ris import FINDINGS, Ris
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def dictation() -> AsyncIterator[Dictation]:
     async with listening() as peer:
         yield peer
 
 
-@pytest.fixture
-async def gateway(tmp_path: Path, dictation: Dictation) -> AsyncIterator[GatewayProcess]:
-    process = GatewayProcess(tmp_path, [dictation.port])
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory, dictation: Dictation) -> AsyncIterator[GatewayProcess]:
+    process = GatewayProcess(tmp_path_factory.mktemp("gateway"), [dictation.port])
     await process.start()
     yield process
     assert await process.stop() == 0
+
+
+CONFIRMED = "SELECT count(*) FROM delivery WHERE state = 'confirmed' AND accession = '{}'"
 
 
 async def send(gateway: GatewayProcess, *raw: bytes) -> list[str]:
@@ -58,20 +64,21 @@ async def test_a_whole_case(gateway: GatewayProcess, dictation: Dictation, tmp_p
     """Order and dictated report in, draft out unverified, signed report in, draft taken back, example stored."""
     ris = Ris(accession="A100001")
     assert await send(gateway, ris.order(), ris.dictated()) == ["AA", "AA"]
-    await dictation.until(1)
-    draft = dictation.messages[0]
+    await dictation.until(1, ris.accession)
+    [draft] = dictation.of(ris.accession)
     assert str(draft.segment("OBR")[18]) == "A100001"
     assert str(draft.segment("PID")[3][0][0]) == "900001"
     assert str(draft.segment("OBR")[25]) == "R"
-    [impression] = dictation.impressions()
+    [impression] = dictation.impressions(ris.accession)
     assert "nodule" in impression
     assert "right upper lobe" in impression
-    await gateway.until("SELECT state FROM delivery", "confirmed")
+    await gateway.until(CONFIRMED.format(ris.accession), 1)
 
     assert await send(gateway, ris.signed("6 mm right upper lobe nodule. Small left effusion.")) == ["AA"]
-    await dictation.until(2)
-    assert [str(s[11]) for s in dictation.messages[1].segments("OBX")] == ["D"] * len(draft.segments("OBX"))
-    await gateway.until("SELECT count(*) FROM edit", 1)
+    await dictation.until(2, ris.accession)
+    withdrawal = dictation.of(ris.accession)[1]
+    assert [str(s[11]) for s in withdrawal.segments("OBX")] == ["D"] * len(draft.segments("OBX"))
+    await gateway.until(CONFIRMED.format(ris.accession), 2)
 
     status, said = await command("edits", "--config", str(gateway.config), "--out", str(tmp_path / "edits.jsonl"))
     assert status == 0, said
@@ -93,21 +100,21 @@ async def test_report_before_order(gateway: GatewayProcess, dictation: Dictation
     """A report whose order comes later, or never, is drafted all the same."""
     ris = Ris(accession="A100002")
     await send(gateway, ris.dictated())
-    await dictation.until(1)
+    await dictation.until(1, ris.accession)
     assert await send(gateway, ris.order()) == ["AA"]
-    await gateway.until("SELECT count(*) FROM message WHERE state = 'done'", 2)
-    assert len(dictation.messages) == 1
+    await gateway.until("SELECT count(*) FROM message WHERE state = 'done' AND accession = 'A100002'", 2)
+    assert len(dictation.of(ris.accession)) == 1
 
 
 async def test_changed_findings(gateway: GatewayProcess, dictation: Dictation) -> None:
     """New findings take the old draft back and bring another."""
     ris = Ris(accession="A100003")
     await send(gateway, ris.dictated("There is a small left pleural effusion."))
-    await dictation.until(1)
-    await gateway.until("SELECT state FROM delivery", "confirmed")
+    await dictation.until(1, ris.accession)
+    await gateway.until(CONFIRMED.format(ris.accession), 1)
     await send(gateway, ris.dictated("There is a large right pneumothorax.", save=2))
-    await dictation.until(3)
-    first, second = dictation.impressions()
+    await dictation.until(3, ris.accession)
+    first, second = dictation.impressions(ris.accession)
     assert "left" in first
     assert "right" in second
     assert "left" not in second
@@ -123,8 +130,8 @@ async def test_same_bytes_same_answer(gateway: GatewayProcess, dictation: Dictat
 
     first, second = await asyncio.to_thread(twice)
     assert first == second
-    await dictation.until(1)
-    assert gateway.query("SELECT count(*) FROM message") == [(1,)]
+    await dictation.until(1, "A100004")
+    assert gateway.query("SELECT count(*) FROM message WHERE accession = 'A100004'") == [(1,)]
 
 
 async def test_mllp_send(gateway: GatewayProcess, dictation: Dictation, tmp_path: Path) -> None:
@@ -138,7 +145,7 @@ async def test_mllp_send(gateway: GatewayProcess, dictation: Dictation, tmp_path
     said, _ = await process.communicate()
     assert process.returncode == 0
     assert b"MSA|AA|RISA100005D1" in said
-    await dictation.until(1)
+    await dictation.until(1, "A100005")
 
 
 async def test_send_command(gateway: GatewayProcess, tmp_path: Path) -> None:
@@ -162,7 +169,7 @@ async def test_health(gateway: GatewayProcess) -> None:
     status, body = gateway.get("/readyz")
     assert status == 200
     assert json.loads(body)["parts"] == {"hl7v2": True, "http": True, "journal": True, "model": True}
-    assert b'radbridge_messages_total{kind="ORM^O01",outcome="accepted",wire="hl7v2"} 1.0' in gateway.get("/metrics")[1]
+    assert b'radbridge_messages_total{kind="ORM^O01",outcome="accepted",wire="hl7v2"}' in gateway.get("/metrics")[1]
 
 
 async def test_check_pings(gateway: GatewayProcess, dictation: Dictation, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def draft_row(row: Row) -> str:
     ).text
 
 
-def print_scores(rows: list[Row], name: str) -> None:
+def print_scores(rows: list[Row]) -> None:
     """Mean F1, lengths and the share of content words copied from the findings."""
     scorer = RougeScorer(MEASURES, use_stemmer=True)
     scores: dict[str, list[float]] = {m: [] for m in MEASURES}
@@ -46,8 +46,10 @@ def print_scores(rows: list[Row], name: str) -> None:
         copied.append(sum(w in known for w in words) / max(1, len(words)))
     mean = "  ".join(f"{m} {statistics.mean(v):5.1f}" for m, v in scores.items())
     reference = statistics.mean(len(r["impression"].split()) for r in rows)
-    print(f"{name:<10} n={len(rows):<5} {mean}  words {statistics.mean(lengths):.1f} (reference {reference:.1f})"
-          f"  copied {statistics.mean(copied):.0%}  median {1e3 * statistics.median(seconds):.2f} ms")
+    print(
+        f"n={len(rows):<5} {mean}  words {statistics.mean(lengths):.1f} (reference {reference:.1f})"
+        f"  copied {statistics.mean(copied):.0%}  median {1e3 * statistics.median(seconds):.2f} ms"
+    )
 
 
 def main() -> None:
@@ -57,9 +59,15 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=0, help="print so many drafts beside their references")
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.data.read_text(encoding="utf-8").splitlines() if line.strip()]
-    print_scores(rows, "all")
+    print_scores(rows)
     for row in rows[:: max(1, len(rows) // options.show)] if options.show else ():
-        print(f"\nfindings   {row['findings'][:900]}\nindication {row.get('indication')}\nreference  {row['impression']}\ndraft      {draft_row(row)}")
+        shown = {
+            "findings": row["findings"],
+            "indication": row.get("indication"),
+            "reference": row["impression"],
+            "draft": draft_row(row),
+        }
+        print("", *(f"{name:<10} {text}" for name, text in shown.items()), sep="\n")
 
 
 if __name__ == "__main__":

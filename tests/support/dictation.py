@@ -19,10 +19,14 @@ class Dictation:
     messages: list[Any] = field(default_factory=list)
     port: int = 0
 
-    def impressions(self, *, status: str = "R") -> list[str]:
-        """The text of the impression OBX of each message with this OBX-11, in order of arrival."""
+    def of(self, accession: str) -> list[Any]:
+        """The messages of one accession (OBR-18), in order of arrival."""
+        return [m for m in self.messages if str(m.segment("OBR")[18]) == accession]
+
+    def impressions(self, accession: str, *, status: str = "R") -> list[str]:
+        """The text of the impression OBX of each message of an accession with this OBX-11, in order of arrival."""
         texts = []
-        for message in self.messages:
+        for message in self.of(accession):
             coded = [s for s in message.segments("OBX") if str(s[3][0][0]) == "19005-8"]
             found = [str(s[5]) for s in coded if str(s[11]) == status]
             if found:
@@ -33,10 +37,10 @@ class Dictation:
         """MSH-10 of every message."""
         return [str(m.segment("MSH")[10]) for m in self.messages]
 
-    async def until(self, count: int, *, within_s: float = 30.0) -> None:
-        """Wait for this many messages."""
+    async def until(self, count: int, accession: str = "", *, within_s: float = 30.0) -> None:
+        """Wait for this many messages, of one accession or in all."""
         async with asyncio.timeout(within_s):
-            while len(self.messages) < count:
+            while len(self.of(accession) if accession else self.messages) < count:
                 await asyncio.sleep(0.02)
 
 

@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import Connection, create_engine
 
@@ -39,7 +39,6 @@ class GatewayProcess:
     hl7_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
-    _log: IO[bytes] | None = None
 
     @property
     def config(self) -> Path:
@@ -64,21 +63,24 @@ class GatewayProcess:
             f"[model]\nsettle_s = 0.05\n{self.model}\n"
         )
 
-    async def start(self) -> None:
-        """Start, and return when `/readyz` says 200."""
+    async def start(self, *, ready: bool = True) -> None:
+        """Start, and return when `/readyz` says 200, or with `ready=False` when messages are taken in."""
         self.write_config()
-        self._log = (self.folder / "gateway.log").open("ab")
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "radbridge", "up", "--config", str(self.config)),
-            stdout=self._log,
-            stderr=self._log,
-            env={**os.environ, **self.environment},
-            start_new_session=True,
-        )
-        async with asyncio.timeout(90):
-            while (await asyncio.to_thread(self.get, "/readyz"))[0] != 200:
-                assert self.process.returncode is None, self.log
-                await asyncio.sleep(0.1)
+        with (self.folder / "gateway.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "radbridge", "up", "--config", str(self.config)),
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+            )
+        try:
+            async with asyncio.timeout(100):
+                while (await asyncio.to_thread(self.get, "/readyz"))[0] not in ((200,) if ready else (200, 503)):
+                    assert self.process.returncode is None, self.log
+                    await asyncio.sleep(0.1)
+        except BaseException:
+            await self.stop()
+            raise
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a GET; status 0 when nobody listens yet."""
@@ -100,10 +102,7 @@ class GatewayProcess:
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGTERM)
-        status = await asyncio.wait_for(self.process.wait(), 30)
-        if self._log is not None:
-            self._log.close()
-        return status
+        return await asyncio.wait_for(self.process.wait(), 40)
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of the journal."""

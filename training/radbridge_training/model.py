@@ -12,11 +12,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import digest_weights, write_manifest
+from radbridge_training.copying import plant_copying
 from radbridge_training.recipe import Shape
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The layers that a LoRA changes: all that vLLM can serve."""
 _MAX_NEW_TOKENS = 256
+_ROPE_THETA = 1e6  # more of a head's coordinates turn slowly enough to compare tokens that are far apart
 
 
 def build_model(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
@@ -28,11 +30,15 @@ def build_model(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> LlamaForCau
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
         max_position_embeddings=shape.positions,
+        rope_parameters={"rope_type": "default", "rope_theta": _ROPE_THETA},
         tie_word_embeddings=True,
         **special_ids(tokenizer),
     )
     model = LlamaForCausalLM(config)
+    if shape.planted:
+        plant_copying(model)
     model.generation_config = GenerationConfig(do_sample=False, max_new_tokens=_MAX_NEW_TOKENS, **special_ids(tokenizer))
     return model
 

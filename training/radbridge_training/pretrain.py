@@ -26,6 +26,7 @@ from radbridge_training.synth.words import babble
 from radbridge_training.tokenizer import build_tokenizer
 
 _CHECKPOINT = "checkpoint.pt"
+_NEWTON_SCHULZ = 4  # iterations; one fewer than usual, since batches are small and each costs as much
 
 
 @dataclass(kw_only=True, slots=True)
@@ -36,7 +37,7 @@ class Run:
     recipe_name: str
     tokenizer: PreTrainedTokenizerBase
     model: LlamaForCausalLM
-    optimizer: torch.optim.AdamW
+    optimizers: tuple[torch.optim.Optimizer, ...]
     step: int = 0
     loss: float = math.nan
     """Smoothed over some fifty steps."""
@@ -44,20 +45,21 @@ class Run:
 
     def learn(self, batch: Batch) -> None:
         """One step of the optimizer."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, self.step)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = weigh_loss(self.model, batch.ids, batch.weights)
+        loss = weigh_loss(self.model, batch.ids, batch.weights)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self.recipe, self.step)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.loss = loss.item() if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss.item()
 
     def save(self) -> None:
         """A checkpoint to go on from, and the model as it is."""
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss}
+        optimizers = [o.state_dict() for o in self.optimizers]
+        state = {"model": self.model.state_dict(), "optimizers": optimizers, "step": self.step, "loss": self.loss}
         staged = self.recipe.work / f"{_CHECKPOINT}.new"
         torch.save(state, staged)
         staged.rename(self.recipe.work / _CHECKPOINT)
@@ -86,17 +88,27 @@ def start(recipe: BaseRecipe, recipe_name: str) -> Run:
     recipe.work.mkdir(parents=True, exist_ok=True)
     tokenizer = _ready_tokenizer(recipe)
     model = build_model(recipe.shape, tokenizer)
-    chosen = recipe.optimizer
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=chosen.learning_rate, betas=(0.9, 0.98), weight_decay=chosen.weight_decay
-    )
-    run = Run(recipe=recipe, recipe_name=recipe_name, tokenizer=tokenizer, model=model, optimizer=optimizer)
+    optimizers = _build_optimizers(model, recipe)
+    run = Run(recipe=recipe, recipe_name=recipe_name, tokenizer=tokenizer, model=model, optimizers=optimizers)
     if (recipe.work / _CHECKPOINT).exists():
         state = torch.load(recipe.work / _CHECKPOINT, weights_only=True)
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, was in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(was)
         run.step, run.loss = state["step"], state["loss"]
     return run
+
+
+def _build_optimizers(model: LlamaForCausalLM, recipe: BaseRecipe) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices inside the layers, which learn to copy in fewer steps with it; AdamW for the rest."""
+    chosen = recipe.optimizer
+    inner = [p for name, p in model.named_parameters() if "layers." in name and p.ndim == 2]
+    outer = [p for name, p in model.named_parameters() if "layers." not in name or p.ndim != 2]
+    rate, decay = chosen.learning_rate, chosen.weight_decay
+    return (
+        torch.optim.Muon(inner, lr=rate, weight_decay=decay, ns_steps=_NEWTON_SCHULZ, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(outer, lr=rate, betas=(0.9, 0.98), weight_decay=decay),
+    )
 
 
 def train(run: Run, console: Console) -> None:
@@ -109,7 +121,7 @@ def train(run: Run, console: Console) -> None:
         for batch in _curriculum(run):
             run.learn(batch)
             progress.update(bar, completed=run.step, loss=run.loss)
-            if run.step % 100 == 0 and not console.is_terminal:
+            if run.step % 20 == 0 and not console.is_terminal:
                 console.print(f"step {run.step}/{total} loss {run.loss:.3f} after {run.minutes():.1f} min")
             if run.minutes() - saved >= recipe.checkpoint_minutes:
                 run.save()

@@ -29,6 +29,9 @@ class Shape(Table):
     layers: int = Field(default=6, ge=1)
     heads: int = Field(default=8, ge=1)
     kv_heads: int = Field(default=4, ge=1)
+    head_dim: int = Field(default=32, ge=8)
+    planted: bool = True
+    """Start with the copying circuit in place; see `copying`."""
     positions: int = Field(default=1024, ge=64)
 
 

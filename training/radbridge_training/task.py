@@ -13,7 +13,7 @@ from radbridge.prompt import PromptInput, build_prompt
 from radbridge_training.recipe import Data, Sight
 from radbridge_training.synth import SynthReport, generate_reports, rewrite
 
-_MOST_RANDOM_TOKENS = 48
+_MOST_RANDOM_TOKENS = 32
 _FIRST_TOKEN = 3  # after <pad>, <eos>, <bos>
 
 

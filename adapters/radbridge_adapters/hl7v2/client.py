@@ -25,6 +25,7 @@ class Ack:
     code: str
     control_id: str = field(repr=False)
     text: str = field(default="", repr=False)
+    raw: bytes = field(default=b"", repr=False)
 
 
 class MllpClient:
@@ -81,9 +82,10 @@ class MllpClient:
             async with asyncio.timeout(self._ack_timeout):
                 _, self._answers = await loop.create_connection(_Answers, self._host, self._port)
         except TimeoutError:
-            raise DeliveryFailed(self._name, f"no connection within {self._ack_timeout:g} s") from None
+            raise DeliveryFailed(self._name, f"no connection within {self._ack_timeout:g} s", sent=False) from None
         except OSError as error:
-            raise DeliveryFailed(self._name, f"no connection: {error.strerror or type(error).__name__}") from None
+            why = error.strerror or type(error).__name__
+            raise DeliveryFailed(self._name, f"no connection: {why}", sent=False) from None
         return self._answers
 
     async def _disconnect(self) -> None:
@@ -152,7 +154,7 @@ def read_ack(payload: bytes) -> Ack | None:
     msa = message.first("MSA")
     if msa is None:
         return None
-    return Ack(code=msa.text(1), control_id=msa.raw(2).strip(), text=_explain(message))
+    return Ack(code=msa.text(1), control_id=msa.raw(2).strip(), text=_explain(message), raw=payload)
 
 
 def read_control_id(payload: bytes) -> str:

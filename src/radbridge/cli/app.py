@@ -8,6 +8,7 @@ import typer
 
 from radbridge import __version__
 from radbridge.cli import cases, check, draft, edits, up
+from radbridge.cli.common import err
 
 app = typer.Typer(
     name="radbridge",
@@ -23,7 +24,10 @@ app.command("show")(cases.show)
 app.command("edits")(edits.edits)
 app.command("draft")(draft.draft)
 for _point in sorted(entry_points(group="radbridge.commands"), key=lambda p: p.name):
-    app.command(_point.name)(_point.load())
+    try:
+        app.command(_point.name)(_point.load())
+    except ImportError as _error:  # somebody's plug-in: the others go on
+        err.print(f"[yellow]the command {_point.name} can't be loaded[/]: {_error}", highlight=False)
 
 
 @app.callback(invoke_without_command=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,10 @@ from radbridge.config import Site, load_site
 from radbridge.errors import ConfigError, RadBridgeError
 from radbridge.journal.journal import open_engine
 
-out = Console(soft_wrap=True)
+PIPE_WIDTH = 160
+"""Columns where no terminal says how many there are: a table in a file or a pager keeps its words whole."""
+
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, soft_wrap=True)
 
 ConfigOption = Annotated[

@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from radbridge.coarse.lexicon import WEIGHTS, load_lexicon
+from radbridge.coarse.cues import load_cues
 from radbridge.coarse.question import Question
-from radbridge.coarse.scopes import Reading, read_statement
 from radbridge.coarse.statement import Kind
 from radbridge.text import FUNCTION_WORDS, read_words, stem
+from radbridge.text.scopes import Reading, read_statement
+from radbridge.text.vocabulary import WEIGHTS, load_vocabulary
 
 UNNAMED = 1.6
-"""The score of something neither named in the lexicon nor called normal: it may be anything, so it isn't left out lightly."""
+"""The score of what is neither named in the vocabulary nor called normal: it isn't dropped lightly."""
 _DIRECT, _OF_ORGAN, _IMPLIED = 3.5, 3.4, 2.6
 """Scores of an answer: to what was asked, of the organ that was asked about, to what a complaint implies."""
 _DEVICE = 2.4
 """The score of a tube or line that is misplaced or that the study was made for."""
 _MEASURED = re.compile(r"\d(?:\.\d+)?\s?(?:mm|cm)\b|\b[CTLS]\d{1,2}\b", re.IGNORECASE)
 _ASIDE = re.compile(r"\([^()]*\)")
-_GRAVE = frozenset(("severe", "severely", "marked", "markedly", "moderate", "advanced", "extensive", "new", "acute", "worsening", "worsened"))
+_GRAVE = frozenset("severe severely marked markedly moderate advanced extensive new acute worsening worsened".split())
 _GONE = frozenset(("resolved", "resolution", "removed", "removal", "cleared"))
 
 
@@ -41,18 +42,14 @@ def classify(text: str, question: Question) -> Judgement:
 
 
 def _judge(text: str, reading: Reading, question: Question) -> tuple[Kind, float]:
-    lexicon = load_lexicon()
+    cues = load_cues()
     said = [w for i, w in enumerate(reading.words) if i not in reading.denied]
     weight = max((m.concept.weight for m in reading.mentions if not m.denied), default=0.0)
-    signs = [w for w in said if stem(w) in lexicon.abnormal]
+    signs = [w for w in said if stem(w) in cues.abnormal]
     slight = weight < WEIGHTS["minor"] and not signs
-    if lexicon.recommendation.find(said):
-        return Kind.RECOMMENDATION, 2.0
-    if slight and lexicon.technique.find(said):
-        return Kind.TECHNIQUE, 0.0
-    if reading.mentions and not _GONE.isdisjoint(reading.words):
-        return Kind.CHANGE, max(weight, UNNAMED)
-    if "device" in reading.affirms() and ("device" in question.implied or not lexicon.misplaced.isdisjoint(reading.words)):
+    if frame := _judge_frame(reading, said, weight, slight=slight):
+        return frame
+    if "device" in reading.affirms() and ("device" in question.implied or not cues.misplaced.isdisjoint(reading.words)):
         return Kind.ABNORMAL, max(weight, _DEVICE)
     if slight and (answer := _answer(reading, question)):
         return Kind.ANSWER, answer
@@ -61,15 +58,29 @@ def _judge(text: str, reading: Reading, question: Question) -> tuple[Kind, float
     return _judge_unnamed(text, reading, said, signs, question)
 
 
-def _judge_unnamed(text: str, reading: Reading, said: list[str], signs: list[str], question: Question) -> tuple[Kind, float]:
-    """A clause that affirms no finding of the lexicon."""
+def _judge_frame(reading: Reading, said: list[str], weight: float, *, slight: bool) -> tuple[Kind, float] | None:
+    """What a clause that states no finding of this study is; None for one that may."""
+    cues = load_cues()
+    if cues.recommendation.find(said):
+        return Kind.RECOMMENDATION, max(weight, WEIGHTS["major"])
+    if slight and cues.technique.find(said):
+        return Kind.TECHNIQUE, 0.0
+    if reading.mentions and not _GONE.isdisjoint(reading.words):
+        return Kind.CHANGE, max(weight, UNNAMED)
+    return None
+
+
+def _judge_unnamed(
+    text: str, reading: Reading, said: list[str], signs: list[str], question: Question
+) -> tuple[Kind, float]:
+    """A clause that affirms no finding of the vocabulary, or an expected one that it calls normal."""
     if signs:
         return Kind.ABNORMAL, UNNAMED + 0.1 * min(len(signs), 4)
     if _is_normal(text) and not question.organs.isdisjoint(said):
         return Kind.ANSWER, _OF_ORGAN
     if reading.denied or _is_normal(text) or _is_organ_size(text, said):
         return Kind.NORMAL, 0.0
-    if load_lexicon().change.find(said):
+    if load_cues().change.find(said):
         return Kind.CHANGE, UNNAMED
     content = [w for w in said if w not in FUNCTION_WORDS and not w[0].isdigit()]
     return (Kind.ABNORMAL, UNNAMED) if len(content) > 1 else (Kind.TECHNIQUE, 0.0)
@@ -77,11 +88,11 @@ def _judge_unnamed(text: str, reading: Reading, said: list[str], signs: list[str
 
 def _is_normal(text: str) -> bool:
     outside = _ASIDE.sub(" ", text) if "(" in text else text
-    return any(good for _, _, good in load_lexicon().normal.find(read_words(outside)))
+    return any(good for _, _, good in load_cues().normal.find(read_words(outside)))
 
 
 def _is_organ_size(text: str, said: list[str]) -> bool:
-    return "measur" in text and bool(load_lexicon().organs.find(said))
+    return "measur" in text and bool(load_cues().organs.find(said))
 
 
 def _answer(reading: Reading, question: Question) -> float:
@@ -91,7 +102,7 @@ def _answer(reading: Reading, question: Question) -> float:
 
 
 def _emphasis(text: str, said: list[str], question: Question) -> float:
-    grading = load_lexicon().grading
+    grading = load_vocabulary().grading
     return (
         0.3 * bool(_MEASURED.search(text))
         + 0.5 * (not _GRAVE.isdisjoint(said))

@@ -9,15 +9,17 @@ _BREAK = re.compile(
     r"|,?\s+and\s+(?=there (?:is|are)\b|no\b)",
     re.IGNORECASE,
 )
-_EXCEPT = re.compile(r"^(?P<head>.*?),?\s+(?:aside from|except for|other than|apart from|with the exception of)\s+(?P<rest>.+)$", re.IGNORECASE)
+_EXCEPT = re.compile(
+    r"^(?P<head>.*?),?\s+(?:aside from|except for|other than|apart from|with the exception of)\s+(?P<rest>.+)$",
+    re.IGNORECASE,
+)
 _WORDS_ENOUGH = 2
 
 
 def split_clauses(sentence: str) -> list[str]:
     """`sentence` cut where a new subject begins; one clause when nothing safe to cut was found."""
     clauses = [c.strip(" ,") for c in _BREAK.split(sentence)]
-    clauses = clauses if all(len(c.split()) >= _WORDS_ENOUGH for c in clauses) else [sentence]
-    return clauses
+    return clauses if all(len(c.split()) >= _WORDS_ENOUGH for c in clauses) else [sentence]
 
 
 def split_exception(clause: str) -> tuple[str, str]:

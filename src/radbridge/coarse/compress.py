@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from radbridge.coarse.lexicon import load_lexicon
+from radbridge.coarse.cues import load_cues
 
 _ASIDE = re.compile(r"\s*\((?:[^()]*\b(?:image|images|series|slice|img|se)\b[^()]*|see above|arrow)\)?", re.IGNORECASE)
 _SEEN = re.compile(
@@ -20,7 +20,9 @@ _VIEWS = re.compile(
 )
 _SPACE_BEFORE = re.compile(r"\s+(?=[.,;])")
 _DENIED_TAIL = re.compile(
-    r",?\s+(?:without|with no)\s+(?:(?:evidence|definite|significant|discrete|associated|any|frank|signs?|convincing|focal|acute|superimposed)\b\s*)+(?:of|for)?(?P<denied>[^.;]*)$",
+    r",?\s+(?:without|with no)\s+"
+    r"(?:(?:evidence|definite|significant|discrete|associated|any|frank|signs?|convincing|focal|acute|superimposed)\b\s*)+"
+    r"(?:of|for)?(?P<denied>[^.;]*)$",
     re.IGNORECASE,
 )
 _MORE = re.compile(r"\b(?:and|with|but|which|while|that|although|however|is|are|may)\b", re.IGNORECASE)
@@ -55,10 +57,12 @@ def _shorter(pattern: re.Pattern[str], text: str) -> str:
 @cache
 def _lead_ins() -> re.Pattern[str]:
     return re.compile(
-        rf"^(?:{'|'.join(map(re.escape, load_lexicon().lead_ins))}|the)\b,?\s+(?:an?\s+|the\s+)?", re.IGNORECASE
+        rf"^(?:{'|'.join(map(re.escape, load_cues().lead_ins))}|the)\b,?\s+(?:an?\s+|the\s+)?", re.IGNORECASE
     )
 
 
 @cache
 def _tails() -> re.Pattern[str]:
-    return re.compile(rf"(?<!\bnot)(?<!\bbe)(?<!\bbeen)\s+(?:{'|'.join(map(re.escape, load_lexicon().tails))})$", re.IGNORECASE)
+    return re.compile(
+        rf"(?<!\bnot)(?<!\bbe)(?<!\bbeen)\s+(?:{'|'.join(map(re.escape, load_cues().tails))})$", re.IGNORECASE
+    )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from radbridge.coarse.lexicon import load_regions
+from radbridge.coarse.cues import load_regions
 
 _ENOUGH = 2
 _SIDES = ("left", "right")
 
 
-def phrase_normal(words: list[str]) -> str:
+def phrase_normal(words: list[str], modality: str) -> str:
     """`No acute ... abnormality.` with the region that `words` speak of most, or with none when that isn't clear."""
     regions = load_regions()
+    if modality in regions.modality:
+        return regions.modality[modality]
     if region := _clear_winner(value for _, _, value in regions.region.find(words)):
         return f"No acute {region} abnormality."
     if part := _clear_winner(value for _, _, value in regions.part.find(words)):

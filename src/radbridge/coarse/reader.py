@@ -16,8 +16,8 @@ from radbridge.text import label_sentences
 _SIDE = re.compile(r"\b(?:left|right)\b", re.IGNORECASE)
 _LEVEL = re.compile(r"\b[CTLS]\d", re.IGNORECASE)
 _CONTINUES = re.compile(
-    r"^(?:again,? |however,? )?(?:this|these|it|they)\s+(?:\w+\s+)?(?:is|are|may|might|could|appears?|was|has|have|measures?|suggests?|likely|probably"
-    r"|represents?|extends?)\b",
+    r"^(?:again,? |however,? )?(?:this|these|it|they)\s+(?:\w+\s+)?"
+    r"(?:is|are|may|might|could|appears?|was|has|have|measures?|suggests?|likely|probably|represents?|extends?)\b",
     re.IGNORECASE,
 )
 _GOES_ON = (Kind.ABNORMAL, Kind.CHANGE)
@@ -49,8 +49,8 @@ def _split(sentence: str, question: Question) -> list[str]:
     clauses: list[str] = []
     for clause in split_clauses(sentence):
         head, exception = split_exception(clause)
-        normal = exception and classify(head, question).kind is Kind.NORMAL and classify(exception, question).kind is Kind.ABNORMAL
-        clauses.append(exception if normal else clause)
+        kinds = (classify(head, question).kind, classify(exception, question).kind) if exception else ()
+        clauses.append(exception if kinds == (Kind.NORMAL, Kind.ABNORMAL) else clause)
     return clauses
 
 

@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
-    """One statement of the findings, compressed. A higher `score` matters more; `index` is its place in the findings."""
+    """One statement of the findings, compressed. More `score` matters more; `index` is its place in the findings."""
 
     text: str = field(repr=False)
     kind: Kind

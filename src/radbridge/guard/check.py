@@ -10,6 +10,9 @@ from radbridge.guard.prior import check_prior
 from radbridge.guard.report import read_text
 from radbridge.guard.sides import check_sides
 
+MAX_DRAFT_CHARS = 12_000
+"""What is read of a draft: several times the longest impression."""
+
 
 def check_draft(
     draft: str,
@@ -21,12 +24,13 @@ def check_draft(
     modality: str = "",
     age: int | None = None,
 ) -> tuple[Flag, ...]:
-    """What a reader of `draft` should know, gravest kinds first; empty when nothing was found.
+    """What a reader of `draft` should know, gravest kinds first; empty where nothing is found.
 
-    Kinds: `laterality`, `negation`, `measurement`, `sex_or_age`, `omitted`, `unsupported`, `comparison`. `sex` is `M` or
-    `F`, `age` in years. `modality` isn't used yet. Texts are read up to `report.MAX_CHARS`.
+    Kinds: `laterality`, `negation`, `measurement`, `sex_or_age`, `omitted`, `unsupported`, `comparison`. `sex` is `M`
+    or `F`, `age` in years. `modality` isn't used yet. Texts are read up to
+    `radbridge.text.MAX_CHARS`, a draft up to `MAX_DRAFT_CHARS`.
     """
-    said, told = read_text(draft), read_text(findings)
+    said, told = read_text(draft, MAX_DRAFT_CHARS), read_text(findings)
     if not said.readings:
         return ()
     context = read_text(indication), read_text(comparison)

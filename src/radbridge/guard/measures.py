@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from radbridge.draft import Flag, Severity
 
 _UNITS = {
-    "mm": ("length", 1.0), "millimeter": ("length", 1.0), "millimeters": ("length", 1.0), "millimetres": ("length", 1.0),
-    "cm": ("length", 10.0), "centimeter": ("length", 10.0), "centimeters": ("length", 10.0), "centimetres": ("length", 10.0),
-    "ml": ("volume", 1.0), "cc": ("volume", 1.0), "%": ("percent", 1.0), "percent": ("percent", 1.0), "hu": ("density", 1.0),
-}  # fmt: skip
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), ("length", 1.0)),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), ("length", 10.0)),
+    **dict.fromkeys(("ml", "cc"), ("volume", 1.0)),
+    **dict.fromkeys(("%", "percent"), ("percent", 1.0)),
+    "hu": ("density", 1.0),
+}
 _VALUE = r"\d{1,6}(?:\.\d{1,4})?"
 _BETWEEN = r"(?:\s{0,3}(?:mm|cm)?\s{0,3}(?:x|by|×|-|–|to|and|,|/)\s{0,3})"
+_UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 _MEASURE = re.compile(
-    rf"(?<![\d.])(?P<values>{_VALUE}(?:{_BETWEEN}{_VALUE}){{0,5}})\s{{0,3}}-?(?P<unit>{'|'.join(_UNITS)})(?![a-z])",
-    re.IGNORECASE,
+    rf"(?<![\d.])(?P<values>{_VALUE}(?:{_BETWEEN}{_VALUE}){{0,5}})\s{{0,3}}-?(?P<unit>{_UNIT})(?![a-z])", re.IGNORECASE
 )
 _ONE_VALUE = re.compile(rf"({_VALUE})\s*(mm|cm)?", re.IGNORECASE)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from radbridge.draft import Flag, Severity
-from radbridge.guard.lexicon import load_style
+from radbridge.guard.style import load_style
 from radbridge.text import read_words
 
 _YEARS_OLD = re.compile(r"\b(\d{1,3})[\s-]{0,2}(?:years?|yrs?|y)[\s./-]{0,2}(?:old|o)\b", re.IGNORECASE)

@@ -12,9 +12,9 @@ _COMPARES = frozenset(
     "unchanged worsened worsening improved improving improvement progressed progression interval enlarging".split()
 )
 _PRIOR = _COMPARES | frozenset(
-    """stable prior previous previously comparison compared old chronic since again new newly persistent persists residual
-    increased decreased larger smaller change changed changes still remains remain redemonstrated earlier recent recently
-    resolved resolution resolving increasing decreasing remained continued continues""".split()
+    """stable prior previous previously comparison compared old chronic since again new newly persistent persists
+    residual increased decreased larger smaller change changed changes still remains remain redemonstrated earlier
+    recent recently resolved resolution resolving increasing decreasing remained continued continues interval""".split()
 )
 _NO_PRIOR = frozenset(("", "none", "none available", "not available", "no", "no prior", "no priors", "n a", "na"))
 

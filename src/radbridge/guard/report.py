@@ -1,36 +1,35 @@
-"""A text read for checking: its statements with what each mentions, denies and places on a side."""
+"""A text read for checking: its statements with what each mentions and denies."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from radbridge.coarse.scopes import Reading, read_statement
-from radbridge.text import label_sentences, stem
-
-MAX_CHARS = 60_000
-"""What is read of one text: longer than any report, and a check must come in time."""
+from radbridge.text import MAX_CHARS, label_sentences, stem
+from radbridge.text.scopes import Reading, read_statement
+from radbridge.text.vocabulary import Concept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedText:
     """The statements of one text."""
 
-    text: str
-    readings: tuple[Reading, ...]
-    stems: frozenset[str]
+    text: str = field(repr=False)
+    readings: tuple[Reading, ...] = field(repr=False)
+    stems: frozenset[str] = field(repr=False)
 
-    def polarities(self) -> dict[str, set[bool]]:
+    def polarities(self) -> dict[Concept, set[bool]]:
         """For each finding mentioned: whether it is denied (True), affirmed (False), or both."""
-        found: dict[str, set[bool]] = {}
+        found: dict[Concept, set[bool]] = {}
         for reading in self.readings:
             for mention in reading.mentions:
-                found.setdefault(mention.concept.name, set()).add(mention.denied)
+                found.setdefault(mention.concept, set()).add(mention.denied)
         return found
 
 
-def read_text(text: str) -> CheckedText:
-    """Read `text`, up to `MAX_CHARS`."""
-    text = text[:MAX_CHARS]
-    labelled = (f"{s.label}: {s.text}" if s.label else s.text for s in label_sentences(text))
-    readings = tuple(read_statement(t) for t in labelled)
-    return CheckedText(text=text, readings=readings, stems=frozenset(stem(w) for r in readings for w in r.words))
+def read_text(text: str, at_most: int = MAX_CHARS) -> CheckedText:
+    """Read the whole statements within the first `at_most` characters of `text`."""
+    read = label_sentences(text[:at_most])
+    whole = read[:-1] if len(text) > at_most else read
+    readings = tuple(read_statement(f"{s.label}: {s.text}" if s.label else s.text) for s in whole)
+    stems = frozenset(stem(w) for r in readings for w in r.words)
+    return CheckedText(text=text[:at_most], readings=readings, stems=stems)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from radbridge.text import read_words, stem
+from radbridge.text.vocabulary import read_toml
+
+Stems = frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Style:
     """Word lists of the guard. Glue and synonyms are stems, the rest plain words."""
 
-    glue: frozenset[str]
-    synonyms: dict[str, frozenset[str]]
+    glue: Stems
+    synonyms: dict[str, Stems]
+    compounds: dict[str, tuple[Stems, ...]]
+    """A stem, and the groups of which the sources must hold one stem each."""
     female: frozenset[str]
     male: frozenset[str]
     ages: dict[str, tuple[int, int]]
@@ -26,17 +30,22 @@ class Style:
 @cache
 def load_style() -> Style:
     """The package's lists; read on first use."""
-    table = tomllib.loads(files(__package__).joinpath("style.toml").read_text(encoding="utf-8"))
-    synonyms: dict[str, frozenset[str]] = {}
+    table = read_toml(__package__, "style.toml")
+    synonyms: dict[str, Stems] = {}
     for row in table["synonyms"]["rows"]:
-        stems = frozenset(stem(w) for w in row)
+        stems = _stems(row.split())
         for one in stems:
             synonyms[one] = synonyms.get(one, frozenset()) | stems
     return Style(
         glue=frozenset(stem(w) for w in read_words(table["glue"]["words"])),
         synonyms=synonyms,
+        compounds={stem(word): tuple(_stems(group) for group in groups) for word, groups in table["compound"].items()},
         female=frozenset(table["sex"]["female"]),
         male=frozenset(table["sex"]["male"]),
         ages={word: (low, high) for word, (low, high) in table["age"].items()},
         implied={name: frozenset(from_) for name, from_ in table["implied"].items()},
     )
+
+
+def _stems(words: Iterable[str]) -> Stems:
+    return frozenset(stem(w) for w in words)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 
-from radbridge.coarse.lexicon import Concept, Lexicon, load_lexicon
-from radbridge.text import read_words, stem
+from radbridge.text.vocabulary import Concept, Vocabulary, load_vocabulary
+from radbridge.text.words import read_words, stem
 
 _BACKWARD_REACH = 12
-_PART = re.compile(r"([,;])(?=\s)")
+_MARK = re.compile(r"([,;])(?=\s)")
 _JOINS = frozenset(("or", "nor"))
+_OWN_DENIAL = frozenset(("no", "absent", "absence"))
+"""A finding that is named by what is missing (`no flow`) isn't denied by that word."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +46,12 @@ class Reading:
 
 def read_statement(text: str) -> Reading:
     """Read one statement."""
-    lexicon = load_lexicon()
+    vocabulary = load_vocabulary()
     words, commas, breaks = _read_parts(text)
-    denied = _denied_words(words, commas, breaks, lexicon)
+    denied = _denied_words(words, _scope_ends(words, commas, breaks, vocabulary), vocabulary)
     mentions = tuple(
-        Mention(concept=concept, start=start, end=end, denied=end - 1 in denied)
-        for start, end, concept in lexicon.findings.find([stem(w) for w in words])
+        Mention(concept=concept, start=start, end=end, denied=end - 1 in denied and words[start] not in _OWN_DENIAL)
+        for start, end, concept in vocabulary.findings.find([stem(w) for w in words])
     )
     return Reading(words=words, mentions=mentions, denied=frozenset(denied))
 
@@ -57,7 +60,7 @@ def _read_parts(text: str) -> tuple[list[str], list[int], list[int]]:
     """The words of `text`, and before which of them a comma or a semicolon stands."""
     words: list[str] = []
     marks: dict[str, list[int]] = {",": [], ";": []}
-    for piece in _PART.split(text):
+    for piece in _MARK.split(text):
         if piece in marks:
             marks[piece].append(len(words))
         else:
@@ -65,18 +68,22 @@ def _read_parts(text: str) -> tuple[list[str], list[int], list[int]]:
     return words, marks[","], marks[";"]
 
 
-def _denied_words(words: list[str], commas: list[int], breaks: list[int], lexicon: Lexicon) -> set[int]:
-    ends = {start for start, _, _ in lexicon.negation_ends.find(words)} | set(breaks)
+def _scope_ends(words: list[str], commas: list[int], breaks: list[int], vocabulary: Vocabulary) -> list[int]:
+    """Where a denial ends, ascending. `No pneumothorax, small effusion`: the effusion is there, no "or" joins it."""
     last_join = max((i for i, word in enumerate(words) if word in _JOINS), default=-1)
-    # "No pneumothorax, small effusion": a graded item after the list's last "or" begins something that is there.
-    ends.update(i for i in commas if last_join < i < len(words) and stem(words[i]) in lexicon.grading)
+    new_items = (i for i in commas if last_join < i < len(words) and stem(words[i]) in vocabulary.grading)
+    return sorted({*(start for start, _, _ in vocabulary.denial_ends.find(words)), *breaks, *new_items})
+
+
+def _denied_words(words: list[str], ends: list[int], vocabulary: Vocabulary) -> set[int]:
     denied: set[int] = set()
-    for start, end, real in lexicon.negation_before.find(words):
+    for start, end, real in vocabulary.denials_before.find(words):
+        if real and start not in denied:
+            at = bisect_left(ends, end)
+            denied.update(range(start, ends[at] if at < len(ends) else len(words)))
+    for start, end, real in vocabulary.denials_after.find(words):
         if real:
-            stop = next((i for i in range(end, len(words)) if i in ends), len(words))
-            denied.update(range(start, stop))
-    for start, end, real in lexicon.negation_after.find(words):
-        if real:
-            first = max((i for i in ends if i < start), default=-1) + 1
+            at = bisect_left(ends, start)
+            first = ends[at - 1] + 1 if at else 0
             denied.update(range(max(first, start - _BACKWARD_REACH), end))
     return denied

@@ -1,0 +1,70 @@
+"""What the demo prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from radbridge.edit import Change, diff_words
+from radbridge_adapters.demo.dictation import Arrival
+from radbridge_adapters.demo.play import Played, Step
+
+_STYLES = {Change.KEEP: "", Change.DELETE: "red strike", Change.INSERT: "bold green"}
+
+
+def show_case(played: Played) -> RenderableType:
+    """A whole case: who and what, the timeline, the draft, and the signed text as a diff of it."""
+    parts: list[RenderableType] = [_show_study(played), show_timeline(played.steps)]
+    if played.draft is not None:
+        parts.append(show_arrival(played.draft))
+    if played.draft is not None and played.signed:
+        title = "signed, word by word: [red strike]deleted[/] [bold green]inserted[/]"
+        parts.append(Panel(show_diff(played.draft.text, played.signed), title=title, title_align="left"))
+    return Group(*parts)
+
+
+def _show_study(played: Played) -> RenderableType:
+    ris = played.ris
+    body = Text.assemble(
+        ("clinical information: ", "bold"), ris.case.reason, "\n", ("findings: ", "bold"), ris.case.findings
+    )
+    signer = ris.signer.name.replace("^", ", ")
+    title = f"{ris.case.procedure} · {ris.accession} · to be signed by {signer} ({ris.signer.persona})"
+    return Panel(body, title=title, title_align="left")
+
+
+def show_timeline(steps: Sequence[Step]) -> Table:
+    """Seconds since the order, what went from whom to whom, its control id and the answer."""
+    table = Table("s", "what", "from → to", "control id", "answer", title="timeline", title_justify="left")
+    table.columns[0].justify = "right"
+    for step in steps:
+        table.add_row(
+            f"{step.at_s:.3f}", step.what, f"{step.source} → {step.target}", step.control_id, Text(step.answer)
+        )
+    return table
+
+
+def show_arrival(arrival: Arrival) -> Panel:
+    """A draft as the dictation software got it, with its flags and where it came from."""
+    body = Text(arrival.text)
+    for flag in arrival.flags:
+        body.append(f"\n⚑ {flag}", style="yellow")
+    body.append(f"\n{arrival.lora}", style="dim")
+    return Panel(body, title=f"draft for {arrival.accession}, unverified", title_align="left")
+
+
+def show_diff(draft: str, signed: str) -> Text:
+    """Both texts in one: what was deleted and what was inserted."""
+    text = Text()
+    for run in diff_words(draft, signed):
+        if run.change is Change.DELETE:
+            text.append(" ".join(word for word in run.words if word != "\n"), style=_STYLES[run.change])
+        else:
+            text.append(" ".join(run.words).replace(" \n ", "\n").replace("\n ", "\n"), style=_STYLES[run.change])
+        if not text.plain.endswith("\n"):
+            text.append(" ")
+    return text

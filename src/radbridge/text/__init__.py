@@ -1,0 +1,16 @@
+"""Report text: its sentences, its words, and what its statements affirm and deny."""
+
+from radbridge.text.sentences import MAX_CHARS, Sentence, drop_list_numbers, label_sentences, split_sentences
+from radbridge.text.words import FUNCTION_WORDS, content_words, read_words, stem
+
+__all__ = [
+    "FUNCTION_WORDS",
+    "MAX_CHARS",
+    "Sentence",
+    "content_words",
+    "drop_list_numbers",
+    "label_sentences",
+    "read_words",
+    "split_sentences",
+    "stem",
+]

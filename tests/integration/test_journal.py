@@ -1,0 +1,213 @@
+"""The journal on a real SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from radbridge.case import Case, CaseKey, Patient, ReportText, Sex
+from radbridge.errors import JournalError
+from radbridge.journal import Journal, cases, deliveries, messages
+from radbridge.journal.journal import migrate
+from radbridge.journal.schema import DeliveryState, Purpose, metadata
+from radbridge.wire import Received, Rejected
+
+KEY = CaseKey(accession="A1", issuer="HOSP")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    opened = await Journal.open(f"sqlite:///{tmp_path}/radbridge.db")
+    yield opened
+    await opened.close()
+
+
+def received(control_id: str, raw: bytes = b"raw", *, sender: str = "RIS") -> Received:
+    return Received(
+        wire="hl7v2",
+        peer="127.0.0.1",
+        sender=sender,
+        control_id=control_id,
+        kind="ORU^R01",
+        accession="A1",
+        raw=raw,
+        ack=b"AA " + control_id.encode(),
+    )
+
+
+def count_messages(conn: Connection) -> int:
+    return int(conn.exec_driver_sql("SELECT count(*) FROM message").scalar_one())
+
+
+async def test_one_commit_for_many(journal: Journal) -> None:
+    """Writes that wait together share transactions: a hundred messages cost a handful of commits."""
+    commits: list[Connection] = []
+    note = commits.append
+    event.listen(Engine, "commit", note)
+    try:
+        await asyncio.gather(*(journal.write(messages.accept, received(str(n))) for n in range(100)))
+    finally:
+        event.remove(Engine, "commit", note)
+    assert journal.read_now(count_messages) == 100
+    assert 1 <= len(commits) <= 10
+
+
+async def test_a_commit_is_on_the_disk(journal: Journal) -> None:
+    """The connection that writes runs with synchronous=FULL (2) on a write-ahead log."""
+
+    def ask(conn: Connection, items: Sequence[None]) -> list[tuple[object, object]]:
+        asked = [conn.exec_driver_sql(f"PRAGMA {p}").scalar() for p in ("synchronous", "journal_mode")]
+        return [(asked[0], asked[1])] * len(items)
+
+    assert await journal.write(ask, None) == (2, "wal")
+
+
+async def test_bad_write_harms_no_other(journal: Journal) -> None:
+    """A write that fails is told so; those in the same transaction are stored."""
+
+    def fail(conn: Connection, items: Sequence[None]) -> list[None]:
+        raise ZeroDivisionError
+
+    results = await asyncio.gather(
+        journal.write(messages.accept, received("1")),
+        journal.write(fail, None),
+        journal.write(messages.accept, received("2")),
+        return_exceptions=True,
+    )
+    assert [type(r) for r in results] == [messages.Accepted, ZeroDivisionError, messages.Accepted]
+    assert journal.read_now(count_messages) == 2
+
+
+async def test_full_disk_acknowledges_nothing(journal: Journal) -> None:
+    """When the database is full the write says so and stores nothing; when there is room again it goes on by itself."""
+
+    def limit(conn: Connection, pages: Sequence[int]) -> list[None]:
+        conn.exec_driver_sql(f"PRAGMA max_page_count = {pages[-1]}")
+        return [None] * len(pages)
+
+    await journal.write(limit, 1)
+    with pytest.raises(JournalError, match="full"):
+        await journal.write(messages.accept, received("1", b"x" * 200_000))
+    assert journal.read_now(count_messages) == 0
+    await journal.write(limit, 100_000)
+    assert (await journal.write(messages.accept, received("1"))).new
+
+
+async def test_a_closed_journal_refuses(tmp_path: Path) -> None:
+    """What was queued before the close is committed; what comes after it is refused."""
+    journal = await Journal.open(f"sqlite:///{tmp_path}/radbridge.db")
+    queued = asyncio.ensure_future(journal.write(messages.accept, received("1")))
+    await asyncio.sleep(0)
+    await journal.close()
+    assert (await queued).new
+    with pytest.raises(JournalError):
+        await journal.write(messages.accept, received("2"))
+
+
+async def test_unusable_place(tmp_path: Path) -> None:
+    """A journal that can't be opened says what to look at."""
+    (tmp_path / "file").write_text("no database" * 100)
+    with pytest.raises(JournalError, match="store"):
+        await Journal.open(f"sqlite:///{tmp_path}/file")
+    with pytest.raises(JournalError, match="store"):
+        await Journal.open(f"sqlite:///{tmp_path}/file/below/radbridge.db")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([b"x", b"y"])), max_size=12), st.integers(1, 12))
+def test_duplicates_are_told_by_sender_id_and_bytes(sent: list[tuple[str, bytes]], split: int) -> None:
+    """However sends are grouped into commits: each (id, bytes) is stored once, and always gets its first answer."""
+    engine = create_engine("sqlite://")
+    metadata.create_all(engine)
+    with engine.begin() as conn:
+        answers = []
+        for start in range(0, len(sent), split):
+            batch = [
+                Received(wire="w", peer="", sender="S", control_id=i, kind="", raw=raw, ack=f"{n}".encode())
+                for n, (i, raw) in enumerate(sent[start : start + split], start)
+            ]
+            answers += [a.ack for a in messages.accept(conn, batch)]
+        assert answers == [str(sent.index(s)).encode() for s in sent]
+        assert count_messages(conn) == len(set(sent))
+        reused = conn.exec_driver_sql("SELECT count(*) FROM message WHERE reused_id").scalar_one()
+        ids = {i for i, _ in sent}
+        assert reused == len(set(sent)) - len(ids)
+    engine.dispose()
+
+
+async def test_a_rejected_message_is_no_duplicate(journal: Journal) -> None:
+    """A message that was rejected may be sent again, corrected or not, and is looked at anew."""
+    rejected = Rejected(
+        wire="hl7v2", peer="", reason="no_accession", detail="", control_id="1", raw=b"raw", size=3, ack=b"AE"
+    )
+    await journal.write(messages.reject, rejected)
+    assert (await journal.write(messages.accept, received("1"))).new
+
+
+async def test_case_survives_the_journal(journal: Journal) -> None:
+    """A case comes back from the journal as it went in."""
+    case = Case(
+        key=KEY,
+        patient=Patient(id="900001", name="DOE^JANE", birth_date=NOON.date(), sex=Sex.FEMALE, other_ids=("1", "2")),
+        report=ReportText(findings="Clear lungs — no effusion."),
+        dictated_at=NOON,
+    )
+
+    def save(conn: Connection, items: Sequence[Case]) -> list[None]:
+        return [cases.save(conn, c) for c in items]
+
+    await journal.write(save, case)
+    assert journal.read_now(lambda conn: cases.load(conn, KEY)) == case
+    assert journal.read_now(lambda conn: cases.of_patient(conn, "900001", "")) == [case]
+    assert journal.read_now(lambda conn: cases.load(conn, CaseKey(accession="A1", issuer="OTHER"))) is None
+
+
+async def test_deliveries_of_a_case_stay_in_order(journal: Journal) -> None:
+    """A case's second delivery isn't due before its first is through; another case's may overtake."""
+
+    def queue(conn: Connection, items: Sequence[tuple[CaseKey, str]]) -> list[None]:
+        for key, draft_id in items:
+            deliveries.put(conn, ["d"], Purpose.DRAFT, key, draft_id, at=NOON)
+        return [None] * len(items)
+
+    other = CaseKey(accession="A2")
+    for key, draft_id in ((KEY, "D1"), (KEY, "D2"), (other, "D3")):
+        await journal.write(queue, (key, draft_id))
+
+    def due() -> deliveries.Delivery:
+        found = journal.read_now(lambda conn: deliveries.due(conn, "d"))
+        assert found is not None
+        return found
+
+    def later(conn: Connection, items: Sequence[int]) -> list[None]:
+        return [deliveries.retry(conn, seq, at=NOON.replace(hour=13), answer="AE") for seq in items]
+
+    def through(conn: Connection, items: Sequence[int]) -> list[None]:
+        return [deliveries.end(conn, seq, DeliveryState.CONFIRMED, "AA") for seq in items]
+
+    first = due()
+    assert first.draft_id == "D1"
+    await journal.write(later, first.seq)
+    assert due().draft_id == "D3"
+    await journal.write(through, due().seq)
+    assert due().draft_id == "D1"
+    await journal.write(through, first.seq)
+    assert due().draft_id == "D2"
+
+
+def test_migrations_end_at_the_schema(tmp_path: Path) -> None:
+    """A file brought up by the migrations has the very tables that the code reads."""
+    engine = create_engine(f"sqlite:///{tmp_path}/m.db")
+    migrate(engine)
+    with engine.connect() as conn:
+        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+    engine.dispose()

@@ -1,0 +1,90 @@
+"""The site's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from radbridge.config import load_site, split_address
+from radbridge.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "site.toml"
+    file.write_text(text)
+    return file
+
+
+def test_defaults_are_on_loopback() -> None:
+    """Without a file everything listens on loopback and the model is the embedded one."""
+    site = load_site(None)
+    assert {split_address(a)[0] for a in (site.hl7v2.listen, site.http.listen)} == {"127.0.0.1"}
+    assert site.model.url == "embedded"
+
+
+def test_every_problem_at_once(tmp_path: Path) -> None:
+    """All errors of a file are told together, each with its place."""
+    file = write(
+        tmp_path,
+        '[hl7v2]\nlisten = "2575"\nlissten = 1\n'
+        '[[hl7v2.destinations]]\nname = "a b"\naddress = "x"\n[model]\ndeadline_s = 0\n',
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_site(file)
+    told = "\n".join(caught.value.problems)
+    for place in ("hl7v2.listen", "hl7v2.lissten", "hl7v2.destinations[0].name", "hl7v2.destinations[0].address"):
+        assert place in told
+    assert "model.deadline_s" in told
+    assert len(caught.value.problems) == 5
+
+
+def test_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`RADBRIDGE_SECTION__KEY` overrides the file's key and leaves the section's others."""
+    monkeypatch.setenv("RADBRIDGE_HL7V2__LISTEN", "127.0.0.1:9999")
+    site = load_site(write(tmp_path, '[hl7v2]\nlisten = "127.0.0.1:2575"\napplication = "RB"\n'))
+    assert (site.hl7v2.listen, site.hl7v2.application) == ("127.0.0.1:9999", "RB")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[hl7v2\n", "not TOML"),
+        ('[store]\nurl = "mysql://x"\n', "store.url"),
+        ('[model]\nurl = "ray-head"\n', "model.url"),
+        ("[nonsense]\n", "nonsense"),
+        ("\xff", "site.toml"),
+    ],
+)
+def test_bad_file(tmp_path: Path, text: str, told: str) -> None:
+    """A file that can't be used is refused with its name and place."""
+    file = tmp_path / "site.toml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError, match=told):
+        load_site(file)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A file that isn't there is named."""
+    with pytest.raises(ConfigError, match="no such file"):
+        load_site(tmp_path / "none.toml")
+
+
+def test_a_name_twice(tmp_path: Path) -> None:
+    """Two destinations can't share a name: deliveries are kept by it."""
+    peer = '[[hl7v2.destinations]]\nname = "a"\naddress = "127.0.0.1:1"\n'
+    with pytest.raises(ConfigError, match="used twice"):
+        load_site(write(tmp_path, peer + peer))
+
+
+@pytest.mark.parametrize(("address", "parts"), [("h:1", ("h", 1)), ("[::1]:80", ("::1", 80))])
+def test_addresses(address: str, parts: tuple[str, int]) -> None:
+    """Names, IPv4 and bracketed IPv6 are read."""
+    assert split_address(address) == parts
+
+
+@pytest.mark.parametrize("address", ["", "h", "h:", ":1", "h:70000", "::1:80", "h:1:2"])
+def test_bad_addresses(address: str) -> None:
+    """Anything else is an error that shows the form."""
+    with pytest.raises(ValueError, match="host:port"):
+        split_address(address)

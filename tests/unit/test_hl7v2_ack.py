@@ -1,0 +1,99 @@
+"""Acknowledgements: valid, matched, and free of what the message said."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hl7apy.consts import VALIDATION_LEVEL
+from hl7apy.parser import parse_message
+
+from radbridge_adapters.hl7v2.ack import ENHANCED_COMMIT, ORIGINAL_MODE, AckWriter, choose_mode
+from radbridge_adapters.hl7v2.er7 import Message
+from radbridge_adapters.hl7v2.faults import ANSWERS, Outcome, fault
+from radbridge_adapters.hl7v2.header import Header, read_header
+
+HEADER = Header(
+    application="RIS", facility="HOSP", kind="ORU^R01", event="R01", control_id="M1", processing="P", version="2.3"
+)
+WRITER = AckWriter("RADBRIDGE", "HOSP")
+
+
+def validate(raw: bytes) -> Message:
+    text = raw.decode("utf-8")
+    parse_message(text, validation_level=VALIDATION_LEVEL.STRICT).validate()
+    return Message(text)
+
+
+def test_positive_answer() -> None:
+    """AA echoes the control id, turns sender and receiver around, and is strictly valid 2.5.1."""
+    message = validate(WRITER.accept(HEADER))
+    msa = message.first("MSA")
+    assert msa is not None
+    assert (msa.text(1), msa.text(2)) == ("AA", "M1")
+    assert [message.msh.text(n) for n in (3, 4, 5, 6, 12)] == ["RADBRIDGE", "HOSP", "RIS", "HOSP", "2.5.1"]
+    assert message.msh.raw(9) == "ACK^R01^ACK"
+    assert message.first("ERR") is None
+
+
+@pytest.mark.parametrize("reason", sorted(ANSWERS))
+def test_negative_answers(reason: str) -> None:
+    """Every fault has a strictly valid answer with place, code of table 0357, severity and a text for the user."""
+    message = validate(WRITER.refuse(HEADER, reason))
+    msa, err = message.first("MSA"), message.first("ERR")
+    assert msa is not None
+    assert err is not None
+    assert (msa.text(1), msa.text(2)) == (ORIGINAL_MODE[ANSWERS[reason].outcome], "M1")
+    assert (err.raw(2), err.text(3), err.text(3, 3)) == (ANSWERS[reason].location, ANSWERS[reason].code.value, "HL70357")
+    assert (err.text(4), err.text(8)) == ("E", ANSWERS[reason].message)
+
+
+def test_answer_to_no_message() -> None:
+    """What has no MSH at all is answered with AR and an empty MSA-2."""
+    message = Message(WRITER.refuse(Header(), "no_msh").decode())
+    msa = message.first("MSA")
+    assert msa is not None
+    assert (msa.text(1), msa.raw(2)) == ("AR", "")
+
+
+def test_own_control_ids_are_new_and_short() -> None:
+    """MSH-10 of an answer is never used twice and fits the 20 characters of 2.5.1."""
+    ids = [Message(WRITER.accept(HEADER).decode()).msh.text(10) for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert max(map(len, ids)) <= 20
+
+
+@pytest.mark.parametrize("control_id", ["A&B", "a^b", "id with blank", "\\E\\x", "ÄÖ", "9" * 199])
+def test_echo_is_exact(control_id: str) -> None:
+    """MSA-2 is MSH-10 character for character, so that the sender knows its own id again."""
+    header = read_header(Message(f"MSH|^~\\&|A|B|||||ORU^R01|{control_id}|P|2.5"))
+    assert f"MSA|AA|{control_id}\r" in WRITER.accept(header).decode()
+
+
+def test_echo_across_delimiters() -> None:
+    """An id that holds one of our delimiters is escaped when the sender's are others."""
+    header = read_header(Message("MSH#@!$%#A#B#####ORU@R01#id|1#P#2.5"))
+    msa = Message(WRITER.accept(header).decode()).first("MSA")
+    assert msa is not None
+    assert msa.text(2) == "id|1"
+
+
+def test_a_hostile_header_stays_in_its_fields() -> None:
+    """Line ends and nonsense in a header can't add segments to the answer."""
+    header = Header(application="A\nMSA|AA|x", control_id="1\x0b\x1c", event="R01|x", processing="Z|")
+    lines = WRITER.refuse(header, "no_accession").decode().split("\r")
+    assert [line[:3] for line in lines] == ["MSH", "MSA", "ERR", ""]
+    assert not re.search("[\x00-\x0c\x0e-\x1f]", "".join(lines))
+
+
+def test_mode_seam() -> None:
+    """Enhanced mode has its codes; until it is offered, a message that asks for it is answered in original mode."""
+    assert choose_mode(Header(accept_ack="AL", application_ack="NE")) is ORIGINAL_MODE
+    assert ENHANCED_COMMIT[Outcome.REJECT] == "CR"
+
+
+def test_faults_name_the_place() -> None:
+    """The exception for a fault carries the fixed word and the place in the standard's terms."""
+    error = fault("no_accession")
+    assert (error.reason, error.where) == ("no_accession", "OBR-18")
+    assert fault("no_msh").where == "MSH"

@@ -172,7 +172,6 @@ class TransformersEngine:
             batch = self._take_batch()
             if batch:
                 self._answer_batch(model, batch)
-            self._loras = model.loras
         self._refuse_rest()
 
     def _wait(self) -> bool:
@@ -188,7 +187,7 @@ class TransformersEngine:
         while self._calls:
             action, done = self._calls.popleft()
             if done.set_running_or_notify_cancel():
-                _settle(done, lambda action=action: action(model))  # type: ignore[misc]
+                self._settle(done, action, model)
 
     def _take_batch(self) -> list[_Job]:
         """The longest waiting jobs, of no more LoRAs than may be resident; late and cancelled ones are dropped."""
@@ -218,6 +217,8 @@ class TransformersEngine:
             if rows:
                 model.generate(rows)
                 self._batches += 1
+            self._loras = model.loras
+            self._running = ()
             for job, row in zip(ready, rows, strict=True):
                 self._answer(job, row, began)
         except Exception as error:  # noqa: BLE001 - one bad batch must not end the engine
@@ -272,11 +273,11 @@ class TransformersEngine:
             if done.set_running_or_notify_cancel():
                 done.set_exception(ModelUnavailable("the model server is stopping"))
 
-
-def _settle(done: Future[None], action: Callable[[], None]) -> None:
-    try:
-        action()
-    except Exception as error:  # noqa: BLE001 - handed to whoever waits for the call
-        done.set_exception(error)
-    else:
-        done.set_result(None)
+    def _settle(self, done: Future[None], action: Callable[[LoraModel], None], model: LoraModel) -> None:
+        try:
+            action(model)
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the call
+            done.set_exception(error)
+        else:
+            self._loras = model.loras
+            done.set_result(None)

@@ -30,9 +30,9 @@ WEIGHTS = "adapter_model.safetensors"
 PEFT_CONFIG = "adapter_config.json"
 
 _DIGESTED = frozenset({"config.json", PEFT_CONFIG, "tokenizer.json", "tokenizer.model"})
-_FOLDER = re.compile(r"^v[1-9]\d{0,8}-[0-9a-f]{12}$")
-_OWNER = re.compile(r"^(?P<kind>rad|site|persona)/(?P<id>[A-Za-z0-9_%~-][A-Za-z0-9_.%~-]{0,119})$")
-_NAME = re.compile(r"^(?P<owner>(rad|site|persona)/[^/@]+)@v(?P<seq>[1-9]\d{0,8})-(?P<digest12>[0-9a-f]{12})$")
+_FOLDER = re.compile(r"v[1-9]\d{0,8}-[0-9a-f]{12}")
+_OWNER = re.compile(r"(?P<kind>rad|site|persona)/(?P<id>[A-Za-z0-9_%~-][A-Za-z0-9_.%~-]{0,119})")
+_NAME = re.compile(r"(?P<owner>(rad|site|persona)/[^/@]+)@v(?P<seq>[1-9]\d{0,8})-(?P<digest12>[0-9a-f]{12})")
 _LONGEST_ID = 100
 
 
@@ -84,7 +84,7 @@ def owner_of(kind: str, id: str) -> str:
 
 def is_owner(name: str) -> bool:
     """Whether `name` is what `owner_of` makes."""
-    return _OWNER.match(name) is not None
+    return _OWNER.fullmatch(name) is not None
 
 
 def digest_weights(folder: Path) -> str:
@@ -107,7 +107,7 @@ def read_version(folder: Path) -> LoraVersion:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         config = json.loads((folder / PEFT_CONFIG).read_bytes())
         targets = config["target_modules"]
-        name = _NAME.match(_text(manifest, "version"))
+        name = _NAME.fullmatch(_text(manifest, "version"))
         if name is None:
             raise ValueError("version")
         return LoraVersion(
@@ -168,7 +168,7 @@ class LoraRegistry:
     def versions(self, owner: str) -> list[LoraVersion]:
         """The owner's versions, oldest first. Raises LoraRefused for one whose manifest is damaged."""
         folder = self._folder(owner)
-        names = [p.name for p in folder.iterdir() if _FOLDER.match(p.name)] if folder.is_dir() else []
+        names = [p.name for p in folder.iterdir() if _FOLDER.fullmatch(p.name)] if folder.is_dir() else []
         return sorted((self._version(owner, name) for name in names), key=lambda v: v.seq)
 
     def champion(self, owner: str) -> LoraVersion | None:
@@ -234,7 +234,7 @@ class LoraRegistry:
     def _version(self, owner: str, name: str) -> LoraVersion:
         path = self.root / owner / name
         if path not in self._read:
-            if not _FOLDER.match(name):
+            if not _FOLDER.fullmatch(name):
                 raise LoraRefused(owner, "an alias that names no version")
             version = read_version(path)
             if version.name != f"{owner}@{name}":

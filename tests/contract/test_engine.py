@@ -21,6 +21,9 @@ from tests.support.tiny_model import make_base, make_lora, publish
 TEXT = "Study: CT\nFindings: There is a 5 mm nodule.\nPreliminary: 5 mm nodule.\nImpression:\n"
 MAX_QUEUE = 4
 
+# PEFT 0.21 asks transformers 5.23 by a name that is on its way out.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:

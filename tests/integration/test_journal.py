@@ -171,6 +171,24 @@ async def test_case_survives_the_journal(journal: Journal) -> None:
     assert journal.read_now(lambda conn: cases.load(conn, CaseKey(accession="A1", issuer="OTHER"))) is None
 
 
+async def test_an_issuer_named_by_one_side(journal: Journal) -> None:
+    """A message that names no issuer finds the one case of its accession and patient, and never somebody else's."""
+
+    def save(conn: Connection, items: Sequence[Case]) -> list[None]:
+        return [cases.save(conn, c) for c in items]
+
+    def find(issuer: str, patient_id: str) -> Case | None:
+        return journal.read_now(lambda conn: cases.find(conn, CaseKey(accession="A1", issuer=issuer), patient_id))
+
+    case = Case(key=KEY, patient=Patient(id="900001"))
+    await journal.write(save, case)
+    assert find("", "900001") == find("", "") == find("HOSP", "900002") == case
+    assert find("", "900002") is None
+    assert find("OTHER", "900001") is None
+    await journal.write(save, Case(key=CaseKey(accession="A1", issuer="OTHER"), patient=Patient(id="900001")))
+    assert find("", "900001") is None
+
+
 async def test_deliveries_of_a_case_stay_in_order(journal: Journal) -> None:
     """A case's second delivery isn't due before its first is through; another case's may overtake."""
 

@@ -106,6 +106,18 @@ def test_a_statement_that_goes_on_stays_with_the_one_before() -> None:
     assert draft.text == "Mass in the left kidney. This may represent an oncocytoma."
 
 
+def test_a_sign_beside_an_expected_finding_is_kept() -> None:
+    """A catheter in the same statement doesn't hide what is said of the heart."""
+    findings = "Heart size mildly enlarged, catheter tip near the cavoatrial junction. The lungs are clear."
+    assert draft_coarse(findings).text == "Heart size mildly enlarged, catheter tip near the cavoatrial junction."
+
+
+def test_what_is_expected_for_age_stays_out() -> None:
+    """Degenerative change alone leaves a normal impression, and a grave one is kept."""
+    assert draft_coarse(f"{NORMAL_CHEST} Mild degenerative changes of the spine.").text.startswith("No acute")
+    assert "degenerative" in draft_coarse(f"{NORMAL_CHEST} Severe degenerative changes at T12.").text
+
+
 def test_a_misplaced_tube_is_no_normal_study() -> None:
     """A device where it mustn't be is reported, one in its place isn't."""
     assert draft_coarse("Feeding tube in the right main bronchus. " + NORMAL_CHEST).text.startswith("Feeding tube")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from radbridge.config import load_site, split_address
+from radbridge.config import Hl7Destination, Hl7v2, Http, Log, Model, Store, load_site, split_address
 from radbridge.errors import ConfigError
 
 
@@ -88,3 +88,14 @@ def test_bad_addresses(address: str) -> None:
     """Anything else is an error that shows the form."""
     with pytest.raises(ValueError, match="host:port"):
         split_address(address)
+
+
+def test_the_reference_lists_every_key() -> None:
+    """Every key of the file stands in the reference, in its section."""
+    reference = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
+    sections = dict(part.split("`\n", 1) for part in reference.split("\n## `")[1:])
+    for name, section in (("hl7v2", Hl7v2), ("http", Http), ("log", Log), ("model", Model), ("store", Store)):
+        for key in set(section.model_fields) - {"destinations"}:
+            assert f"`{key}`" in sections[f"[{name}]"], f"[{name}] {key}"
+    for key in Hl7Destination.model_fields:
+        assert f"`{key}`" in sections["[[hl7v2.destinations]]"], f"destinations {key}"

@@ -76,7 +76,7 @@ def test_no_draft_is_ever_signed(case: Case, draft: DraftImpression, status: Unv
     message = Message(composer(status).compose(case, draft, "ID").decode())
     assert states(message) == {status.value}
     assert not states(message) & SIGNED_STATES
-    assert [segment.name for segment in message.segments if segment.name in {"MSH", "PID", "OBR"}] == ["MSH", "PID", "OBR"]
+    assert [segment.name for segment in message.segments if segment.name in {"MSH", "OBR"}] == ["MSH", "OBR"]
 
 
 @given(cases, drafts, st.sampled_from(Unverified))

@@ -24,7 +24,9 @@ class Batch:
     weights: Tensor
 
 
-def make_batches(phase: Phase, *, data: Data, tokenizer: PreTrainedTokenizerBase, seed: str, first: int) -> Iterator[Batch]:
+def make_batches(
+    phase: Phase, *, data: Data, tokenizer: PreTrainedTokenizerBase, seed: str, first: int
+) -> Iterator[Batch]:
     """The batches of `phase` from the one numbered `first` on."""
     for pool in range(first // _POOL, -(-phase.steps // _POOL)):
         rng = Random(f"{seed} {pool}")

@@ -1,16 +1,18 @@
 """Plants the circuit that copies into a fresh model, so that training starts from copying instead of finding it.
 
 A transformer copies with an induction circuit: a first layer in which every token learns what stood before it, and a
-second one in which a token looks for the place that has the same past, and takes what came next there. It forms by itself
-after some ten million tokens, an hour more than two cores have. Here it is written into the first weights by hand (a
-"mimetic" initialization): some coordinates of the residual stream hold a random code of the token (`code`), others the codes
-of the one, two and three tokens before it (`past`). Nothing is frozen: training changes all of it at will.
+second one in which a token looks for the place that has the same past, and takes over what came next there. It forms
+by itself after some millions of tokens, which is an hour that two cores don't have. Here it is written into the first
+weights by hand (a "mimetic" initialization): some coordinates of the residual stream hold a random code of the token
+(`code`), others the codes of the one, two and three tokens before it (`past`). Nothing is frozen: training may change
+all of it.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -54,7 +56,7 @@ def _lay_out(hidden: int) -> Layout:
     unit = hidden // 36
     code, long, short = 14 * unit, 7 * unit, 4 * unit
     ends = (code, code + long, code + 2 * long, code + 2 * long + short)
-    past = tuple(slice(a, b) for a, b in zip(ends, ends[1:], strict=False))
+    past = tuple(slice(a, b) for a, b in pairwise(ends))
     return Layout(code=slice(0, code), past=(past[0], past[1], past[2]), constant=hidden - 1)
 
 

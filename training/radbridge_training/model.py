@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+)
 
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import digest_weights, write_manifest
@@ -39,7 +45,9 @@ def build_model(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> LlamaForCau
     model = LlamaForCausalLM(config)
     if shape.planted:
         plant_copying(model)
-    model.generation_config = GenerationConfig(do_sample=False, max_new_tokens=_MAX_NEW_TOKENS, **special_ids(tokenizer))
+    model.generation_config = GenerationConfig(
+        do_sample=False, max_new_tokens=_MAX_NEW_TOKENS, **special_ids(tokenizer)
+    )
     return model
 
 
@@ -65,7 +73,9 @@ def weigh_loss(model: LlamaForCausalLM, ids: Tensor, weights: Tensor) -> Tensor:
     return (losses * weight).sum() / weight.sum()
 
 
-def save_base(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, *, name: str, trained: dict[str, object]) -> str:
+def save_base(
+    folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, *, name: str, trained: dict[str, object]
+) -> str:
     """Writes model (bfloat16), tokenizer and manifest, whole or not at all. Returns the digest."""
     staged = stage(folder)
     state = {key: value.detach().to(torch.bfloat16) for key, value in model.state_dict().items()}
@@ -74,7 +84,13 @@ def save_base(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokeni
     tokenizer.save_pretrained(staged)
     digest = digest_weights(staged)
     parameters = sum(p.numel() for p in model.parameters())
-    told = {"name": name, "digest": digest, "prompt_version": PROMPT_VERSION, "parameters": parameters, "trained": trained}
+    told = {
+        "name": name,
+        "digest": digest,
+        "prompt_version": PROMPT_VERSION,
+        "parameters": parameters,
+        "trained": trained,
+    }
     write_manifest(staged, told)
     put(staged, folder)
     return digest
@@ -95,6 +111,6 @@ def put(staged: Path, folder: Path) -> None:
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
-        os.rename(folder, old)
-    os.rename(staged, folder)
+        folder.rename(old)
+    staged.rename(folder)
     shutil.rmtree(old, ignore_errors=True)

@@ -101,7 +101,8 @@ class StyleRecipe(Table):
     learning_rate: float = Field(default=5e-4, gt=0, le=0.1)
     batch_size: int = Field(default=16, ge=1)
     examples: int = Field(ge=1)
-    data: Data
+    drafted: float = Field(default=0.5, ge=0, le=1)
+    """As in `Data`."""
     sights: dict[Sight, float] = Field(min_length=1)
     max_tokens: int = Field(default=640, ge=32)
     max_minutes: float = Field(gt=0)
@@ -119,4 +120,6 @@ def load_recipe(path: Path, kind: type[R]) -> R:
     except yaml.YAMLError as error:
         raise ConfigError([f"{path}: not YAML: {error}"]) from None
     except ValidationError as error:
-        raise ConfigError([f"{path}: {'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()]) from None
+        raise ConfigError(
+            [f"{path}: {'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()]
+        ) from None

@@ -40,7 +40,9 @@ def make_example(report: SynthReport, style: str, sight: Sight, rng: Random, *, 
     """The example that `report` gives in one style, with so much of it in sight."""
     statements = report.statements
     if drafted:
-        coarse = draft_coarse(report.findings, indication=report.indication, modality=report.modality, sex=report.sex, age=report.age)
+        coarse = draft_coarse(
+            report.findings, indication=report.indication, modality=report.modality, sex=report.sex, age=report.age
+        )
         statements = tuple(s.text for s in coarse.statements) or statements
     seen = PromptInput(
         findings=_findings_in_sight(report, statements, sight, rng),

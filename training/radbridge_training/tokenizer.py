@@ -38,7 +38,11 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         ]
     )
     tokenizer.decoder = decoders.Sequence(  # type: ignore[assignment]
-        [decoders.ByteLevel(), *(step for upper in ascii_uppercase for step in _raise(upper)), decoders.Replace(_MARK, "")]
+        [
+            decoders.ByteLevel(),
+            *(step for upper in ascii_uppercase for step in _raise(upper)),
+            decoders.Replace(_MARK, ""),
+        ]
     )
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,

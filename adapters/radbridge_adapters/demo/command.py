@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from radbridge.config import split_address
 from radbridge.journal.journal import open_engine
@@ -31,6 +32,8 @@ from radbridge_adapters.hl7v2 import MllpClient
 
 PAUSE_S = 5.0
 """Between two cases, so that a reader keeps up."""
+WIDTH = 120
+"""Columns where the output is no terminal."""
 EXAMPLE = 99999
 """The number of the example that the user may send."""
 
@@ -45,14 +48,14 @@ def demo(
 
     Example: [cyan]radbridge demo --once[/]
     """
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     folder = keep or Path(tempfile.mkdtemp(prefix="radbridge-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
         asyncio.run(_Stage(console, folder.resolve()).run(once=once))
     except DemoFailed as error:
-        console.print(f"[bold red]The demo failed.[/] {error}", highlight=False, markup=True)
-        console.print(f"The gateway's log and journal are in {folder}", highlight=False)
+        console.print("[bold red]The demo failed.[/]", Text(str(error)))
+        console.print(f"The gateway's log and journal are in {folder}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("stopped")
@@ -142,7 +145,8 @@ class _Stage:
             self._console.print(f"{what} …", highlight=False)
 
     def _tell_step(self, step: Step) -> None:
-        self._say(f"{step.at_s:7.3f} s  {step.source} → {step.target}: {step.what}")
+        if self._console.is_terminal:
+            self._say(f"{step.at_s:7.3f} s  {step.source} → {step.target}: {step.what}")
 
     def _tell_stray(self, arrival: Arrival) -> None:
         if arrival.status == "R":

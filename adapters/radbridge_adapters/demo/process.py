@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -68,11 +68,9 @@ class DemoGateway:
     async def _listening(self) -> Mapping[str, str]:
         """The addresses that the gateway logs once it listens."""
         while True:
-            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError, TypeError, KeyError):
-                    said = json.loads(line)
-                    if said["event"] == "up":
-                        return dict(said["listeners"])
+            for said in self._logged():
+                if said.get("event") == "up":
+                    return dict(said["listeners"])
             await self._pause()
 
     async def _ready(self) -> None:
@@ -84,9 +82,20 @@ class DemoGateway:
                 await self._pause()
 
     async def _pause(self) -> None:
+        """Wait a little, unless there is nothing to wait for: the gateway ended, or reports an error."""
         if self._process.returncode is not None:
             raise DemoFailed(f"the gateway ended with status {self._process.returncode}:\n{self._tail()}")
+        for said in self._logged():
+            if said.get("level") in {"error", "critical"}:
+                raise DemoFailed(f"the gateway says: {said['event']}\n{said.get('exception', '')}")
         await asyncio.sleep(_POLL_S)
+
+    def _logged(self) -> Iterator[dict[str, Any]]:
+        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                said = json.loads(line)
+                if isinstance(said, dict):
+                    yield said
 
     async def _stop(self) -> None:
         with contextlib.suppress(ProcessLookupError):

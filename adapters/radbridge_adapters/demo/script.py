@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.resources import files
 
@@ -47,6 +48,7 @@ class DemoCase:
     findings: str
     signs: Signs
     impression: str
+    replaces: Mapping[str, str] = field(default_factory=dict)
     adds: str = ""
 
     def sign(self, draft: str) -> str:
@@ -57,7 +59,7 @@ class DemoCase:
             case Signs.REWRITE:
                 return self.impression
             case Signs.EDIT:
-                return _edit(draft, self.adds)
+                return _add(_replace(draft, self.replaces), self.adds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,13 +84,20 @@ def load_script() -> Script:
     return TypeAdapter(Script).validate_python(table)
 
 
-def _edit(draft: str, adds: str) -> str:
-    """A light hand: "there is" goes, and `adds` comes behind, numbered where the draft is."""
-    lines = [re.sub(r"\bThere (?:is|are) (?:an? )?(\w)", _capital, line) for line in draft.splitlines()]
+def _replace(draft: str, phrases: Mapping[str, str]) -> str:
+    """`draft` in the radiologist's own words; a phrase that stands first in its sentence stays capitalised."""
+    for phrase, own in phrases.items():
+        draft = re.sub(re.escape(phrase), lambda m, own=own: _like(m.group(), own), draft, flags=re.IGNORECASE)
+    return draft
+
+
+def _like(said: str, own: str) -> str:
+    return own[:1].upper() + own[1:] if said[:1].isupper() else own
+
+
+def _add(text: str, sentence: str) -> str:
+    """`sentence` behind `text`, as the next item where that is a numbered list."""
+    lines = text.splitlines()
     if re.match(r"\s*\d+[.)]", lines[-1] if lines else ""):
-        return "\n".join([*lines, f"{len(lines) + 1}. {adds}"])
-    return " ".join(["\n".join(lines), adds]).strip()
-
-
-def _capital(match: re.Match[str]) -> str:
-    return match[1].upper()
+        return "\n".join([*lines, f"{len(lines) + 1}. {sentence}"])
+    return f"{text} {sentence}".strip()

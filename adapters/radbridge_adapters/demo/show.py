@@ -41,6 +41,7 @@ def show_timeline(steps: Sequence[Step]) -> Table:
     """Seconds since the order, what went from whom to whom, its control id and the answer."""
     table = Table("s", "what", "from → to", "control id", "answer", title="timeline", title_justify="left")
     table.columns[0].justify = "right"
+    table.columns[3].no_wrap = True
     for step in steps:
         table.add_row(
             f"{step.at_s:.3f}", step.what, f"{step.source} → {step.target}", step.control_id, Text(step.answer)

@@ -15,7 +15,7 @@ from enum import StrEnum
 from radbridge.case import Case, CaseKey, Code, Order, Patient, Radiologist, Sex, Study
 from radbridge.draft import DraftImpression, Flag, Stage
 from radbridge.errors import ConfigError
-from radbridge_adapters.hl7v2.er7 import escape
+from radbridge_adapters.hl7v2.er7 import clean, escape
 from radbridge_adapters.hl7v2.times import write_time
 
 IMPRESSION = Code(value="19005-8", system="LN", display="Radiology Imaging study [Impression]")
@@ -64,8 +64,7 @@ class Composer:
         now, made_at = write_time(self._clock()), write_time(draft.made_at)
         segments = [
             self._msh(control_id, now),
-            _pid(case.patient),
-            _pv1(case.patient),
+            *_patient(case.patient),
             _fields("ORC", {1: "RE", 2: escape(case.order.placer), 3: _filler(case)}),
             _obr(case, self._to.status, now, made_at),
         ]
@@ -91,7 +90,7 @@ def require_valid(payload: bytes, destination: str) -> None:
 
     try:
         parse_message(payload.decode("utf-8"), validation_level=VALIDATION_LEVEL.STRICT).validate()
-    except HL7apyException as error:
+    except (HL7apyException, ValueError) as error:
         raise ConfigError(
             [f"hl7v2.destinations {destination!r}: what would be sent there is no valid HL7 2.5.1: {error}"]
         ) from None
@@ -102,15 +101,17 @@ def _fields(name: str, values: dict[int, str]) -> str:
     return "|".join([name, *(values.get(position, "") for position in range(1, last + 1))])
 
 
-def _pid(patient: Patient) -> str:
-    identifier = f"{escape(patient.id)}^^^{escape(patient.issuer)}^MR" if patient.id else ""
-    born = patient.birth_date.strftime("%Y%m%d") if patient.birth_date else ""
+def _patient(patient: Patient) -> list[str]:
+    """PID and PV1; none at all when the patient was never told, since PID-3 is required."""
+    if not clean(patient.id).strip():
+        return []
+    born = f"{patient.birth_date:%Y%m%d}" if patient.birth_date else ""
     name = "^".join(escape(part) for part in patient.name.split("^"))
-    return _fields("PID", {1: "1", 3: identifier, 5: name or "^", 7: born, 8: patient.sex.value})
-
-
-def _pv1(patient: Patient) -> str:
-    return _fields("PV1", {1: "1", 2: escape(patient.patient_class) or "U"})
+    identifier = f"{escape(patient.id)}^^^{escape(patient.issuer)}^MR"
+    return [
+        _fields("PID", {1: "1", 3: identifier, 5: name or "^", 7: born, 8: patient.sex.value}),
+        _fields("PV1", {1: "1", 2: escape(patient.patient_class) or "U"}),
+    ]
 
 
 def _obr(case: Case, status: Unverified, now: str, made_at: str) -> str:
@@ -165,7 +166,7 @@ def _nte(number: int, flag: Flag) -> str:
 
 def _lines(text: str) -> list[str]:
     """The lines of a draft that have content; at least one, so that a withdrawal has something to delete."""
-    return [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    return [kept for line in text.splitlines() if (kept := clean(line).strip())] or [""]
 
 
 def _code(code: Code) -> str:

@@ -230,9 +230,15 @@ def _from_hex(code: str) -> str | None:
         return data.decode("latin-1")
 
 
-_ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "&": "\\T\\", "\r": " ", "\0": ""})
+_ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "&": "\\T\\"})
+_CONTROLS = str.maketrans({code: " " for code in (*range(1, 32), 127)} | {0: ""})
+
+
+def clean(text: str) -> str:
+    """`text` without what would end a segment or a block: control characters become blanks."""
+    return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def escape(text: str) -> str:
     """`text` for a field in standard delimiters, on one line. The inverse of `unescape` but for control characters."""
-    return text.translate(_ESCAPES).replace("\n", " ") if text else ""
+    return clean(text).translate(_ESCAPES)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
+import structlog
+
 from radbridge.case import CaseKey, Order, Patient, Radiologist, ReportText, Study, fill
 from radbridge.config import Hl7v2
 from radbridge.events import (
@@ -19,15 +21,18 @@ from radbridge.events import (
     ReportWithdrawn,
 )
 from radbridge_adapters.hl7v2.accession import AccessionPlaces
+from radbridge_adapters.hl7v2.charset import decode
 from radbridge_adapters.hl7v2.er7 import Message, Segment
 from radbridge_adapters.hl7v2.faults import fault
-from radbridge_adapters.hl7v2.header import read_header, read_message
+from radbridge_adapters.hl7v2.header import read_charset, read_header
 from radbridge_adapters.hl7v2.order import OrderGroup, is_cancelled, read_order, read_study, split_groups
 from radbridge_adapters.hl7v2.patient import choose_id, read_patient
 from radbridge_adapters.hl7v2.report import is_narrative, read_report
 from radbridge_adapters.hl7v2.signer import read_signer
 from radbridge_adapters.hl7v2.status import Meaning, StatusTable, Verdict
 from radbridge_adapters.hl7v2.times import find_zone, read_offset, read_time
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +70,10 @@ class Translator:
 
     def __call__(self, raw: bytes) -> Sequence[Event]:
         """The facts that one message tells. Raises MessageFault when it can't be read as one of those taken in."""
-        message = read_message(raw, self._settings.default_charset)
+        decoded = decode(raw, read_charset(raw), self._settings.default_charset)
+        if decoded.lied:
+            log.warning("charset_not_as_declared", read_as=decoded.codec)
+        message = Message(decoded.text)
         reader = self._readers.get(read_header(message).kind)
         if reader is None:
             raise fault("unknown_type")

@@ -19,6 +19,8 @@ _DIRECT, _OF_ORGAN, _IMPLIED = 3.5, 3.4, 2.6
 _DEVICE = 2.4
 """The score of a tube or line that is misplaced or that the study was made for."""
 _MEASURED = re.compile(r"\d(?:\.\d+)?\s?(?:mm|cm)\b|\b[CTLS]\d{1,2}\b", re.IGNORECASE)
+_BARE = 6
+"""A clause of no more words that gives an organ's size says nothing else of it."""
 _ASIDE = re.compile(r"\([^()]*\)")
 _GRAVE = frozenset("severe severely marked markedly moderate advanced extensive new acute worsening worsened".split())
 _GONE = frozenset(("resolved", "resolution", "removed", "removal", "cleared"))
@@ -45,7 +47,8 @@ def _judge(text: str, reading: Reading, question: Question) -> tuple[Kind, float
     cues = load_cues()
     said = [w for i, w in enumerate(reading.words) if i not in reading.denied]
     weight = max((m.concept.weight for m in reading.mentions if not m.denied), default=0.0)
-    signs = [w for w in said if stem(w) in cues.abnormal]
+    named = {i for m in reading.mentions for i in range(m.start, m.end)}
+    signs = [w for i, w in enumerate(reading.words) if i not in reading.denied | named and stem(w) in cues.abnormal]
     slight = weight < WEIGHTS["minor"] and not signs
     if frame := _judge_frame(reading, said, weight, slight=slight):
         return frame
@@ -54,7 +57,7 @@ def _judge(text: str, reading: Reading, question: Question) -> tuple[Kind, float
     if slight and (answer := _answer(reading, question)):
         return Kind.ANSWER, answer
     if weight >= WEIGHTS["major"] or (weight and not _is_normal(text)):
-        return Kind.ABNORMAL, weight + _emphasis(text, said, question)
+        return Kind.ABNORMAL, max(weight, UNNAMED if signs else 0.0) + _emphasis(text, said, question)
     return _judge_unnamed(text, reading, said, signs, question)
 
 
@@ -92,7 +95,8 @@ def _is_normal(text: str) -> bool:
 
 
 def _is_organ_size(text: str, said: list[str]) -> bool:
-    return "measur" in text and bool(load_cues().organs.find(said))
+    sized = "measur" in text or (len(said) <= _BARE and _MEASURED.search(text))
+    return bool(sized and load_cues().organs.find(said))
 
 
 def _answer(reading: Reading, question: Question) -> float:

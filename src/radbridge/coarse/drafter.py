@@ -9,7 +9,7 @@ from radbridge.coarse.statement import CoarseDraft, Kind, Statement
 from radbridge.text import MAX_CHARS, read_words
 
 MAX_STATEMENTS = 7
-WORDS_LEAST, WORDS_MOST, WORDS_SHARE = 30, 90, 0.4
+WORDS_LEAST, WORDS_MOST, WORDS_SHARE = 40, 90, 0.4
 """How long a draft may get: a share of the findings' words, within bounds."""
 CRITICAL, MAJOR, WORTH_A_LINE, INCIDENTAL = 3.0, 2.0, 1.5, 1.0
 """From which score a statement comes first, pushes minor ones out, keeps a normal impression away, stands by one."""

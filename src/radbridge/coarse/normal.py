@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
 from radbridge.coarse.cues import load_regions
+from radbridge.text.phrases import PhraseTable
 
-_ENOUGH = 2
 _SIDES = ("left", "right")
 
 
@@ -16,17 +15,17 @@ def phrase_normal(words: list[str], modality: str) -> str:
     regions = load_regions()
     if modality in regions.modality:
         return regions.modality[modality]
-    if region := _clear_winner(value for _, _, value in regions.region.find(words)):
+    if region := _find_winner(regions.region, words, 2):
         return f"No acute {region} abnormality."
-    if part := _clear_winner(value for _, _, value in regions.part.find(words)):
+    if part := _find_winner(regions.part, words, 1):
         return f"No acute abnormality of the {_with_side(part, words)}."
     return "No acute abnormality."
 
 
-def _clear_winner(names: Iterable[str]) -> str:
-    """The name that occurs often enough and twice as often as the next; empty when none does."""
-    counts = Counter(names).most_common(2)
-    if not counts or counts[0][1] < _ENOUGH or (len(counts) > 1 and counts[0][1] < 2 * counts[1][1]):
+def _find_winner(table: PhraseTable[str], words: list[str], at_least: int) -> str:
+    """The name that `words` mean `at_least` so often, and twice as often as the next; empty when none is."""
+    counts = Counter(name for _, _, name in table.find(words)).most_common(2)
+    if not counts or counts[0][1] < at_least or (len(counts) > 1 and counts[0][1] < 2 * counts[1][1]):
         return ""
     return counts[0][0]
 

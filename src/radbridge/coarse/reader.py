@@ -20,6 +20,8 @@ _CONTINUES = re.compile(
     r"(?:is|are|may|might|could|appears?|was|has|have|measures?|suggests?|likely|probably|represents?|extends?)\b",
     re.IGNORECASE,
 )
+_BARE = 2
+"""A clause of no more words needs its heading to say what it is about: `Surgically absent`."""
 _GOES_ON = (Kind.ABNORMAL, Kind.CHANGE)
 
 
@@ -61,8 +63,9 @@ def _shorten(clause: str, kind: Kind) -> str:
 
 
 def _name_place(text: str, clause: str, label: str) -> str:
-    """`text` with the side or level of the heading it stood under, where it doesn't name one itself."""
-    lost = any(place.search(label) and not place.search(clause) for place in (_SIDE, _LEVEL))
+    """`text` with the heading it stood under, where that alone says the side, the level or the subject."""
+    bare = bool(label) and len(clause.split()) <= _BARE
+    lost = bare or any(place.search(label) and not place.search(clause) for place in (_SIDE, _LEVEL))
     level = _LEVEL.match(label)
     if not text or not (lost or (level and label.lower() not in clause.lower())):
         return text

@@ -100,7 +100,7 @@ class Processor:
                 continue
             for fact in step.facts:
                 if isinstance(fact, CaseEvent):
-                    before = cases.load(conn, fact.key)
+                    before = cases.find(conn, fact.key, fact.patient.id)
                     self._store(conn, before, apply(before, fact))
                 else:
                     self._update_patient(conn, fact)

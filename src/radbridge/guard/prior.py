@@ -9,7 +9,7 @@ from radbridge.draft import Flag
 from radbridge.text import read_words
 
 _COMPARES = frozenset(
-    "unchanged worsened worsening improved improving improvement progressed progression interval enlarging".split()
+    "unchanged worsened worsening improved improving improvement progressed progression enlarging".split()
 )
 _PRIOR = _COMPARES | frozenset(
     """stable prior previous previously comparison compared old chronic since again new newly persistent persists

@@ -31,6 +31,22 @@ def load(conn: Connection, key: CaseKey) -> Case | None:
     return None if row is None else _CASE.validate_json(row.document)
 
 
+def find(conn: Connection, key: CaseKey, patient_id: str) -> Case | None:
+    """The case of a message. Some messages of an accession name its issuer and others don't: they mean one case.
+
+    Where the key alone finds none, the only case with that accession will do if just one side names an issuer and both
+    speak of the same patient. Two such cases are no answer: a mix-up would harm more than a case without its order.
+    """
+    if (known := load(conn, key)) is not None:
+        return known
+    candidates = [
+        c
+        for c in by_accession(conn, key.accession)
+        if not (key.issuer and c.key.issuer) and patient_id in ("", c.patient.id or patient_id)
+    ]
+    return candidates[0] if len(candidates) == 1 else None
+
+
 def save(conn: Connection, case: Case) -> None:
     """Insert or replace the case."""
     conn.execute(

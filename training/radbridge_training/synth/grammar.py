@@ -75,7 +75,10 @@ class Grammar:
     def _focal(self, organ: dict[str, Any]) -> str:
         bare = self._bare(organ, "focal")
         plural = self.rng.random() < 0.2
-        words = [self.phrase("several") if plural else self._size_or_quality(), self.phrase("quality") if self.rng.random() < 0.3 else ""]
+        words = [
+            self.phrase("several") if plural else self._size_or_quality(),
+            self.phrase("quality") if self.rng.random() < 0.3 else "",
+        ]
         thing = " ".join(w for w in (*words, pluralize(bare) if plural else bare) if w)
         with_article = thing if plural else add_article(thing)
         site = self._site(organ)
@@ -98,7 +101,14 @@ class Grammar:
         site = self._site(organ)
         thing, thing2 = self._bare(organ, "diffuse"), self._bare(organ, "diffuse")
         thing = f"{self.phrase('degree')} {thing}" if self.rng.random() < 0.7 else thing
-        holes = {"np": thing, "Np": capitalize(thing), "np2": thing2, "site": site, "Site": capitalize(site), "tail": self._tail()}
+        holes = {
+            "np": thing,
+            "Np": capitalize(thing),
+            "np2": thing2,
+            "site": site,
+            "Site": capitalize(site),
+            "tail": self._tail(),
+        }
         return self.fill(self.phrase("diffuse_frames"), holes)
 
     def _draw(self, hole: str) -> str:

@@ -1,4 +1,4 @@
-"""The personas: each rewrites a statement by rules that look only at how it is built, so that any words can stand in it.
+"""The personas: each rewrites a statement by rules that look only at how it is built, whatever words stand in it.
 
 Nothing is added that a finding could be, and nothing is lost but lead-ins, articles and "is seen".
 """
@@ -14,15 +14,22 @@ from radbridge_training.synth.words import load_table
 
 PERSONAS = ("succinct", "elaborate", "numbered")
 
-_LEAD_IN = re.compile(r"^(?:Again seen (?:is|are)|There (?:is|are|was|were|has been|have been)|Findings are)\s+(?!to\b)")
+_LEAD_IN = re.compile(
+    r"^(?:Again seen (?:is|are)|There (?:is|are|was|were|has been|have been)|Findings are)\s+(?!to\b)"
+)
 _EVIDENCE = re.compile(r"\b([Nn]o|[Ww]ithout) (?:definite |)evidence (?:of|for)\b")
 _ARTICLE = re.compile(r"(?:^(?:The|An?)|(?<=\s)(?:the|an?)) (?=[A-Za-z0-9])")
-_FRAME = re.compile(r"(?:Suggestive|Suspicious|Concerning|Consistent|Compatible|Worrisome|Diagnostic|Indicative) (?:of|for|with)\b")
+_INFERENCE = re.compile(
+    r"(?:Suggestive|Suspicious|Concerning|Consistent|Compatible|Worrisome|Diagnostic|Indicative) (?:of|for|with)\b"
+)
 _CLAUSE = re.compile(r"\b(?:which|that|where|as)\b")
+_NEGATIONS = frozenset(("No", "Without", "Negative"))
 _ENDING = re.compile(r"[\s.;,:]*$")
-_RECOMMEND = re.compile(r"^Recommend (?P<what>[^.]+?)(?P<when> in \d+ \w+)?$")
-_CONSIDER = re.compile(r"^Consider (?P<what>.+)$")
-_CORRELATE = re.compile(r"^Correlate (?P<what>with .+)$")
+_ADVICE = (
+    (re.compile(r"^Recommend ([^.]+?)( in \d+ \w+)?$"), r"\1 is recommended\2"),
+    (re.compile(r"^Consider (.+)$"), r"\1 could be considered"),
+    (re.compile(r"^Correlate (with .+)$"), r"Correlation \1 is recommended"),
+)
 
 
 def rewrite(statements: Sequence[str], persona: str) -> str:
@@ -49,22 +56,27 @@ def shorten(statement: str) -> str:
 def spell_out(statement: str, *, also: bool = False) -> str:
     """`statement` as a full sentence; `also` where another one stands before it."""
     bare = statement.rstrip(".")
-    if match := _RECOMMEND.match(bare):
-        return tidy(f"{match['what']} is recommended{match['when'] or ''}")
-    if match := _CONSIDER.match(bare):
-        return tidy(f"{match['what']} could be considered")
-    if match := _CORRELATE.match(bare):
-        return tidy(f"Correlation {match['what']} is recommended")
+    for pattern, full in _ADVICE:
+        if pattern.match(bare):
+            return tidy(pattern.sub(full, bare))
+    return tidy(_frame(bare, also=also)) if _is_fragment(bare) else statement
+
+
+def _is_fragment(bare: str) -> bool:
+    main_clause = _CLAUSE.split(bare, maxsplit=1)[0]
+    return ":" not in bare and _verbs().isdisjoint(main_clause.split())
+
+
+def _frame(bare: str, *, also: bool) -> str:
+    """The noun phrase `bare` as a sentence about it."""
     words = bare.split()
-    if ":" in bare or not _verbs().isdisjoint(_CLAUSE.split(bare, maxsplit=1)[0].split()):
-        return statement
-    if words[0] in ("No", "Without", "Negative"):
-        return tidy(f"There is no evidence of {_without_negation(words)}")
-    if _FRAME.match(bare):
-        return tidy(f"Findings are {_uncapitalize(bare)}")
+    if words[0] in _NEGATIONS and len(words) > 1:
+        return f"There is no evidence of {_without_negation(words)}"
+    if _INFERENCE.match(bare):
+        return f"Findings are {_uncapitalize(bare)}"
     if words[0] in ("Normal", "Unremarkable") and words[-1] in load_table("style")["studies"]:
-        return tidy(f"This is {add_article(_uncapitalize(bare))}")
-    return tidy(f"There {'are' if _is_plural(words) else 'is'}{' also' if also else ''} {_with_article(words)}")
+        return f"This is {add_article(_uncapitalize(bare))}"
+    return f"There {'are' if _is_plural(words) else 'is'}{' also' if also else ''} {_with_article(words)}"
 
 
 def _write_neutral(statements: list[str]) -> str:
@@ -94,7 +106,12 @@ _WRITERS: dict[str, Callable[[list[str]], str]] = {
 def _without_negation(words: list[str]) -> str:
     if len(words) > 2 and words[-1] in load_table("style")["seen"]:
         words = words[:-1]
-    for start in (["No", "evidence", "of"], ["No", "evidence", "for"], ["Without", "evidence", "of"], ["Negative", "for"]):
+    for start in (
+        ["No", "evidence", "of"],
+        ["No", "evidence", "for"],
+        ["Without", "evidence", "of"],
+        ["Negative", "for"],
+    ):
         if words[: len(start)] == start:
             return " ".join(words[len(start) :])
     return " ".join(words[1:])
@@ -110,7 +127,7 @@ def _head(words: list[str]) -> list[str]:
 
 def _is_plural(words: list[str]) -> bool:
     head = _head(words)[-1].rstrip(",")
-    return head.endswith("s") and not head.endswith(tuple(load_table("style")["mass_ends"])) or head == "foci"
+    return head == "foci" or (head.endswith("s") and not head.endswith(tuple(load_table("style")["mass_ends"])))
 
 
 def _with_article(words: list[str]) -> str:
@@ -123,7 +140,8 @@ def _with_article(words: list[str]) -> str:
 def _uncapitalize(text: str) -> str:
     """`text` with its first letter small, unless the word is an abbreviation, a code or one letter that isn't "a"."""
     word = text.split(maxsplit=1)[0]
-    return text if any(c.isupper() or c.isdigit() for c in word[1:]) or word in "BCDEFGHIJ" else text[:1].lower() + text[1:]
+    is_code = any(c.isupper() or c.isdigit() for c in word[1:]) or word in "BCDEFGHIJ"
+    return text if is_code else text[:1].lower() + text[1:]
 
 
 @cache
@@ -133,5 +151,5 @@ def _seen() -> re.Pattern[str]:
 
 
 @cache
-def _verbs() -> frozenset[str]:  # noqa: N802
+def _verbs() -> frozenset[str]:
     return frozenset(load_table("style")["verbs"])

@@ -26,7 +26,9 @@ def misspell(word: str, rng: Random) -> str:
     if len(word) < 5 or not word.isalpha():
         return word
     i = rng.randrange(1, len(word) - 2)
-    return rng.choice((word[:i] + word[i + 1] + word[i] + word[i + 2 :], word[:i] + word[i + 1 :], word[: i + 1] + word[i:]))
+    return rng.choice(
+        (word[:i] + word[i + 1] + word[i] + word[i + 2 :], word[:i] + word[i + 1 :], word[: i + 1] + word[i:])
+    )
 
 
 def plain_word(rng: Random) -> str:
@@ -38,7 +40,10 @@ def plain_word(rng: Random) -> str:
 def babble(rng: Random) -> str:
     """A sentence of any words at all, with the signs and numbers that a report would have between them."""
     invented = rng.choice((0.1, 0.3, 0.8))
-    words = [invent_word(rng) if rng.random() < invented else plain_word(rng) for _ in range(rng.choice((3, 6, 9, 12, 18, 30)))]
+    words = [
+        invent_word(rng) if rng.random() < invented else plain_word(rng)
+        for _ in range(rng.choice((3, 6, 9, 12, 18, 30)))
+    ]
     for i in range(1, len(words)):
         if rng.random() < 0.15:
             words[i] = rng.choice(_INSERTS)(words[i], rng)
@@ -59,7 +64,15 @@ def draw_date(rng: Random) -> str:
     """A date in one of the common American or ISO forms, or only its month and year."""
     year, month, day = rng.randint(2001, 2029), rng.randint(1, 12), rng.randint(1, 28)
     name = load_table("phrases")["month"][month - 1]
-    return rng.choice((f"{month}/{day}/{year}", f"{name} {day}, {year}", f"{name} {year}", f"{year}-{month:02}-{day:02}", f"{month}/{year}"))
+    return rng.choice(
+        (
+            f"{month}/{day}/{year}",
+            f"{name} {day}, {year}",
+            f"{name} {year}",
+            f"{year}-{month:02}-{day:02}",
+            f"{month}/{year}",
+        )
+    )
 
 
 def draw_number(kind: str, rng: Random) -> str:
@@ -107,7 +120,10 @@ _INSERTS: tuple[Callable[[str, Random], str], ...] = (
 
 def _syllables(rng: Random, low: int = 1, high: int = 4) -> str:
     words = load_table("words")
-    parts = (rng.choice(words["onset"]) + rng.choice(words["nucleus"]) + rng.choice(words["coda"]) for _ in range(rng.randint(low, high)))
+    parts = (
+        rng.choice(words["onset"]) + rng.choice(words["nucleus"]) + rng.choice(words["coda"])
+        for _ in range(rng.randint(low, high))
+    )
     return "".join(parts)
 
 
@@ -129,7 +145,11 @@ def _eponym(rng: Random) -> str:
 def _code(rng: Random) -> str:
     if rng.random() < 0.6:
         return str(rng.choice(load_table("words")["code"]))
-    return rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") * rng.choice((1, 2)) + rng.choice("ABCDEFGHKLMNPRST") + str(rng.randint(1, 99))
+    return (
+        rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") * rng.choice((1, 2))
+        + rng.choice("ABCDEFGHKLMNPRST")
+        + str(rng.randint(1, 99))
+    )
 
 
 def _letters(rng: Random) -> str:

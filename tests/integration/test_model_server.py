@@ -1,0 +1,300 @@
+"""The model server as it is run: its own process, its own Ray, a real port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from radbridge.prompt import PROMPT_VERSION
+from radbridge.registry import LoraRegistry, LoraVersion, digest_weights, owner_of
+from radbridge_model_server.settings import PACKAGED
+
+START_S = 240
+FINDINGS = "There is a 12 mm nodule in the right upper lobe. No pleural effusion. Heart size is normal."
+CASES: list[dict[str, Any]] = [
+    {"id": f"c{n}", "findings": f"{FINDINGS} There is a {n} cm cyst in the left kidney.", "radiologist": radiologist}
+    for n, radiologist in enumerate(("900001", "900002", "900003", "", "900001", "900002", "nobody", "DOE^J/../.."), 1)
+]
+
+pytestmark = pytest.mark.timeout(400)
+
+
+class Server:
+    """`python -m radbridge_model_server` as a child."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        folder.mkdir(exist_ok=True)
+        config = folder / "model.json"
+        config.write_text(json.dumps(settings))
+        self._log = folder / "log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "radbridge_model_server", "--listen", "127.0.0.1:0", "--config", str(config)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+
+    def wait_ready(self) -> str:
+        """The URL it tells when it answers."""
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        assert line, self._log.read_text()
+        return str(json.loads(line)["url"])
+
+    def wait_end(self) -> int:
+        """Its exit status; the pipes are closed."""
+        status = self.process.wait(60)
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe
+            pipe.close()
+        return status
+
+
+def processes_of(pid: int) -> set[int]:
+    """The process and all its descendants."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def await_gone(pids: set[int]) -> set[int]:
+    """The processes that are still there after up to 20 s."""
+    until = time.monotonic() + 20
+    while (left := {p for p in pids if is_running(p)}) and time.monotonic() < until:
+        time.sleep(0.1)
+    return left
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process runs; a zombie doesn't."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoraVersion]:
+    """Radiologists 900001 and 900002 have LoRAs of their own, 900003 one of another base."""
+    registry = LoraRegistry(tmp_path_factory.mktemp("registry"))
+    digest = digest_weights(PACKAGED / "base")
+    published = {}
+    for radiologist, persona, base in (
+        ("900001", "elaborate", digest),
+        ("900002", "numbered", digest),
+        ("900003", "elaborate", "f" * 64),
+    ):
+        version = registry.publish(
+            PACKAGED / "loras" / persona, owner_of("rad", radiologist), base_digest=base, prompt_version=PROMPT_VERSION
+        )
+        registry.promote(version)
+        published[radiologist] = version
+    return published
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, versions: dict[str, LoraVersion]) -> Iterator[tuple[Server, str]]:
+    registry = versions["900001"].path.parents[2]
+    running = Server(tmp_path_factory.mktemp("server"), {"loras": str(registry), "max_queue": 12, "max_batch": 8})
+    yield running, running.wait_ready()
+    running.process.terminate()
+    running.wait_end()
+
+
+@pytest.fixture
+async def http(server: tuple[Server, str]) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server[1], timeout=60, trust_env=False) as client:
+        yield client
+
+
+async def draft(http: httpx.AsyncClient, case: dict[str, Any]) -> dict[str, Any]:
+    answer = await http.post("/v1/drafts", json=case)
+    assert answer.status_code == 200, answer.text
+    drafted: dict[str, Any] = answer.json()
+    return drafted
+
+
+async def test_mixed_loras_at_once_draft_what_they_draft_alone(http: httpx.AsyncClient) -> None:
+    """Requests of several radiologists at the same time get the drafts that each gets alone."""
+    alone = [await draft(http, case) for case in CASES]
+    together = await asyncio.gather(*(draft(http, case) for case in CASES))
+    keys = ("id", "draft", "lora", "stage", "fallback", "flags")
+    assert [{key: d[key] for key in keys} for d in together] == [{key: d[key] for key in keys} for d in alone]
+    assert all(d["draft"] for d in together)
+
+
+async def test_the_signers_own_lora_is_asked(http: httpx.AsyncClient, versions: dict[str, LoraVersion]) -> None:
+    """A radiologist with a LoRA of their own gets text by exactly that version."""
+    for radiologist in ("900001", "900002"):
+        answer = await http.post(
+            "/v1/chat/completions",
+            json={"model": f"rad/{radiologist}", "messages": [{"role": "user", "content": "Impression:\n"}], "max_tokens": 4},
+        )
+        assert answer.json()["model"] == versions[radiologist].name
+        assert "no LoRA for the signer" not in (await draft(http, {**CASES[0], "radiologist": radiologist}))["fallback"]
+
+
+async def test_an_unknown_radiologist_gets_the_sites_lora(http: httpx.AsyncClient) -> None:
+    """Who has no LoRA is drafted for with the site's, and the draft says so."""
+    drafted = await draft(http, {**CASES[0], "radiologist": "nobody"})
+    assert drafted["fallback"][0] == "no LoRA for the signer"
+    assert drafted["lora"].startswith("persona/succinct@v1-") or drafted["stage"] == "coarse"
+
+
+async def test_a_refused_lora_gives_way(http: httpx.AsyncClient) -> None:
+    """A LoRA made for another base is never used; the next in line drafts, and the draft says why."""
+    drafted = await draft(http, {**CASES[0], "radiologist": "900003"})
+    assert drafted["fallback"][0].startswith("LoRA for the signer refused: it was trained on another base model")
+    assert drafted["draft"]
+
+
+async def test_a_deadline_that_can_not_be_met_is_504(http: httpx.AsyncClient) -> None:
+    """When the time is up before there is any text, the answer is 504 with a problem document."""
+    answer = await http.post("/v1/drafts", json={"id": "x", "findings": FINDINGS * 400, "deadline_ms": 1})
+    assert answer.status_code == 504
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "urn:radbridge:deadline-passed"
+
+
+async def test_a_late_fine_text_leaves_the_coarse_one(http: httpx.AsyncClient) -> None:
+    """When only the fine text is late, the coarse one is the draft, and comes before the deadline."""
+    began = time.monotonic()
+    drafted = await draft(http, {**CASES[0], "deadline_ms": 60})
+    assert time.monotonic() - began < 5
+    assert drafted["stage"] == "coarse"
+    assert "no fine text before the deadline" in drafted["fallback"]
+
+
+async def test_an_overloaded_server_says_when_to_come_back(http: httpx.AsyncClient) -> None:
+    """More requests than the queue holds get 429 with Retry-After; the others are drafted, and it recovers."""
+    limits = httpx.Limits(max_connections=100)
+    async with httpx.AsyncClient(base_url=http.base_url, timeout=120, trust_env=False, limits=limits) as crowd:
+        asked = (crowd.post("/v1/drafts", json={**CASES[n % 3], "id": str(n)}) for n in range(60))
+        answers = await asyncio.gather(*asked)
+    refused = [a for a in answers if a.status_code == 429]
+    assert refused
+    assert {a.status_code for a in answers} == {200, 429}
+    assert int(refused[0].headers["retry-after"]) >= 1
+    assert refused[0].json()["type"] == "urn:radbridge:overloaded"
+    assert (await draft(http, CASES[0]))["draft"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "place"),
+    [
+        (b"", 400, "JSON"),
+        (b"MSH|^~\\&|", 400, "JSON"),
+        (b"[]", 422, "body"),
+        (b"{}", 422, "findings: Field required"),
+        (b'{"id": "1", "findings": 7}', 422, "findings"),
+        (b'{"id": "1", "findings": "x", "age": "old"}', 422, "age"),
+        (b'{"id": "1", "findings": "x", "deadline_ms": 0}', 422, "deadline_ms"),
+        (b'{"id": "1", "findings": "\\ud800"}', 400, "JSON"),
+        (b'{"id": "1", "findings": "' + b"x" * 5 * 2**20 + b'"}', 413, "limit"),
+        (b"[" * 100_000, 400, "JSON"),
+        (b"\x00\xff" * 50, 400, "JSON"),
+    ],
+    ids=["empty", "hl7", "list", "nothing", "number", "age", "deadline", "surrogate", "huge", "deep", "bytes"],
+)
+async def test_bad_input_is_named_and_never_a_500(http: httpx.AsyncClient, body: bytes, status: int, place: str) -> None:
+    """Whatever is sent, the answer is a 4xx problem that names the place and repeats nothing of the body."""
+    answer = await http.post("/v1/drafts", content=body)
+    assert answer.status_code == status, answer.text
+    problem = answer.json()
+    assert place in problem["title"] + problem["detail"]
+    assert "MSH" not in answer.text
+
+
+async def test_no_findings_no_draft(http: httpx.AsyncClient) -> None:
+    """Without findings the draft is empty and says why."""
+    drafted = await draft(http, {"id": "1", "findings": " \n "})
+    assert drafted["draft"] == ""
+    assert drafted["fallback"] == ["no findings to draft from"]
+
+
+async def test_the_coarse_text_is_streamed_first(http: httpx.AsyncClient) -> None:
+    """Asked for events, the server sends the coarse text first and the draft last, the same as without."""
+    events = []
+    async with http.stream("POST", "/v1/drafts", json=CASES[0], headers={"accept": "text/event-stream"}) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        name = ""
+        async for line in answer.aiter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                events.append((name, json.loads(line.removeprefix("data: "))))
+    assert [name for name, _ in events] == ["coarse", "draft"]
+    assert events[1][1]["draft"] == (await draft(http, CASES[0]))["draft"]
+
+
+async def test_models_are_listed_and_unknown_ones_refused(http: httpx.AsyncClient) -> None:
+    """The OpenAI-compatible side lists base, personas and radiologists' LoRAs, and answers 404 for any other."""
+    names = {model["id"] for model in (await http.get("/v1/models")).json()["data"]}
+    assert {"base", "persona/succinct", "rad/900001", "rad/900002"} <= names
+    messages = [{"role": "user", "content": "Findings: none.\nImpression:\n"}]
+    for model in ("base", "succinct", "persona/numbered", "rad/900002"):
+        answer = await http.post("/v1/chat/completions", json={"model": model, "messages": messages, "max_tokens": 3})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["usage"]["completion_tokens"] <= 3
+    for model in ("rad/nobody", "persona/nobody", "../../etc", ""):
+        answer = await http.post("/v1/chat/completions", json={"model": model, "messages": messages})
+        assert answer.status_code == 404
+
+
+async def test_it_says_how_it_is(http: httpx.AsyncClient) -> None:
+    """Ready and alive are 200 while it works, and an unknown path is a 404 problem."""
+    assert (await http.get("/readyz")).status_code == 200
+    alive = await http.get("/healthz")
+    assert alive.status_code == 200
+    assert alive.json()["engine"]["generated"] >= 1
+    missing = await http.get("/nothing")
+    assert missing.status_code == 404
+    assert missing.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("way", ["terminate", "interrupt", "parent", "kill"])
+def test_no_process_is_left_behind(tmp_path: Path, way: str) -> None:
+    """However the server ends - a signal, its parent's death, even SIGKILL - none of its Ray processes outlives it."""
+    running = Server(tmp_path, {"strategy": "coarse"})
+    url = running.wait_ready()
+    assert httpx.post(f"{url}/v1/drafts", json=CASES[0], trust_env=False, timeout=30).status_code == 200
+    family = processes_of(running.process.pid)
+    assert len(family) > 3
+    ways = {"terminate": signal.SIGTERM, "interrupt": signal.SIGINT, "kill": signal.SIGKILL}
+    if way in ways:
+        os.kill(running.process.pid, ways[way])
+    else:
+        assert running.process.stdin
+        running.process.stdin.close()
+    status = running.wait_end()
+    assert status == (-signal.SIGKILL if way == "kill" else 0)
+    assert await_gone(family) == set()
+
+
+def test_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
+    """Every fault of the file is told on standard error with its key, before anything starts."""
+    running = Server(tmp_path, {"strategy": "magic", "max_batch": 0, "max_batsh": 3})
+    assert running.wait_end() == 2
+    told = (tmp_path / "log").read_text()
+    for key in ("strategy", "max_batch", "max_batsh"):
+        assert key in told

@@ -1,0 +1,151 @@
+"""Trains one style LoRA: `python -m radbridge_training.sft --recipe training/recipes/style_succinct.yaml`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from datasets import Dataset
+from peft import LoraConfig
+from rich.console import Console
+from rich.progress import Progress
+from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
+from trl import SFTConfig, SFTTrainer
+
+from radbridge.errors import ConfigError
+from radbridge.prompt import PROMPT_VERSION
+from radbridge.registry import digest_weights, write_manifest
+from radbridge_training.batches import encode
+from radbridge_training.model import TARGETS, load_base, put, stage
+from radbridge_training.recipe import Data, StyleRecipe, load_recipe
+from radbridge_training.task import make_examples
+
+_CHECKPOINT_STEPS = 50
+
+
+class Watch(TrainerCallback):
+    """Shows how far the training is, and ends it when its time is over."""
+
+    def __init__(self, progress: Progress, name: str, max_minutes: float) -> None:
+        self._progress = progress
+        self._name = name
+        self._end = time.monotonic() + max_minutes * 60
+        self._bar = progress.add_task(name)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """After each step of the optimizer."""
+        self._progress.update(self._bar, total=state.max_steps, completed=state.global_step)
+        if time.monotonic() > self._end:
+            control.should_training_stop = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """When the trainer reports its loss."""
+        if logs and "loss" in logs:
+            self._progress.console.print(
+                f"{self._name}: step {state.global_step}/{state.max_steps} loss {logs['loss']}"
+            )
+
+
+def train(recipe: StyleRecipe, recipe_name: str, console: Console) -> Path:
+    """Trains the LoRA, and writes weights and manifest whole or not at all. Returns their folder."""
+    torch.set_num_threads(recipe.threads)
+    model, tokenizer = load_base(recipe.base)
+    lora = LoraConfig(
+        r=recipe.rank, lora_alpha=recipe.alpha, target_modules=list(TARGETS), bias="none", task_type="CAUSAL_LM"
+    )
+    with Progress(console=console) as progress:
+        trainer = SFTTrainer(
+            model=model,
+            args=_configure(recipe),
+            train_dataset=_encode_examples(recipe, tokenizer),
+            processing_class=tokenizer,
+            peft_config=lora,
+            callbacks=[Watch(progress, recipe.persona, recipe.max_minutes)],
+        )
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(recipe.work) if recipe.work.is_dir() else None)
+    steps: int = trainer.state.global_step
+    publish(recipe, recipe_name, trainer.model, steps=steps)
+    return recipe.out
+
+
+def publish(recipe: StyleRecipe, recipe_name: str, model: Any, *, steps: int) -> None:
+    """Writes the LoRA of `model` (bfloat16) with its manifest."""
+    staged = stage(recipe.out)
+    model.peft_config["default"].base_model_name_or_path = None
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.bfloat16)
+    model.save_pretrained(staged)
+    (staged / "README.md").unlink(missing_ok=True)
+    owner = f"persona/{recipe.persona}"
+    told: dict[str, Any] = {
+        "name": owner,
+        "version": f"{owner}@v{recipe.sequence}-{digest_weights(staged)[:12]}",
+        "base_digest": digest_weights(recipe.base),
+        "prompt_version": PROMPT_VERSION,
+        "rank": recipe.rank,
+        "targets": list(TARGETS),
+        "trained": {"recipe": recipe_name, "steps": steps, "seed": recipe.seed},
+        "parent": None,
+    }
+    write_manifest(staged, told)
+    put(staged, recipe.out)
+
+
+def _configure(recipe: StyleRecipe) -> SFTConfig:
+    return SFTConfig(
+        output_dir=str(recipe.work),
+        per_device_train_batch_size=recipe.batch_size,
+        num_train_epochs=1,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=10,
+        seed=recipe.seed,
+        max_length=recipe.max_tokens,
+        completion_only_loss=True,
+        train_sampling_strategy="group_by_length",
+        use_cpu=True,
+        bf16=False,  # TRL turns it on by default; without hardware for it a CPU is no faster
+        gradient_checkpointing=False,
+        save_steps=_CHECKPOINT_STEPS,
+        save_total_limit=1,
+        logging_steps=10,
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def _encode_examples(recipe: StyleRecipe, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """Prompt and answer as ids, encoded apart as in the base's own training."""
+    rows: list[dict[str, list[int]]] = []
+    data = Data(drafted=recipe.drafted, styles={recipe.persona: 1.0})
+    for example in make_examples(recipe.seed, recipe.examples, data=data, sights=recipe.sights):
+        prompt, target = encode(example.prompt, example.target, tokenizer)
+        if len(prompt) + len(target) <= recipe.max_tokens:
+            rows.append({"input_ids": prompt + target, "completion_mask": [0] * len(prompt) + [1] * len(target)})
+    return Dataset.from_list(rows)
+
+
+def main(
+    recipe: Annotated[Path, typer.Option(help="A recipe such as training/recipes/style_succinct.yaml.")],
+    max_minutes: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
+) -> None:
+    """Train one style LoRA on a finished base."""
+    console = Console(stderr=True)
+    try:
+        chosen = load_recipe(recipe, StyleRecipe)
+    except ConfigError as error:
+        console.print(str(error), style="red", markup=False)
+        sys.exit(2)
+    if max_minutes is not None:
+        chosen = chosen.model_copy(update={"max_minutes": max_minutes})
+    console.print(f"{train(chosen, recipe.name, console)}: done")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -33,6 +33,15 @@ format: $(VENV)/.dev ## Put the code into the house's form
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
+bench: $(VENV)/.dev ## Durable ACKs a second, and findings-in to draft-out
+	@$(BIN)/python -m tests.bench.acks
+	@$(BIN)/python -m tests.bench.latency
+
+train: $(VENV)/.dev ## Train the embedded base model and its three style LoRAs into var/training (hours on a CPU)
+	$(BIN)/python -m radbridge_training.pretrain --recipe training/recipes/base.yaml
+	for style in succinct elaborate numbered; do \
+	  $(BIN)/python -m radbridge_training.sft --recipe training/recipes/style_$$style.yaml || exit 1; done
+
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 

@@ -21,6 +21,7 @@ from radbridge.config import split_address
 from radbridge.errors import ConfigError
 from radbridge_model_server.local import LocalServer
 from radbridge_model_server.settings import load_settings
+from radbridge_model_server.supervise import supervise
 
 
 class _Stopped(BaseException):
@@ -29,7 +30,6 @@ class _Stopped(BaseException):
 
 def main() -> int:
     """Serve until told to stop; 0 after a clean end, 1 when the start failed, 2 for a wrong configuration."""
-    began = time.monotonic()
     args = _read_arguments()
     try:
         settings = load_settings(args.config)
@@ -38,17 +38,24 @@ def main() -> int:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return 2
     try:
-        _watch_signals(args.start_timeout)
+        return supervise(lambda: _serve(server, settings.strategy, args.start_timeout))
+    finally:
+        server.clean()
+
+
+def _serve(server: LocalServer, strategy: str, start_timeout_s: int) -> int:
+    began = time.monotonic()
+    try:
+        _watch_signals(start_timeout_s)
         server.start()
         _watch_signals(0)
-        ready = {"url": server.url, "strategy": settings.strategy, "pid": os.getpid()}
-        sys.stdout.write(json.dumps(ready | {"start_s": round(time.monotonic() - began, 2)}) + "\n")
+        took_s = round(time.monotonic() - began, 2)
+        sys.stdout.write(json.dumps({"url": server.url, "strategy": strategy, "pid": os.getpid(), "start_s": took_s}))
+        sys.stdout.write("\n")
         sys.stdout.flush()
         while True:
             signal.pause()
-    except _Stopped:
-        return 0
-    except SystemExit:  # a signal that came while Ray had its own handler in place
+    except (_Stopped, SystemExit):  # SystemExit: a signal that came while Ray had its own handler in place
         return 0
     except Exception as error:  # noqa: BLE001 - whatever kept it from starting is told, and the exit status says so
         sys.stderr.write(f"the model server didn't start: {error}\n")

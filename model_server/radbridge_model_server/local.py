@@ -36,7 +36,7 @@ class LocalServer:
         self.host = host
         self.port = _reserve(host, port)
         self._settings = settings
-        self._folder: Path | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="rb-", dir=_STORE_FOLDER if _STORE_FOLDER.is_dir() else None))
 
     @property
     def url(self) -> str:
@@ -45,7 +45,6 @@ class LocalServer:
 
     def start(self) -> None:
         """Returns when drafts are answered. Raises whatever Ray raises when they can't be."""
-        self._folder = Path(tempfile.mkdtemp(prefix="rb-", dir=_STORE_FOLDER if _STORE_FOLDER.is_dir() else None))
         os.environ.pop("RAY_ADDRESS", None)
         os.environ.update(_ENVIRONMENT, **_listen_directly(self.port), RAY_AUTH_TOKEN=secrets.token_hex(32))
         import ray
@@ -81,8 +80,11 @@ class LocalServer:
             with suppress(Exception):
                 serve.shutdown()
             ray.shutdown()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self.clean()
+
+    def clean(self) -> None:
+        """Remove what Ray wrote."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _listen_directly(port: int) -> dict[str, str]:

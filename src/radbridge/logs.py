@@ -86,6 +86,8 @@ def configure(*, level: str = "info", format: str = "json", stream: TextIO | Non
         own = logging.getLogger(name)
         own.handlers.clear()
         own.propagate = True
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # a line for every draft says nothing new
     sys.excepthook = _report_uncaught
     threading.excepthook = _report_thread
 

@@ -7,7 +7,6 @@ The word alone is none: "the impression of the prior study" stays text. What no 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from radbridge.case import ReportText
 
@@ -17,6 +16,9 @@ HEADINGS = {
         "finding",
         "radiological findings",
         "imaging findings",
+        "technique and findings",
+        "procedure and findings",
+        "findings and technique",
         "report",
         "result",
         "results",
@@ -129,6 +131,9 @@ HEADINGS = {
         "resident",
         "radiologist",
         "end of report",
+        "mammography information",
+        "disclaimer",
+        "cc",
         "patient",
         "patient name",
         "name",
@@ -157,12 +162,12 @@ def _alternatives() -> str:
 
 _HEADING = _alternatives()
 _AT_LINE = re.compile(
-    rf"^[ \t]*(?:[*#_=>-]+[ \t]*|\d{{1,2}}[.)][ \t]+)?(?P<name>{_HEADING})[ \t]*[*_]*[ \t]*"
-    r"(?P<mark>::?[*_]*|[-\u2013\u2014]+(?=\s|$)|$|[ \t](?=[A-Z0-9]))",
+    rf"^[ \t]*(?:[*#_=>-]{{1,8}}[ \t]*|\d{{1,2}}[.)][ \t]+)?(?P<name>{_HEADING})[ \t]*[*_]*[ \t]*"
+    r"(?P<mark>::?[*_]*|[-\u2013\u2014]+(?=\s|$)|$|[ \t](?=(?-i:[A-Z0-9])))",
     re.IGNORECASE | re.MULTILINE,
 )
 _IN_LINE = re.compile(
-    rf"(?:(?<=[.!?;:])|(?<=[.!?;:]\))|(?<=[ \t][ \t]))[ \t]*(?P<name>{_HEADING})[ \t]*(?P<mark>:)", re.IGNORECASE
+    rf"(?:(?<=[.!?;:])|(?<=[.!?;:]\))|(?<=[ \t][ \t]))[ \t]*(?=[A-Z])(?P<name>(?i:{_HEADING}))[ \t]*(?P<mark>:)"
 )
 _SIGNATURE = re.compile(
     rf"(?:^[ \t]*|(?<=[.!?])[ \t]+)(?:{'|'.join(map(re.escape, _SIGNATURES))})\b.*", re.IGNORECASE | re.MULTILINE
@@ -180,31 +185,26 @@ def section_of(heading: str) -> str | None:
     return _SECTION.get(name)
 
 
-def read_sections(text: str, default: str = "findings") -> ReportText:
-    """`text` cut at its headings; `default` is the field for text under none.
+def read_sections(text: str) -> ReportText:
+    """`text` cut at its headings.
 
-    Where nothing is under a findings heading, the paragraphs that follow the first one of the last section before the
-    impression are the findings: templates often give them no heading.
+    What stands before the first heading is findings where there are none else, and a title otherwise. Where nothing is
+    under a findings heading, the paragraphs that follow the first one of the last section before the impression are the
+    findings: templates often give them no heading.
     """
-    text = normalize(text)
+    preamble, pieces = _cut(normalize(text))
     parts: dict[str, list[str]] = {}
-    order: list[str] = []
-    preamble, pieces = _cut(text)
     for section, piece in pieces:
         if section:
             parts.setdefault(section, []).append(piece)
-            order.append(section)
-    if preamble and default in parts and default == "findings":
-        parts.setdefault("technique", []).insert(0, preamble)
-    elif preamble:
-        parts.setdefault(default, []).insert(0, preamble)
-    if "findings" not in parts and default == "findings":
-        _claim_unheaded(parts, order)
-    return replace(ReportText(), **{name: "\n".join(p for p in texts if p) for name, texts in parts.items()})
+    has_findings = "findings" in parts or _claim_unheaded(parts, [section for section, _ in pieces if section])
+    if preamble:
+        parts.setdefault("technique" if has_findings else "findings", []).insert(0, preamble)
+    return ReportText(**{name: "\n".join(piece for piece in texts if piece) for name, texts in parts.items()})
 
 
 def normalize(text: str) -> str:
-    """Lines end in a line feed: no trailing blanks, no wide gaps, at most one blank line in a row, nothing around it."""
+    """Lines end in a line feed: no trailing blanks, no wide gaps, one blank line at most in a row."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ").replace("\t", " ")
     text = re.sub(r" {3,}", "  ", text)
     text = re.sub(r" {1,2}$", "", text, flags=re.MULTILINE)
@@ -223,9 +223,7 @@ def _cut(text: str) -> tuple[str, list[tuple[str, str]]]:
     found = [(m.start(), m.end(), section_of(m["name"]) or "") for m in _AT_LINE.finditer(text) if _counts(m, text)]
     taken = {end for _, end, _ in found}
     found += [
-        (m.start(), m.end(), section_of(m["name"]) or "")
-        for m in _IN_LINE.finditer(text)
-        if m["name"][0].isupper() and m.end() not in taken
+        (m.start(), m.end(), section_of(m["name"]) or "") for m in _IN_LINE.finditer(text) if m.end() not in taken
     ]
     found += [(m.start(), m.end(), "") for m in _SIGNATURE.finditer(text)]
     found.sort()
@@ -247,11 +245,13 @@ def _counts(match: re.Match[str], text: str) -> bool:
     return bool(_CAPITAL_RUN.fullmatch(name)) and rest != rest.upper()
 
 
-def _claim_unheaded(parts: dict[str, list[str]], order: list[str]) -> None:
+def _claim_unheaded(parts: dict[str, list[str]], order: list[str]) -> bool:
+    """Move paragraphs that no heading claims to the findings; whether there were any."""
     before = order[: order.index("impression")] if "impression" in order else order
     for section in reversed(before):
         head, blank, rest = parts[section][-1].partition("\n\n")
         if blank and section != "recommendation":
             parts[section][-1] = head
             parts["findings"] = [rest.strip()]
-            return
+            return True
+    return False

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from radbridge.case import CaseKey, Patient, Radiologist, ReportText
 from radbridge.edit import Outcome
@@ -43,6 +44,8 @@ def translate(raw: bytes) -> list[Event]:
         return [ReportWithdrawn(key=KEY, at=at, reason="wrong_patient")]
     if "crash" in said:
         raise ZeroDivisionError
+    if "poison" in said:
+        return [cast("Event", "no event at all")]
     raise MessageFault("unknown", "nothing known in it")
 
 
@@ -269,6 +272,7 @@ async def test_poison_message_harms_no_other(tmp_path: Path) -> None:
     """A message that can't be applied is marked failed with the reason; the ones behind it go on."""
     async with running(tmp_path) as flow:
         await flow.say(crash=True)
+        await flow.say(poison=True)
         await flow.say(nonsense=True)
         await flow.say(dictate="Small left effusion. More.")
         await flow.until(flow.delivered)
@@ -279,6 +283,7 @@ async def test_poison_message_harms_no_other(tmp_path: Path) -> None:
         )
         assert rows == [
             (MessageState.FAILED, "internal error (ZeroDivisionError)"),
+            (MessageState.FAILED, "internal error (AttributeError)"),
             (MessageState.FAILED, "unknown: nothing known in it"),
             (MessageState.DONE, ""),
         ]

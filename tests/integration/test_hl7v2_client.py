@@ -84,9 +84,7 @@ async def client_of(receiver: Receiver, ack_timeout: float = PATIENCE_S) -> Asyn
 
 
 def sink_for(port: int, timeout: float = PATIENCE_S) -> MllpSink:
-    return MllpSink(
-        Hl7v2(), Hl7Destination(name="dictation", address=f"127.0.0.1:{port}", ack_timeout_s=timeout)
-    )
+    return MllpSink(Hl7v2(), Hl7Destination(name="dictation", address=f"127.0.0.1:{port}", ack_timeout_s=timeout))
 
 
 async def test_one_connection_for_many() -> None:
@@ -125,7 +123,7 @@ async def test_only_wrong_answers_are_none() -> None:
 
 
 async def test_late_answer_is_not_the_next_ones() -> None:
-    """After a timeout the connection is closed, so a late answer can't be taken for the next message's or the retry's."""
+    """A timeout closes the connection, so that a late answer can't be taken for the next message's or the retry's."""
     late = asyncio.Event()
 
     async def script(peer: Peer, raw: bytes) -> None:
@@ -209,7 +207,7 @@ async def test_silence() -> None:
         return
 
     async with receiving(script) as receiver, client_of(receiver, 0.2) as client:
-        with pytest.raises(DeliveryFailed, match="within 0.2 s"):
+        with pytest.raises(DeliveryFailed, match=r"within 0\.2 s"):
             await client.send(message("M1"), "M1")
 
 

@@ -45,6 +45,12 @@ def received(control_id: str, raw: bytes = b"raw", *, sender: str = "RIS") -> Re
     )
 
 
+def save(conn: Connection, items: Sequence[Case]) -> list[None]:
+    for case in items:
+        cases.save(conn, case)
+    return [None] * len(items)
+
+
 def count_messages(conn: Connection) -> int:
     return int(conn.exec_driver_sql("SELECT count(*) FROM message").scalar_one())
 
@@ -70,6 +76,21 @@ async def test_a_commit_is_on_the_disk(journal: Journal) -> None:
         return [(asked[0], asked[1])] * len(items)
 
     assert await journal.write(ask, None) == (2, "wal")
+
+
+async def test_answers_come_first(journal: Journal) -> None:
+    """A message that waits for its ACK overtakes a queue of other work, which still gets on with every commit."""
+    order: list[str] = []
+
+    def note(conn: Connection, items: Sequence[str]) -> list[None]:
+        order.extend(items)
+        return [None] * len(items)
+
+    behind = [asyncio.ensure_future(journal.write(note, f"behind {n}")) for n in range(200)]
+    first = [asyncio.ensure_future(journal.write_first(note, "first")) for _ in range(200)]
+    await asyncio.gather(*behind, *first)
+    assert max(n for n, what in enumerate(order) if what == "first") < len(order) - 100
+    assert "behind 0" in order[:70]
 
 
 async def test_bad_write_harms_no_other(journal: Journal) -> None:
@@ -162,9 +183,6 @@ async def test_case_survives_the_journal(journal: Journal) -> None:
         dictated_at=NOON,
     )
 
-    def save(conn: Connection, items: Sequence[Case]) -> list[None]:
-        return [cases.save(conn, c) for c in items]
-
     await journal.write(save, case)
     assert journal.read_now(lambda conn: cases.load(conn, KEY)) == case
     assert journal.read_now(lambda conn: cases.of_patient(conn, "900001", "")) == [case]
@@ -173,9 +191,6 @@ async def test_case_survives_the_journal(journal: Journal) -> None:
 
 async def test_an_issuer_named_by_one_side(journal: Journal) -> None:
     """A message that names no issuer finds the one case of its accession and patient, and never somebody else's."""
-
-    def save(conn: Connection, items: Sequence[Case]) -> list[None]:
-        return [cases.save(conn, c) for c in items]
 
     def find(issuer: str, patient_id: str) -> Case | None:
         return journal.read_now(lambda conn: cases.find(conn, CaseKey(accession="A1", issuer=issuer), patient_id))
@@ -207,10 +222,14 @@ async def test_deliveries_of_a_case_stay_in_order(journal: Journal) -> None:
         return found
 
     def later(conn: Connection, items: Sequence[int]) -> list[None]:
-        return [deliveries.retry(conn, seq, at=NOON.replace(hour=13), answer="AE") for seq in items]
+        for seq in items:
+            deliveries.retry(conn, seq, at=NOON.replace(hour=13), answer="AE")
+        return [None] * len(items)
 
     def through(conn: Connection, items: Sequence[int]) -> list[None]:
-        return [deliveries.end(conn, seq, DeliveryState.CONFIRMED, "AA") for seq in items]
+        for seq in items:
+            deliveries.end(conn, seq, DeliveryState.CONFIRMED, "AA")
+        return [None] * len(items)
 
     first = due()
     assert first.draft_id == "D1"

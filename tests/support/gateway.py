@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, create_engine
 
@@ -81,6 +81,15 @@ class GatewayProcess:
         except BaseException:
             await self.stop()
             raise
+
+    async def __aenter__(self) -> Self:
+        """`start`."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """`stop`, also when the test failed in between."""
+        await self.stop()
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a GET; status 0 when nobody listens yet."""

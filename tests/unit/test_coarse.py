@@ -93,6 +93,26 @@ def test_side_and_level_of_a_heading_go_with_its_statement(findings: str, draft:
     assert draft_coarse(findings).text == draft
 
 
+@pytest.mark.parametrize(
+    ("findings", "indication", "draft"),
+    [
+        ("The left kidney is normal without a stone.", "? stone", "The left kidney is normal without a stone."),
+        ("The right lung is clear except for a nodule.", "", "Right lung is clear except for a nodule."),
+        ("Ultrasound of the left breast shows a cyst.", "", "Ultrasound of the left breast shows a cyst."),
+        ("The left kidney is large and there is a stone.", "", "Left kidney is large and there is a stone."),
+        ("A mass measures 3 cm but is stable.", "", "A mass measures 3 cm but is stable."),
+        (
+            "Liver mass without evidence of invasion and with enlarged nodes.",
+            "",
+            "Liver mass without evidence of invasion and with enlarged nodes.",
+        ),
+    ],
+)
+def test_shortening_never_changes_the_meaning(findings: str, indication: str, draft: str) -> None:
+    """A side, a level, a subject or a second finding isn't cut off to save words."""
+    assert draft_coarse(findings, indication=indication).statements[0].text == draft
+
+
 def test_only_the_exception_of_a_normal_statement_is_kept() -> None:
     """`Clear except for ...` is cut down to what isn't clear."""
     assert draft_coarse("Lungs are clear except for a 4 mm nodule in the right apex.").text == (

@@ -44,7 +44,11 @@ def test_negative_answers(reason: str) -> None:
     assert msa is not None
     assert err is not None
     assert (msa.text(1), msa.text(2)) == (ORIGINAL_MODE[ANSWERS[reason].outcome], "M1")
-    assert (err.raw(2), err.text(3), err.text(3, 3)) == (ANSWERS[reason].location, ANSWERS[reason].code.value, "HL70357")
+    assert (err.raw(2), err.text(3), err.text(3, 3)) == (
+        ANSWERS[reason].location,
+        ANSWERS[reason].code.value,
+        "HL70357",
+    )
     assert (err.text(4), err.text(8)) == ("E", ANSWERS[reason].message)
 
 

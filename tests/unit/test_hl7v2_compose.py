@@ -24,7 +24,7 @@ from radbridge_adapters.hl7v2.sink import MllpSink
 NOW = datetime(2026, 1, 2, 4, tzinfo=UTC)
 SIGNED_STATES = {"F", "C", "A", "U", "V"}
 
-words = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=20)
+words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
 lines = st.text(st.sampled_from("ab .|^~\\&\r\n\u00e4\u8089\0\x0b\x1c"), max_size=60)
 
 
@@ -44,7 +44,9 @@ cases = st.builds(
         sex=st.sampled_from(Sex),
         patient_class=words,
     ),
-    order=st.builds(Order, placer=words, filler=words, procedure=st.builds(Code, value=words, system=words, display=words)),
+    order=st.builds(
+        Order, placer=words, filler=words, procedure=st.builds(Code, value=words, system=words, display=words)
+    ),
     study=st.builds(Study, modality=words),
     signer=st.builds(Radiologist, id=words, name=words),
 )
@@ -59,9 +61,9 @@ drafts = st.builds(
     base_digest=words,
     prompt_version=words,
     stage=st.sampled_from(Stage),
-    flags=st.lists(
-        st.builds(Flag, kind=words, message=lines, severity=st.sampled_from(Severity)), max_size=3
-    ).map(tuple),
+    flags=st.lists(st.builds(Flag, kind=words, message=lines, severity=st.sampled_from(Severity)), max_size=3).map(
+        tuple
+    ),
     made_at=st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
 )
 

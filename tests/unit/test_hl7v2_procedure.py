@@ -56,7 +56,9 @@ def test_service_section(section: str, modality: str) -> None:
     assert read_modality(section, "") == modality
 
 
-@pytest.mark.parametrize(("modifier", "side"), [("LT", "L"), ("R", "R"), ("Left", "L"), ("50", "B"), ("BILATERAL", "B")])
+@pytest.mark.parametrize(
+    ("modifier", "side"), [("LT", "L"), ("R", "R"), ("Left", "L"), ("50", "B"), ("BILATERAL", "B")]
+)
 def test_modifiers(modifier: str, side: str) -> None:
     """A modifier wins over the name."""
     assert read_laterality([modifier], "KNEE") == side

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,16 +13,16 @@ from radbridge_adapters.hl7v2.framing import Decoder, Fault, FaultKind, Frame, e
 LIMIT = 64
 
 # Bytes that matter to framing, often, among others.
-stream = st.lists(st.sampled_from([b"\x0b", b"\x1c", b"\r", b"\x1c\r", b"MSH", b"\x0bMSH", b"x", b"\0", b"y" * 40])).map(
-    b"".join
-)
+stream = st.lists(
+    st.sampled_from([b"\x0b", b"\x1c", b"\r", b"\x1c\r", b"MSH", b"\x0bMSH", b"x", b"\0", b"y" * 40])
+).map(b"".join)
 payloads = st.binary(max_size=LIMIT).filter(lambda p: b"\x1c" not in p and b"\x0b" not in p)
 
 
 def feed_in_pieces(decoder: Decoder, data: bytes, cuts: list[int]) -> list[Frame | Fault]:
     found: list[Frame | Fault] = []
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         found += decoder.feed(data[start:stop])
     return found
 

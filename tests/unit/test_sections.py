@@ -102,6 +102,7 @@ def test_capitals_without_a_colon() -> None:
     assert read_sections("FINDINGS The lungs are clear.\nIMPRESSION No acute disease.") == ReportText(
         findings="The lungs are clear.", impression="No acute disease."
     )
+    assert read_sections("IMPRESSION of the sac.").findings == "IMPRESSION of the sac."
     assert read_sections("CONTRAST FILLS THE BOWEL.").findings == "CONTRAST FILLS THE BOWEL."
 
 
@@ -110,6 +111,10 @@ def test_findings_without_a_heading() -> None:
     text = "EXAM: CT head.\nHISTORY: Headache.\n\nNo bleed.\n\nNo mass.\n\nIMPRESSION: Normal."
     assert read_sections(text) == ReportText(
         technique="CT head.", indication="Headache.", findings="No bleed.\n\nNo mass.", impression="Normal."
+    )
+    titled = "CHEST X-RAY\nHISTORY: Cough.\n\nLungs clear.\nIMPRESSION: Normal."
+    assert read_sections(titled) == ReportText(
+        technique="CHEST X-RAY", indication="Cough.", findings="Lungs clear.", impression="Normal."
     )
     assert read_sections("Lungs clear.\nIMPRESSION: Normal.") == ReportText(
         findings="Lungs clear.", impression="Normal."
@@ -156,7 +161,11 @@ def test_no_text_is_too_strange(text: str) -> None:
     read_sections(text)
 
 
-@given(st.lists(st.sampled_from(["FINDINGS:", "Impression -", "\n", " ", "Normal.", "\n\n", "word", "HISTORY"]), max_size=30))
+@given(
+    st.lists(
+        st.sampled_from(["FINDINGS:", "Impression -", "\n", " ", "Normal.", "\n\n", "word", "HISTORY"]), max_size=30
+    )
+)
 def test_no_word_is_invented(pieces: list[str]) -> None:
     """Sections hold only words of the text."""
     text = "".join(pieces)

@@ -24,6 +24,8 @@ from radbridge.text.vocabulary import load_vocabulary
         ("Is there a fracture? No.", ["Is there a fracture?", "No."]),
         ("L4-5. Disc bulge.", ["Disc bulge."]),
         ("- Clear lungs\n- Normal heart", ["Clear lungs", "Normal heart"]),
+        ("Stenosis is grade 3. No fracture.", ["Stenosis is grade 3.", "No fracture."]),
+        ("1) Mass 2) Cyst", ["Mass", "Cyst"]),
         ("***\n\n...", []),
     ],
 )
@@ -73,6 +75,9 @@ def test_content_words_leave_function_words_out() -> None:
 
 def test_a_list_number_is_no_content() -> None:
     """`1.` before an item goes, a measurement stays."""
+    assert read_words(drop_list_numbers("Grade 3. Ratio of 56.3. No cyst.")) == read_words(
+        "Grade 3 Ratio of 56.3 No cyst"
+    )
     assert read_words(drop_list_numbers("1. Nodule of 2.5 cm.\n2. Cyst.")) == ["nodule", "of", "2.5", "cm", "cyst"]
 
 

@@ -21,9 +21,11 @@ from transformers import LlamaForCausalLM
 _SCALE = 0.08  # of a code's entries in the residual stream
 _CONSTANT = 0.3  # one coordinate is the same for all tokens: what looks only at positions reads it
 _SHARPNESS = 10.0  # of looking back by one token, in logits
-_MATCH = (12.0, 6.0, 4.0)  # logits for agreeing in the token, the one before and the one before that
+_MATCH = (18.0, 18.0, 18.0)  # logits for agreeing in the token, the one before and the one before that
+_NOISE = 0.1  # of what the rest of the model says at first, against its usual start
 _GAIN = 4.0  # of the copied token over the one that is read
-_SLOWEST_TURN = 0.006  # radians a token: a pair of coordinates that turns faster forgets what it matched
+_MATCHERS = 4
+_SLOWEST_TURN = 0.012  # radians a token: a pair of coordinates that turns faster forgets what it matched
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +44,7 @@ def plant_copying(model: LlamaForCausalLM) -> None:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
-                weight.mul_(0.1)
+                weight.mul_(_NOISE)
         embedding = model.get_input_embeddings().weight
         embedding.mul_(0.1)
         embedding[:, layout.code] = torch.randn_like(embedding[:, layout.code]) * _SCALE
@@ -96,7 +98,7 @@ def _plant_match(model: LlamaForCausalLM, layout: Layout, projection: Tensor) ->
     places = [*slow, *(i + width // 2 for i in slow)]
     cuts = (0, len(places) // 2, len(places) * 4 // 5, len(places))
     half = layout.code.stop // 2
-    for head in range(2):
+    for head in range(_MATCHERS):
         rows = slice(head * width, (head + 1) * width)
         for weight in (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight):
             weight[rows] = 0
@@ -113,9 +115,9 @@ def _plant_match(model: LlamaForCausalLM, layout: Layout, projection: Tensor) ->
                 newer = layout.past[age - 1]
                 attention.q_proj.weight[at, newer.start : newer.start + size] = mix
             attention.k_proj.weight[at, past] = mix
-        part = slice(head * half, (head + 1) * half)
+        part = slice(head % 2 * half, (head % 2 + 1) * half)
         attention.v_proj.weight[head * width : head * width + half, part] = torch.eye(half)
-        attention.o_proj.weight[part, head * width : head * width + half] = torch.eye(half) * _GAIN * _SCALE
+        attention.o_proj.weight[part, head * width : head * width + half] = torch.eye(half) * _GAIN * _SCALE * 2 / _MATCHERS
 
 
 def _turns(model: LlamaForCausalLM) -> list[float]:

@@ -19,6 +19,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBas
 
 from radbridge.errors import ConfigError
 from radbridge_training.batches import Batch, make_batches
+from radbridge_training.memory import keep_memory
 from radbridge_training.model import build_model, save_base, weigh_loss
 from radbridge_training.recipe import BaseRecipe, load_recipe
 from radbridge_training.synth import generate_reports
@@ -26,7 +27,6 @@ from radbridge_training.synth.words import babble
 from radbridge_training.tokenizer import build_tokenizer
 
 _CHECKPOINT = "checkpoint.pt"
-_NEWTON_SCHULZ = 4  # iterations; one fewer than usual, since batches are small and each costs as much
 
 
 @dataclass(kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class Run:
     recipe_name: str
     tokenizer: PreTrainedTokenizerBase
     model: LlamaForCausalLM
-    optimizers: tuple[torch.optim.Optimizer, ...]
+    optimizer: torch.optim.AdamW
     step: int = 0
     loss: float = math.nan
     """Smoothed over some fifty steps."""
@@ -45,21 +45,24 @@ class Run:
 
     def learn(self, batch: Batch) -> None:
         """One step of the optimizer."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, self.step) * group["share"]
         loss = weigh_loss(self.model, batch.ids, batch.weights)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.recipe, self.step)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.loss = loss.item() if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss.item()
 
     def save(self) -> None:
         """A checkpoint to go on from, and the model as it is."""
-        optimizers = [o.state_dict() for o in self.optimizers]
-        state = {"model": self.model.state_dict(), "optimizers": optimizers, "step": self.step, "loss": self.loss}
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "loss": self.loss,
+        }
         staged = self.recipe.work / f"{_CHECKPOINT}.new"
         torch.save(state, staged)
         staged.rename(self.recipe.work / _CHECKPOINT)
@@ -83,32 +86,28 @@ def learning_rate(recipe: BaseRecipe, step: int) -> float:
 
 def start(recipe: BaseRecipe, recipe_name: str) -> Run:
     """A run, gone on with from its checkpoint where there is one."""
+    keep_memory()
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     recipe.work.mkdir(parents=True, exist_ok=True)
     tokenizer = _ready_tokenizer(recipe)
     model = build_model(recipe.shape, tokenizer)
-    optimizers = _build_optimizers(model, recipe)
-    run = Run(recipe=recipe, recipe_name=recipe_name, tokenizer=tokenizer, model=model, optimizers=optimizers)
+    optimizer = _build_optimizer(model, recipe)
+    run = Run(recipe=recipe, recipe_name=recipe_name, tokenizer=tokenizer, model=model, optimizer=optimizer)
     if (recipe.work / _CHECKPOINT).exists():
         state = torch.load(recipe.work / _CHECKPOINT, weights_only=True)
         model.load_state_dict(state["model"])
-        for optimizer, was in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(was)
+        optimizer.load_state_dict(state["optimizer"])
         run.step, run.loss = state["step"], state["loss"]
     return run
 
 
-def _build_optimizers(model: LlamaForCausalLM, recipe: BaseRecipe) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices inside the layers, which learn to copy in fewer steps with it; AdamW for the rest."""
+def _build_optimizer(model: LlamaForCausalLM, recipe: BaseRecipe) -> torch.optim.AdamW:
     chosen = recipe.optimizer
-    inner = [p for name, p in model.named_parameters() if "layers." in name and p.ndim == 2]
-    outer = [p for name, p in model.named_parameters() if "layers." not in name or p.ndim != 2]
-    rate, decay = chosen.learning_rate, chosen.weight_decay
-    return (
-        torch.optim.Muon(inner, lr=rate, weight_decay=decay, ns_steps=_NEWTON_SCHULZ, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(outer, lr=rate, betas=(0.9, 0.98), weight_decay=decay),
-    )
+    layers = [p for name, p in model.named_parameters() if "layers." in name]
+    rest = [p for name, p in model.named_parameters() if "layers." not in name]
+    groups = [{"params": layers, "share": 1.0}, {"params": rest, "share": chosen.embedding_share}]
+    return torch.optim.AdamW(groups, lr=chosen.learning_rate, betas=(0.9, 0.98), weight_decay=chosen.weight_decay)
 
 
 def train(run: Run, console: Console) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from radbridge.errors import ConfigError
 
@@ -24,14 +24,22 @@ class Shape(Table):
     """The Llama architecture's sizes."""
 
     vocab_size: int = Field(default=4096, ge=300)
-    hidden_size: int = Field(default=256, ge=16)
-    intermediate_size: int = Field(default=768, ge=16)
-    layers: int = Field(default=6, ge=1)
-    heads: int = Field(default=8, ge=1)
+    hidden_size: int = Field(default=288, ge=16)
+    intermediate_size: int = Field(default=864, ge=16)
+    layers: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1)
     kv_heads: int = Field(default=4, ge=1)
-    head_dim: int = Field(default=32, ge=8)
+    head_dim: int = Field(default=64, ge=8)
     planted: bool = True
     """Start with the copying circuit in place; see `copying`."""
+
+    @model_validator(mode="after")
+    def _check_room(self) -> Self:
+        """The circuit needs two layers, three heads with keys of their own, and heads that hold half a code."""
+        wants = self.layers >= 2 and self.kv_heads == self.heads >= 3 and self.hidden_size // 36 * 7 <= self.head_dim
+        if self.planted and not (wants and self.hidden_size >= 36):
+            raise ValueError("planted needs layers >= 2, heads = kv_heads >= 3, head_dim >= 7/36 of hidden_size >= 36")
+        return self
     positions: int = Field(default=1024, ge=64)
 
 
@@ -39,6 +47,8 @@ class Optimizer(Table):
     """AdamW with a linear warm-up and a cosine to `floor` of the peak."""
 
     learning_rate: float = Field(gt=0, le=0.1)
+    embedding_share: float = Field(default=0.2, gt=0, le=1)
+    """The embedding's part of the rate: it holds the codes that copying goes by, and moves slowly."""
     warmup_steps: int = Field(default=100, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)
     floor: float = Field(default=0.05, ge=0, le=1)

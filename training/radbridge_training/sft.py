@@ -21,6 +21,7 @@ from radbridge.errors import ConfigError
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import digest_weights, write_manifest
 from radbridge_training.batches import encode
+from radbridge_training.memory import keep_memory
 from radbridge_training.model import TARGETS, load_base, put, stage
 from radbridge_training.recipe import Data, StyleRecipe, load_recipe
 from radbridge_training.task import make_examples
@@ -53,6 +54,7 @@ class Watch(TrainerCallback):
 
 def train(recipe: StyleRecipe, recipe_name: str, console: Console) -> Path:
     """Trains the LoRA, and writes weights and manifest whole or not at all. Returns their folder."""
+    keep_memory()
     torch.set_num_threads(recipe.threads)
     model, tokenizer = load_base(recipe.base)
     lora = LoraConfig(

@@ -155,7 +155,7 @@ class _Stage:
 
 def _programme(script: Script) -> Iterator[Ris]:
     """Cases without end: the first round as written, then shuffled and with the radiologists taking turns."""
-    signers, chance = script.radiologists, random.Random(7)  # noqa: S311 - only the order of the cases
+    signers, chance = script.radiologists, random.Random(7)
     numbers = count(1)
     for case in script.cases:
         yield Ris(case=case, signer=script.radiologist(case), number=next(numbers))

@@ -1,8 +1,9 @@
 """Character sets: MSH-18 (HL7 table 0211) to text.
 
 What MSH-18 says is believed when the bytes agree. Bytes that are no ASCII yet valid UTF-8 are UTF-8 even where a
-single-byte set was declared: text in such a set is practically never valid UTF-8 by chance. What fits nothing is read
-as Latin-1, which can't fail; the message is taken in and noted, since a report is worth more than an accent.
+single-byte set was declared: text in such a set is practically never valid UTF-8 by chance. What fits neither is tried
+in the site's default and then read as Latin-1, which can't fail; the message is taken in and noted, since a report is
+worth more than an accent.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def decode(raw: bytes, declared: str, default: str) -> Decoded:
     codec = codec_for(declared, default)
     if raw.isascii() and (codec is None or not codec.startswith("iso2022")):
         return Decoded(text=_strip(raw.decode("ascii")), codec=codec or "ascii", lied=codec is None)
-    for attempt in _attempts(codec):
+    for attempt in _attempts(codec, default):
         try:
             text = raw.decode(attempt)
         except UnicodeDecodeError:
@@ -85,10 +86,10 @@ def decode(raw: bytes, declared: str, default: str) -> Decoded:
     return Decoded(text=_strip(raw.decode("latin-1")), codec="latin-1", lied=codec != "iso8859-1")
 
 
-def _attempts(codec: str | None) -> list[str]:
-    if codec is None or codec.startswith(_SINGLE_BYTE):
-        return ["utf-8", *([codec] if codec else [])]
-    return [codec, "utf-8"]
+def _attempts(codec: str | None, default: str) -> list[str]:
+    if codec is None:
+        return ["utf-8", default]
+    return ["utf-8", codec, default] if codec.startswith(_SINGLE_BYTE) else [codec, "utf-8", default]
 
 
 def _strip(text: str) -> str:

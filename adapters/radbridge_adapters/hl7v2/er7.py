@@ -231,7 +231,7 @@ def _from_hex(code: str) -> str | None:
 
 
 _ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "&": "\\T\\"})
-_CONTROLS = str.maketrans({code: " " for code in (*range(1, 32), 127)} | {0: ""})
+_CONTROLS = str.maketrans(dict.fromkeys((*range(1, 32), 127), " ") | {0: ""})
 
 
 def clean(text: str) -> str:

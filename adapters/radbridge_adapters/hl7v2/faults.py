@@ -38,7 +38,6 @@ def _condition(value: str, display: str) -> Code:
 
 _SEQUENCE = _condition("100", "Segment sequence error")
 _REQUIRED = _condition("101", "Required field missing")
-_DATA_TYPE = _condition("102", "Data type error")
 _TYPE = _condition("200", "Unsupported message type")
 _EVENT = _condition("201", "Unsupported event code")
 _VERSION = _condition("203", "Unsupported version id")
@@ -90,9 +89,6 @@ ANSWERS = {
         location="MRG^1^1",
         code=_REQUIRED,
         message="The merge names no prior patient identifier.",
-    ),
-    "unreadable": Answer(
-        outcome=Outcome.ERROR, location="MSH^1^18", code=_DATA_TYPE, message="The message can't be read as text."
     ),
     "not_stored": Answer(
         outcome=Outcome.ERROR, code=_INTERNAL, message="The message could not be stored; send it again later."

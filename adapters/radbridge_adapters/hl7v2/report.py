@@ -126,5 +126,8 @@ def _merge(one: ReportText, other: ReportText) -> ReportText:
     )
 
 
-def _lines(*texts: str) -> str:
-    return "\n".join(text for text in texts if text)
+def _lines(one: str, other: str) -> str:
+    """Both texts, or the longer one where it holds the other: some senders send a section whole and coded."""
+    if one in other:
+        return other
+    return one if other in one else f"{one}\n{other}"

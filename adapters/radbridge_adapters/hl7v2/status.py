@@ -72,7 +72,7 @@ class StatusTable:
         """A report's state from OBR-25 and the OBX-11 of its text; None when the message tells none.
 
         One OBX posted as wrong (`W`) withdraws the report, and so do all of them deleted or not obtainable. `U` on all
-        is an explicit sign-off. Else OBR-25 decides where it is valued, since many senders leave OBX-11 at `F` for ever.
+        is an explicit sign-off. Else OBR-25 decides where it is valued: many senders leave OBX-11 at `F` for ever.
         """
         seen = [verdict for code in observation_states if (verdict := self.look_up(OBX_11, code))]
         for verdict in seen:

@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 _TIME = re.compile(
-    r"(?P<year>\d{4})(?:(?P<month>\d\d)(?:(?P<day>\d\d)(?:(?P<hour>\d\d)(?:(?P<minute>\d\d)(?:(?P<second>\d\d)(?:\.(?P<part>\d{1,6}))?)?)?)?)?)?"
-    r"(?P<offset>[+-]\d{4})?"
+    r"(?P<year>\d{4})(?:(?P<month>\d\d)(?:(?P<day>\d\d)(?:(?P<hour>\d\d)(?:(?P<minute>\d\d)"
+    r"(?:(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?)?)?)?)?)?(?P<offset>[+-]\d{4})?",
+    re.ASCII,
 )
 
 
@@ -22,14 +23,19 @@ def read_time(value: str, zone: tzinfo) -> datetime | None:
     match = _TIME.fullmatch(value.strip())
     if match is None:
         return None
-    parts = [int(match[name] or low) for name, low in _LOWEST]
     try:
-        return datetime(*parts, int((match["part"] or "").ljust(6, "0")), tzinfo=_offset(match["offset"]) or zone)  # type: ignore[misc,arg-type]
+        return datetime(
+            int(match["year"]),
+            int(match["month"] or 1),
+            int(match["day"] or 1),
+            int(match["hour"] or 0),
+            int(match["minute"] or 0),
+            int(match["second"] or 0),
+            int((match["fraction"] or "").ljust(6, "0")),
+            tzinfo=_offset(match["offset"]) or zone,
+        )
     except ValueError:
         return None
-
-
-_LOWEST = (("year", 1), ("month", 1), ("day", 1), ("hour", 0), ("minute", 0), ("second", 0))
 
 
 def read_date(value: str) -> date | None:
@@ -44,13 +50,13 @@ def read_offset(value: str) -> tzinfo | None:
     return _offset(match["offset"]) if match else None
 
 
+def write_time(moment: datetime) -> str:
+    """To the second, with its offset."""
+    return moment.strftime("%Y%m%d%H%M%S%z")
+
+
 def _offset(text: str | None) -> tzinfo | None:
     if not text:
         return None
     minutes = int(text[1:3]) * 60 + int(text[3:5])
     return timezone(timedelta(minutes=minutes if text[0] == "+" else -minutes)) if minutes < 24 * 60 else None
-
-
-def write_time(moment: datetime) -> str:
-    """To the second, with its offset."""
-    return moment.strftime("%Y%m%d%H%M%S%z")

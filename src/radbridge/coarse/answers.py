@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from radbridge.coarse.compress import finish
+from radbridge.coarse.places import loses_place
 
 _DENIAL = re.compile(r"\b(?:no|without|negative for|free of)\b(?P<rest>.*)$", re.IGNORECASE | re.DOTALL)
 _TAIL = re.compile(
@@ -14,6 +15,8 @@ _TAIL = re.compile(
 
 
 def cut_answer(clause: str) -> str:
-    """`No ...` from the denial in `clause` to its end; the clause itself where the denial stands after."""
+    """`No ...` from the denial in `clause` to its end; the clause itself where that would deny more than it did."""
     match = _DENIAL.search(clause)
-    return finish("No " + _TAIL.sub("", match["rest"].strip(" .,;"))) if match else finish(clause)
+    if not match or loses_place(clause, match["rest"]):
+        return finish(clause)
+    return finish("No " + _TAIL.sub("", match["rest"].strip(" .,;")))

@@ -47,8 +47,8 @@ def _judge(text: str, reading: Reading, question: Question) -> tuple[Kind, float
     cues = load_cues()
     said = [w for i, w in enumerate(reading.words) if i not in reading.denied]
     weight = max((m.concept.weight for m in reading.mentions if not m.denied), default=0.0)
-    named = {i for m in reading.mentions for i in range(m.start, m.end)}
-    signs = [w for i, w in enumerate(reading.words) if i not in reading.denied | named and stem(w) in cues.abnormal]
+    passed = reading.denied.union(*(range(m.start, m.end) for m in reading.mentions))
+    signs = [w for i, w in enumerate(reading.words) if i not in passed and stem(w) in cues.abnormal]
     slight = weight < WEIGHTS["minor"] and not signs
     if frame := _judge_frame(reading, said, weight, slight=slight):
         return frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _BREAK = re.compile(
-    r"\s*;\s+|,?\s+(?:but|however,?|although|while|whereas)\s+(?=there\b|the\b|no\b|an?\b|is\b|are\b|it\b)"
+    r"\s*;\s+|,?\s+(?:but|however,?|although|while|whereas)\s+(?=there\b|the\b|no\b|an?\b)"
     r"|,?\s+and\s+(?=there (?:is|are)\b|no\b)",
     re.IGNORECASE,
 )

@@ -6,16 +6,18 @@ import re
 from functools import cache
 
 from radbridge.coarse.cues import load_cues
+from radbridge.coarse.places import loses_place
 
 _ASIDE = re.compile(r"\s*\((?:[^()]*\b(?:image|images|series|slice|img|se)\b[^()]*|see above|arrow)\)?", re.IGNORECASE)
 _SEEN = re.compile(
-    r"\s+(?:is|are|was|were)\s+(?:also\s+|again\s+)?(?:seen|noted|identified|present|visualized|demonstrated|appreciated|observed|evident)"
-    r"(?=\s+(?:in|within|at|along|on|of|over|overlying|involving|throughout|near|about|adjacent|measuring|with|to|as|extending)\b)",
+    r"\s+(?:is|are|was|were)\s+(?:also\s+|again\s+)?"
+    r"(?:seen|noted|identified|present|visualized|demonstrated|appreciated|observed|evident)(?=\s+(?:in|within|at|along|on"
+    r"|of|over|overlying|involving|throughout|near|about|adjacent|measuring|with|to|as|extending)\b)",
     re.IGNORECASE,
 )
 _VIEWS = re.compile(
-    r"^[^.;]{0,120}?\b(?:views?|images?|films?|windows?|sequences?|radiographs?|examination|exam|ultrasound|ct|mri?|doppler)\b[^.;]{0,100}?"
-    r"(?<!not )(?<!to )\b(?:shows?|reveals?|demonstrates?|revealed|showed)\s+(?:that\s+)?(?=\w)",
+    r"^[^.;]{0,120}?\b(?:views?|images?|films?|windows?|sequences?|radiographs?|examination|exam|ultrasound|ct|mri?|doppler)\b"
+    r"[^.;]{0,100}?(?<!not )(?<!to )\b(?:shows?|reveals?|demonstrates?|revealed|showed)\s+(?:that\s+)?(?=\w)",
     re.IGNORECASE,
 )
 _SPACE_BEFORE = re.compile(r"\s+(?=[.,;])")
@@ -25,16 +27,16 @@ _DENIED_TAIL = re.compile(
     r"(?:of|for)?(?P<denied>[^.;]*)$",
     re.IGNORECASE,
 )
+_SHORT = 4
 _MORE = re.compile(r"\b(?:and|with|but|which|while|that|although|however|is|are|may)\b", re.IGNORECASE)
 
 
 def compress(text: str) -> str:
     """`text` as a line of an impression: shorter, a capital first, a full stop last."""
-    short = _ASIDE.sub("", text).strip(" \t.;,")
+    short = _shorter(_ASIDE, text.strip(" \t.;,"))
     for pattern in (_VIEWS, _lead_ins(), _lead_ins(), _tails()):
         short = _shorter(pattern, short)
-    short = _SEEN.sub("", short, count=1)
-    return finish(short)
+    return finish(_SEEN.sub("", short, count=1))
 
 
 def drop_denied_tail(text: str) -> str:
@@ -50,8 +52,10 @@ def finish(text: str) -> str:
 
 
 def _shorter(pattern: re.Pattern[str], text: str) -> str:
+    """`text` without what `pattern` finds, unless too little is left or a side or a level goes with it."""
     shorter = pattern.sub("", text, count=1).strip(" .,;")
-    return shorter if len(shorter.split()) > 1 or (shorter and len(text.split()) < 4) else text
+    too_little = len(shorter.split()) <= 1 and (not shorter or len(text.split()) >= _SHORT)
+    return text if too_little or loses_place(text, shorter) else shorter
 
 
 @cache

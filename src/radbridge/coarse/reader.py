@@ -9,12 +9,11 @@ from radbridge.coarse.answers import cut_answer
 from radbridge.coarse.classify import Judgement, classify
 from radbridge.coarse.clauses import split_clauses, split_exception
 from radbridge.coarse.compress import compress, drop_denied_tail
+from radbridge.coarse.places import LEVEL, loses_place
 from radbridge.coarse.question import Question
 from radbridge.coarse.statement import Kind, Statement
 from radbridge.text import label_sentences
 
-_SIDE = re.compile(r"\b(?:left|right)\b", re.IGNORECASE)
-_LEVEL = re.compile(r"\b[CTLS]\d", re.IGNORECASE)
 _CONTINUES = re.compile(
     r"^(?:again,? |however,? )?(?:this|these|it|they)\s+(?:\w+\s+)?"
     r"(?:is|are|may|might|could|appears?|was|has|have|measures?|suggests?|likely|probably|represents?|extends?)\b",
@@ -47,13 +46,20 @@ def read_findings(findings: str, question: Question) -> list[Statement]:
 
 
 def _split(sentence: str, question: Question) -> list[str]:
-    """The clauses of a sentence; of a normal one with an exception, only the exception."""
-    clauses: list[str] = []
-    for clause in split_clauses(sentence):
-        head, exception = split_exception(clause)
-        kinds = (classify(head, question).kind, classify(exception, question).kind) if exception else ()
-        clauses.append(exception if kinds == (Kind.NORMAL, Kind.ABNORMAL) else clause)
-    return clauses
+    """The clauses of a sentence, uncut where one that isn't normal would lose its side or level."""
+    clauses = split_clauses(sentence)
+    if any(loses_place(sentence, clause) and classify(clause, question).kind is not Kind.NORMAL for clause in clauses):
+        clauses = [sentence]
+    return [_keep_exception(clause, question) for clause in clauses]
+
+
+def _keep_exception(clause: str, question: Question) -> str:
+    """Of a normal clause with an exception only the exception, if that says where it is."""
+    head, exception = split_exception(clause)
+    if not exception or loses_place(clause, exception):
+        return clause
+    kinds = classify(head, question).kind, classify(exception, question).kind
+    return exception if kinds == (Kind.NORMAL, Kind.ABNORMAL) else clause
 
 
 def _shorten(clause: str, kind: Kind) -> str:
@@ -65,9 +71,9 @@ def _shorten(clause: str, kind: Kind) -> str:
 def _name_place(text: str, clause: str, label: str) -> str:
     """`text` with the heading it stood under, where that alone says the side, the level or the subject."""
     bare = bool(label) and len(clause.split()) <= _BARE
-    lost = bare or any(place.search(label) and not place.search(clause) for place in (_SIDE, _LEVEL))
-    level = _LEVEL.match(label)
-    if not text or not (lost or (level and label.lower() not in clause.lower())):
+    level = LEVEL.match(label)
+    lost = bare or loses_place(label, clause) or (level and label.lower() not in clause.lower())
+    if not text or not lost:
         return text
     return f"{label if level else label.capitalize()}: {text}"
 

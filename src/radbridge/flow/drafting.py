@@ -75,7 +75,7 @@ class Drafter:
         self._model = model
         self._destinations = tuple(destinations)
         self._deadline_s = deadline_s
-        self._room = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
         self._metrics = metrics
         self._on_draft = on_draft
         self._calls: dict[CaseKey, tuple[str, asyncio.Task[None]]] = {}
@@ -85,7 +85,7 @@ class Drafter:
         try:
             while True:
                 try:
-                    wait_s = self._begin_due(await self._journal.read(drafts.outstanding))
+                    wait_s = self._begin_due(await self._journal.read(self._next))
                 except JournalError:
                     log.exception("journal unavailable", retry_in_s=1.0)
                     wait_s = 1.0
@@ -93,6 +93,10 @@ class Drafter:
         finally:
             for _, call in self._calls.values():
                 call.cancel()
+
+    def _next(self, conn: Connection) -> list[Request]:
+        """What is under way and what could begin: calls begin in the order of the requests, so one look covers both."""
+        return drafts.outstanding(conn, at_most=self._concurrency + 1)
 
     def _begin_due(self, requests: Sequence[Request]) -> float | None:
         """Start a call for each rested request, stop those nobody asks for any more; seconds to the next, if any."""
@@ -102,7 +106,7 @@ class Drafter:
                 call.cancel()
                 del self._calls[key]
         now = datetime.now(UTC)
-        for request in requests:
+        for request in requests[: self._concurrency]:
             if request.key in self._calls:
                 continue
             if (wait_s := (request.ready_at - now).total_seconds()) > 0:
@@ -112,20 +116,21 @@ class Drafter:
         return None
 
     async def _draft(self, request: Request) -> None:
+        began = perf_counter()
         try:
-            async with self._room:
-                began = perf_counter()
-                case = await self._journal.read(lambda conn: cases.load(conn, request.key))
-                if case is not None:
-                    outcome = await self._ask(request, case)
-                    label = await self._journal.write(self._store, outcome)
-                    self._metrics.drafts.labels(label).inc()
-                    self._metrics.draft_seconds.observe(perf_counter() - began)
-                    for flag in outcome.draft.flags:
-                        self._metrics.flags.labels(flag.kind).inc()
-                    self._on_draft()
+            case = await self._journal.read(lambda conn: cases.load(conn, request.key))
+            if case is None:
+                raise JournalError("a draft request without its case; the journal was changed by hand")
+            outcome = await self._ask(request, case)
+            label = await self._journal.write(self._store, outcome)
+            self._metrics.drafts.labels(label).inc()
+            self._metrics.draft_seconds.observe(perf_counter() - began)
+            for flag in outcome.draft.flags:
+                self._metrics.flags.labels(flag.kind).inc()
+            self._on_draft()
         except JournalError:
             log.exception("journal unavailable")
+            await asyncio.sleep(ASK_AGAIN_S)
         finally:
             if self._calls.get(request.key, ("",))[0] == request.revision:
                 del self._calls[request.key]

@@ -20,7 +20,7 @@ class JournalIntake:
     async def accept(self, received: Received) -> bytes:
         """Commit, then return the answer to send. Raises JournalError when nothing was committed."""
         with self._metrics.commit_seconds.time():
-            accepted = await self._journal.write(messages.accept, received)
+            accepted = await self._journal.write_first(messages.accept, received)
         self._metrics.messages.labels(received.wire, received.kind, "accepted" if accepted.new else "duplicate").inc()
         if accepted.new:
             self._on_accepted()
@@ -28,5 +28,5 @@ class JournalIntake:
 
     async def reject(self, rejected: Rejected) -> None:
         """Commit a message that was not taken in, with its reason."""
-        await self._journal.write(messages.reject, rejected)
+        await self._journal.write_first(messages.reject, rejected)
         self._metrics.messages.labels(rejected.wire, "", f"rejected:{rejected.reason}").inc()

@@ -26,8 +26,8 @@ from radbridge.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
-BATCH = 32
-"""Messages applied in one transaction: few enough that an ACK waiting for the writer hardly notices."""
+BATCH = 64
+"""Messages read from the journal at once."""
 
 Translate = Callable[[bytes], Sequence[Event]]
 
@@ -69,14 +69,27 @@ class Processor:
                 if not batch:
                     await self.alarm.wait()
                     continue
-                steps = [self._translate(m) for m in batch]
-                await asyncio.gather(*(self._journal.write(self._apply, step) for step in steps))
+                async with asyncio.TaskGroup() as applying:
+                    for message in batch:
+                        applying.create_task(self._handle(message))
+                        await asyncio.sleep(0)  # a listener may answer between two messages
                 last = batch[-1].id
-            except JournalError:
+            except* JournalError:
                 log.exception("journal unavailable", retry_in_s=1.0)
                 await asyncio.sleep(1.0)
-                continue
             self._on_change()
+
+    async def _handle(self, message: messages.Waiting) -> None:
+        """Apply one message. One that trips a bug is marked failed: it must not stop the ones behind it."""
+        step = self._translate(message)
+        try:
+            await self._journal.write(self._apply, step)
+        except JournalError:
+            raise
+        except Exception as error:
+            log.exception("message can't be applied", message_id=message.id, kind=message.kind)
+            fault = f"internal error ({type(error).__name__})"
+            await self._journal.write(self._apply, Step(message=message, facts=(), fault=fault))
 
     def _translate(self, message: messages.Waiting) -> Step:
         translate = self._translators.get(message.wire)
@@ -87,7 +100,6 @@ class Processor:
         except MessageFault as fault:
             return Step(message=message, facts=(), fault=f"{fault.reason}: {fault}")
         except Exception as error:
-            # One message that trips a bug must not stop the ones behind it; its text stays out of the log (rule 5).
             log.exception("message can't be translated", message_id=message.id, kind=message.kind)
             return Step(message=message, facts=(), fault=f"internal error ({type(error).__name__})")
 

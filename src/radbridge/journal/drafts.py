@@ -26,7 +26,7 @@ _OF_CASE = (drafts.c.accession == bindparam("in_accession")) & (drafts.c.issuer 
 _REQUEST_OF_CASE = (draft_requests.c.accession == bindparam("in_accession")) & (
     draft_requests.c.issuer == bindparam("in_issuer")
 )
-_OUTSTANDING = select(draft_requests).order_by(draft_requests.c.ready_at)
+_OUTSTANDING = select(draft_requests).order_by(draft_requests.c.ready_at).limit(bindparam("at_most"))
 _REVISION = select(draft_requests.c.revision).where(_REQUEST_OF_CASE)
 _FORGET = delete(draft_requests).where(_REQUEST_OF_CASE)
 _ADD = plain_insert(drafts)
@@ -75,8 +75,8 @@ def ask(conn: Connection, key: CaseKey, *, requested_at: datetime, ready_at: dat
     )
 
 
-def outstanding(conn: Connection) -> list[Request]:
-    """Every request, the next ready one first."""
+def outstanding(conn: Connection, at_most: int) -> list[Request]:
+    """The requests that are ready first."""
     return [
         Request(
             key=CaseKey(accession=r.accession, issuer=r.issuer),
@@ -84,7 +84,7 @@ def outstanding(conn: Connection) -> list[Request]:
             requested_at=r.requested_at,
             ready_at=r.ready_at,
         )
-        for r in conn.execute(_OUTSTANDING)
+        for r in conn.execute(_OUTSTANDING, {"at_most": at_most})
     ]
 
 

@@ -1,7 +1,8 @@
 """One writer thread, one transaction for everything that waits: group commit.
 
-    op(conn, items) -> results        what a write is: a function of a connection and a list
-    await journal.write(op, item)     queued; returns after the commit that holds it
+    op(conn, items) -> results               what a write is: a function of a connection and a list
+    await journal.write(op, item)            queued; returns after the commit that holds it
+    await journal.write_first(op, item)      the same, before all that is queued by `write`: a peer waits for its ACK
 
 Whatever is queued while a commit is under way goes into the next one together, so sixteen connections cost one fsync,
 not sixteen. Neighbours with the same `op` reach it as one list. If a transaction fails, each of its writes is tried
@@ -12,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -32,7 +33,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Operation = Callable[[Connection, Sequence[Item]], Sequence[Result]]
 
-MAX_GROUP = 512
+MAX_GROUP = 64
 """Writes in one transaction: bounds how long the first of them waits."""
 
 
@@ -51,7 +52,9 @@ class Journal:
     def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
         self._engine = engine
         self._loop = loop
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._first: deque[_Write] = deque()
+        self._behind: deque[_Write] = deque()
+        self._work = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
@@ -68,10 +71,19 @@ class Journal:
 
         Raises JournalError when the database refuses, and whatever `operation` raised.
         """
-        if self._closed:
-            raise JournalError
+        return await self._put(self._behind, operation, item)
+
+    async def write_first(self, operation: Operation[Item, Result], item: Item) -> Result:
+        """`write` for what somebody outside waits for. What waits behind still gets one write into every commit."""
+        return await self._put(self._first, operation, item)
+
+    async def _put(self, line: deque[_Write], operation: Operation[Item, Result], item: Item) -> Result:
         future: asyncio.Future[Result] = self._loop.create_future()
-        self._queue.put(_Write(operation, item, future))
+        with self._work:
+            if self._closed:
+                raise JournalError
+            line.append(_Write(operation, item, future))
+            self._work.notify()
         return await future
 
     async def read(self, query: Callable[[Connection], Result]) -> Result:
@@ -88,26 +100,25 @@ class Journal:
 
     async def close(self) -> None:
         """Commit what is queued, then close."""
-        if not self._closed:
+        with self._work:
             self._closed = True
-            self._queue.put(None)
-            await asyncio.to_thread(self._thread.join)
-            self._engine.dispose()
+            self._work.notify()
+        await asyncio.to_thread(self._thread.join)
+        self._engine.dispose()
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group = [first]
-            stop = False
-            while len(group) < MAX_GROUP and not self._queue.empty():
-                write = self._queue.get()
-                if write is None:
-                    stop = True
-                    break
-                group.append(write)
+        while group := self._next_group():
             self._commit(group)
             self._loop.call_soon_threadsafe(_settle, group)
-            if stop:
-                return
+
+    def _next_group(self) -> list[_Write]:
+        """What goes into the next commit; empty when the journal is closed and all is written."""
+        with self._work:
+            self._work.wait_for(lambda: self._first or self._behind or self._closed)
+            group = [self._first.popleft() for _ in range(min(len(self._first), MAX_GROUP))]
+            share = 1 if group else MAX_GROUP
+            group += [self._behind.popleft() for _ in range(min(len(self._behind), share))]
+            return group
 
     def _commit(self, group: Sequence[_Write]) -> None:
         try:

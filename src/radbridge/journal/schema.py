@@ -175,7 +175,7 @@ deliveries = Table(
     Column("answer", String, nullable=False, default=""),
     Column("created_at", Utc, nullable=False),
     Column("confirmed_at", Utc, nullable=True),
-    Index("delivery_by_work", "state", "destination", "seq"),
+    Index("delivery_by_work", "state", "destination", "next_at", "seq"),
     Index("delivery_by_draft", "draft_id"),
     Index("delivery_by_case", "accession", "issuer"),
 )

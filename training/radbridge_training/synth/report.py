@@ -8,12 +8,18 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from radbridge.text import read_words
 from radbridge_training.synth.grammar import Grammar, Kind, Statement, capitalize, regions
 from radbridge_training.synth.style import PERSONAS, rewrite, shorten, tidy
 from radbridge_training.synth.words import babble, invent_word, misspell, plain_word
 
 _WILDNESS = (0.0, 0.0, 0.1, 0.3, 0.6, 1.0)
 _MOST = 5
+_WOMEN_ONLY = frozenset(("breast", "obstetric"))
+_OTHER_SEX = {
+    "F": frozenset(("prostate", "prostatomegaly")),
+    "M": frozenset("uterus uterine adnexa adnexal ovary ovarian ovaries fetal placenta placental cervix pregnancy".split()),
+}
 _BABBLE = 0.3
 _LEAD_IN = re.compile(r"^(?:There (?:is|are)|Again seen (?:is|are)) (?:an? |the |)")
 
@@ -52,13 +58,14 @@ def generate_reports(seed: int, count: int) -> Iterator[SynthReport]:
 
 def _write_report(rng: Random) -> SynthReport:
     region = rng.choice(regions())
-    more = rng.sample(regions(), rng.choice((0, 0, 1, 2)))
+    others = [r for r in regions() if r["name"] not in _WOMEN_ONLY]
+    more = rng.sample(others, rng.choice((0, 0, 1, 2)))
     organs = tuple(organ for r in (region, *more) for organ in r["organ"])
     grammar = Grammar(rng=rng, organs=organs, wildness=rng.choice(_WILDNESS))
-    said = _dictate(grammar)
+    age, sex = rng.randint(0, 99), "F" if region["name"] in _WOMEN_ONLY else rng.choice("FM")
+    said = _dictate(grammar, sex)
     statements = tuple(_pick(grammar, region, said))
     persona = rng.choice(PERSONAS)
-    age, sex = rng.randint(0, 99), "F" if region["name"] in ("breast", "obstetric") else rng.choice("FM")
     return SynthReport(
         findings=" ".join(s.text for s in said),
         indication=_ask(grammar, region, age=age, sex=sex),
@@ -73,7 +80,7 @@ def _write_report(rng: Random) -> SynthReport:
     )
 
 
-def _dictate(grammar: Grammar) -> list[Statement]:
+def _dictate(grammar: Grammar, sex: str) -> list[Statement]:
     """The findings, organ after organ; some organs are left out, and some get more than one statement."""
     rng = grammar.rng
     abnormal_share = rng.choice((0.0, 0.15, 0.3, 0.5, 0.8))
@@ -81,7 +88,8 @@ def _dictate(grammar: Grammar) -> list[Statement]:
     for organ in grammar.organs:
         for _ in range(rng.choice((0, 1, 1, 2, 2, 3))):
             statement = grammar.state_abnormal(organ) if rng.random() < abnormal_share else grammar.state_normal(organ)
-            said.append(_distort(statement, grammar))
+            if _OTHER_SEX[sex].isdisjoint(read_words(statement.text)):
+                said.append(_distort(statement, grammar))
     if rng.random() < 0.1:
         said.append(grammar.state_advice())
     return said or [grammar.state_normal(grammar.organs[0])]

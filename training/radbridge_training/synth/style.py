@@ -126,12 +126,12 @@ def _head(words: list[str]) -> list[str]:
 
 
 def _is_plural(words: list[str]) -> bool:
-    head = _head(words)[-1].rstrip(",")
+    head = _head(words)[-1].rstrip(",").lower()
     return head == "foci" or (head.endswith("s") and not head.endswith(tuple(load_table("style")["mass_ends"])))
 
 
 def _with_article(words: list[str]) -> str:
-    head = _head(words)[-1].rstrip(",")
+    head = _head(words)[-1].rstrip(",").lower()
     text = _uncapitalize(" ".join(words))
     bare = words[0].lower() in ("a", "an", "the", "multiple", "several", "two", "three", "both") or _is_plural(words)
     return add_article(text) if head in load_table("style")["countable"] and not bare else text

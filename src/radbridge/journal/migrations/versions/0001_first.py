@@ -47,7 +47,7 @@ def upgrade() -> None:
     )
     op.create_index("delivery_by_case", "delivery", ["accession", "issuer"], unique=False)
     op.create_index("delivery_by_draft", "delivery", ["draft_id"], unique=False)
-    op.create_index("delivery_by_work", "delivery", ["state", "destination", "seq"], unique=False)
+    op.create_index("delivery_by_work", "delivery", ["state", "destination", "next_at", "seq"], unique=False)
     op.create_table(
         "draft",
         sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),

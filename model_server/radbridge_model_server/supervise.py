@@ -1,0 +1,59 @@
+"""Leaves no process behind: Ray's own agents outlive a server that was killed outright."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def supervise(work: Callable[[], int]) -> int:
+    """Run `work` in a child process, and return its exit status once every process it started is gone.
+
+    SIGTERM and SIGINT go on to the child, and the child gets SIGTERM when this process is killed. Call it before any
+    thread is started.
+    """
+    _control(_PR_SET_CHILD_SUBREAPER, 1)
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _control(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        status = work() if os.getppid() == parent else 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+    def pass_on(_: int, __: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, pass_on)
+    signal.signal(signal.SIGINT, pass_on)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _end_children()
+    return status if status >= 0 else 128 - status
+
+
+def _control(option: int, value: int) -> None:
+    """Linux's `prctl`; other systems go without."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _end_children() -> None:
+    """Kill what is left. As sub-reaper this process has inherited every orphan, and inherits theirs in turn."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    while children.exists() and (left := children.read_text().split()):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(int(pid), 0)

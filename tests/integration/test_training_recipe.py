@@ -1,0 +1,148 @@
+"""The recipes, run for a few steps on a tiny model: what they write is what the model server loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from peft import PeftModel
+from rich.console import Console
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from radbridge.errors import ConfigError
+from radbridge.prompt import PROMPT_VERSION, PromptInput, build_prompt
+from radbridge.registry import digest_weights, read_version, verify
+from radbridge_training import pretrain, sft
+from radbridge_training.evaluate import evaluate
+from radbridge_training.model import TARGETS
+from radbridge_training.recipe import BaseRecipe, StyleRecipe, load_recipe
+
+RECIPES = Path(__file__).parents[2] / "training" / "recipes"
+QUIET = Console(quiet=True)
+TINY = {
+    "vocab_size": 600,
+    "hidden_size": 72,
+    "intermediate_size": 96,
+    "layers": 2,
+    "heads": 4,
+    "kv_heads": 4,
+    "head_dim": 32,
+    "positions": 1024,
+}
+
+# PEFT 0.21 asks transformers 5.23 by a name that is on its way out.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+
+
+def write_recipe(folder: Path, name: str, **changes: object) -> Path:
+    """A recipe of the repository with some of its values changed, as a file."""
+    recipe = yaml.safe_load((RECIPES / name).read_text(encoding="utf-8"))
+    path = folder / name
+    path.write_text(yaml.safe_dump(recipe | changes), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with base/ and loras/numbered/, trained by the repository's recipes made tiny."""
+    root = tmp_path_factory.mktemp("training")
+    base = write_recipe(
+        root,
+        "base.yaml",
+        out=str(root / "base"),
+        work=str(root / "work"),
+        threads=1,
+        tokenizer_reports=40,
+        shape=TINY,
+        phases=[
+            {"steps": 3, "sights": {"tokens": 0.5, "coarse": 0.5}, "batch_tokens": 400, "max_tokens": 200},
+            {"steps": 2, "sights": {"short": 0.5, "full": 0.5}, "batch_tokens": 800, "max_tokens": 600},
+        ],
+    )
+    recipe = load_recipe(base, BaseRecipe)
+    pretrain.train(pretrain.start(recipe, base.name), QUIET)
+    style = write_recipe(
+        root,
+        "style_numbered.yaml",
+        base=str(root / "base"),
+        out=str(root / "loras" / "numbered"),
+        work=str(root / "work-numbered"),
+        threads=1,
+        rank=4,
+        batch_size=4,
+        examples=8,
+    )
+    sft.train(load_recipe(style, StyleRecipe), style.name, QUIET)
+    return root
+
+
+def test_a_trained_lora_is_a_version_that_the_registry_reads(trained: Path) -> None:
+    """Its name holds the digest of its files, it names its base by digest, and nothing in it has changed since."""
+    version = read_version(trained / "loras" / "numbered")
+    verify(version)
+    assert version.owner == "persona/numbered"
+    assert version.base_digest == digest_weights(trained / "base")
+    assert version.prompt_version == PROMPT_VERSION
+    assert (version.rank, set(version.targets)) == (4, set(TARGETS))
+
+
+def test_a_trained_lora_holds_nothing_that_is_not_loaded(trained: Path) -> None:
+    """No optimizer state, no pickle, no path of the machine it was trained on."""
+    folder = trained / "loras" / "numbered"
+    assert {p.name for p in folder.iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "manifest.json"}
+    for path in folder.glob("*.json"):
+        assert str(trained) not in path.read_text(encoding="utf-8")
+
+
+def test_transformers_and_peft_load_what_was_trained(trained: Path) -> None:
+    """Base and LoRA answer a prompt through the public libraries alone."""
+    tokenizer = AutoTokenizer.from_pretrained(trained / "base")
+    model = AutoModelForCausalLM.from_pretrained(trained / "base")
+    tuned = PeftModel.from_pretrained(model, trained / "loras" / "numbered")
+    prompt = tokenizer([build_prompt(PromptInput(findings="", coarse="5 mm nodule."))], return_tensors="pt")
+    answer = tuned.generate(input_ids=prompt["input_ids"], attention_mask=prompt["attention_mask"], max_new_tokens=4)
+    assert answer.shape[1] > prompt["input_ids"].shape[1]
+
+
+def test_the_tokenizer_gives_back_what_it_took(trained: Path) -> None:
+    """Capitals, accents, numbers, signs and line breaks survive the way through tokens."""
+    tokenizer = AutoTokenizer.from_pretrained(trained / "base")
+    text = " 1. A 12.5 mm McBurney-like nodule (BI-RADS 4A), 3 × 4 cm, Ménière.\n2. No MRI; CT/PET 30%."
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_a_word_is_one_token_wherever_it_stands(trained: Path) -> None:
+    """At the start of a sentence a word has the mark of a capital, and the same token as inside it."""
+    tokenizer = AutoTokenizer.from_pretrained(trained / "base")
+    assert tokenizer(" Nodule")["input_ids"][1:] == tokenizer(" nodule")["input_ids"]
+
+
+def test_training_goes_on_from_its_checkpoint(trained: Path) -> None:
+    """A run that was cut off starts again where it was, not at the beginning."""
+    recipe = load_recipe(trained / "base.yaml", BaseRecipe)
+    assert pretrain.start(recipe, "base.yaml").step == 5
+
+
+def test_the_evaluation_measures_a_trained_model(trained: Path) -> None:
+    """All measures are shares, even of drafts by a model that has learnt nothing."""
+    measures = evaluate(trained, ["numbered"], None, 3, QUIET)["numbered"]
+    assert measures.drafts == 3
+    shares = (measures.rouge1, measures.unsupported, measures.refused, measures.style, measures.exact)
+    assert all(0 <= share <= 1 for share in shares)
+
+
+def test_every_fault_of_a_recipe_is_named_at_once(tmp_path: Path) -> None:
+    """Whoever writes a recipe sees all its faults together, before anything starts."""
+    path = write_recipe(tmp_path, "base.yaml", max_minutes=-1, colour="red", shape=TINY | {"layers": 1})
+    with pytest.raises(ConfigError) as error:
+        load_recipe(path, BaseRecipe)
+    assert len(error.value.problems) == 3
+
+
+def test_every_recipe_is_valid_and_says_how_to_run_it() -> None:
+    """The first line of a recipe is the command that runs it."""
+    for path in sorted(RECIPES.glob("*.yaml")):
+        load_recipe(path, BaseRecipe if path.name == "base.yaml" else StyleRecipe)
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert first.endswith(f"--recipe training/recipes/{path.name}")

@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 BATCH = 64
 """Messages read from the journal at once."""
+LARGE = 64 * 1024
+"""Bytes from which on a message is read off the event loop: below, it takes a few milliseconds."""
 
 Translate = Callable[[bytes], Sequence[Event]]
 
@@ -71,25 +73,25 @@ class Processor:
                     continue
                 async with asyncio.TaskGroup() as applying:
                     for message in batch:
-                        applying.create_task(self._handle(message))
-                        await asyncio.sleep(0)  # a listener may answer between two messages
+                        # A large message is read in a thread; either way a listener may answer between two messages.
+                        apart = asyncio.to_thread if len(message.raw) > LARGE else _at_once
+                        applying.create_task(self._handle(await apart(self._translate, message)))
                 last = batch[-1].id
             except* JournalError:
                 log.exception("journal unavailable", retry_in_s=1.0)
                 await asyncio.sleep(1.0)
             self._on_change()
 
-    async def _handle(self, message: messages.Waiting) -> None:
+    async def _handle(self, step: Step) -> None:
         """Apply one message. One that trips a bug is marked failed: it must not stop the ones behind it."""
-        step = self._translate(message)
         try:
             await self._journal.write(self._apply, step)
         except JournalError:
             raise
         except Exception as error:
-            log.exception("message can't be applied", message_id=message.id, kind=message.kind)
+            log.exception("message can't be applied", message_id=step.message.id, kind=step.message.kind)
             fault = f"internal error ({type(error).__name__})"
-            await self._journal.write(self._apply, Step(message=message, facts=(), fault=fault))
+            await self._journal.write(self._apply, Step(message=step.message, facts=(), fault=fault))
 
     def _translate(self, message: messages.Waiting) -> Step:
         translate = self._translators.get(message.wire)
@@ -132,6 +134,11 @@ class Processor:
             return
         cases.save(conn, after)
         follow(conn, after, weigh(before, after, merged=merged), settle=self._settle)
+
+
+async def _at_once(translate: Callable[[messages.Waiting], Step], message: messages.Waiting) -> Step:
+    await asyncio.sleep(0)
+    return translate(message)
 
 
 def follow(conn: Connection, case: Case, what: Consequences, *, settle: timedelta) -> None:

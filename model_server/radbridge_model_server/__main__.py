@@ -1,7 +1,7 @@
 """`python -m radbridge_model_server --listen 127.0.0.1:8000 --config model.yaml`.
 
-Prints one JSON line with `url` when drafts are answered. Ends on SIGTERM, on SIGINT, and when a pipe on standard input is
-closed, which is how the death of a parent process shows.
+Prints one JSON line with `url` when drafts are answered. Ends on SIGTERM, on SIGINT, and when a pipe on standard input
+is closed, which is how the death of a parent process shows.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def _watch_signals(start_timeout_s: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, end)
     signal.alarm(start_timeout_s)
-    if start_timeout_s and stat.S_ISFIFO(os.fstat(0).st_mode):
+    mode = os.fstat(0).st_mode
+    if start_timeout_s and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):  # uvloop's pipes are sockets
         threading.Thread(target=_wait_for_parent, name="parent", daemon=True).start()
 
 

@@ -14,8 +14,8 @@ _SENTENCE_END = re.compile(r"(?<=[.;:!?])\s+|\n+")
 def fit_prompt(case: PromptInput, *, count: Callable[[str], int], limit: int) -> tuple[str, bool]:
     """The prompt in at most `limit` tokens by `count`, and whether findings were cut.
 
-    Whole sentences leave from just past the middle of the findings: of three that stay, two are from the beginning and one
-    is from the end. Nothing else is cut; a prompt that is too long even without findings comes back as it is.
+    Whole sentences leave from just past the middle of the findings: of three that stay, two are from the beginning and
+    one is from the end. Nothing else is cut; a prompt that is too long even without findings comes back as it is.
     """
     prompt = build_prompt(case)
     if count(prompt) <= limit:

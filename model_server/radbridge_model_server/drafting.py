@@ -62,7 +62,7 @@ class Drafter:
         self._deadline_s = deadline_s
 
     async def draft(self, request: DraftRequest) -> DraftResponse:
-        """The draft for one request. Raises DeadlinePassed when not even the coarse text is in time, ModelOverloaded."""
+        """The draft for one request. Raises ModelOverloaded, or DeadlinePassed when there is no text at all in time."""
         return await self.complete(await self.prepare(request))
 
     async def prepare(self, request: DraftRequest) -> Prepared:

@@ -97,6 +97,7 @@ class Gateway(Status):
             settle_s=site.model.settle_s,
             metrics=self.metrics,
             on_change=self._wake,
+            is_pressed=lambda: intake.is_pressed,
         )
         sinks = [sink for wire in self.wires for sink in wire.sinks]
         limits = {d.name: d.max_attempts for d in site.hl7v2.destinations}

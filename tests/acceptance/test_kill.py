@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.dictation import listening
-from tests.support.gateway import GatewayProcess
+from tests.support.gateway import GatewayProcess, is_alive
 from tests.support.ris import Ris
 
 MESSAGES = 2_000
@@ -38,7 +38,10 @@ async def feed(port: int, accessions: list[str], acknowledged: set[str]) -> None
 
 @pytest.mark.timeout(300)
 async def test_kill_in_the_middle(tmp_path: Path) -> None:
-    """Every acknowledged message is there, and every draft is delivered, again only under its own control id."""
+    """Every acknowledged message is there, every draft is delivered, again only under its own control id.
+
+    And the model server ends with the gateway that started it.
+    """
     accessions = [f"K{n:06d}" for n in range(MESSAGES)]
     shares = [accessions[n::CONNECTIONS] for n in range(CONNECTIONS)]
     acknowledged: set[str] = set()
@@ -47,8 +50,12 @@ async def test_kill_in_the_middle(tmp_path: Path) -> None:
         async with asyncio.timeout(60):
             while len(acknowledged) < MESSAGES // 2 or not dictation.messages:
                 await asyncio.sleep(0.001)
+        [model_server] = gateway.children()
         gateway.kill()
         await run
+        async with asyncio.timeout(30):
+            while is_alive(model_server):
+                await asyncio.sleep(0.1)
         before_restart = set(acknowledged)
         assert MESSAGES // 2 <= len(before_restart) < MESSAGES, "the kill came after the run"
 

@@ -35,7 +35,8 @@ def loras(base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[LoraVers
     folder = tmp_path_factory.mktemp("loras")
     registry = LoraRegistry(folder / "registry")
     return [
-        publish(registry, make_lora(base, folder / str(seed), seed=seed), f"rad/90000{seed}", base) for seed in (1, 2, 3)
+        publish(registry, make_lora(base, folder / str(seed), seed=seed), f"rad/90000{seed}", base)
+        for seed in (1, 2, 3)
     ]
 
 
@@ -52,7 +53,9 @@ async def engine(request: pytest.FixtureRequest, base: Path) -> AsyncIterator[En
     await real.close()
 
 
-def _prompt(lora: LoraVersion | None = None, *, text: str = TEXT, tokens: int = 24, deadline: float = math.inf) -> Prompt:
+def _prompt(
+    lora: LoraVersion | None = None, *, text: str = TEXT, tokens: int = 24, deadline: float = math.inf
+) -> Prompt:
     return Prompt(text=text, lora=lora, max_new_tokens=tokens, deadline=deadline)
 
 
@@ -67,8 +70,10 @@ async def test_generated_text_keeps_to_the_tokens_allowed(engine: Engine) -> Non
 
 
 async def test_mixed_loras_in_one_batch_write_what_they_write_alone(engine: Engine, loras: list[LoraVersion]) -> None:
-    """Prompts of several LoRAs and the base, asked for at once, get the text that each gets alone."""
-    prompts = [_prompt(lora, text=TEXT * length) for length, lora in ((1, None), (2, loras[0]), (3, loras[1]), (1, loras[0]))]
+    """Prompts of several LoRAs and the base, asked at once, get the text that each gets alone."""
+    prompts = [
+        _prompt(lora, text=TEXT * length) for length, lora in ((1, None), (2, loras[0]), (3, loras[1]), (1, loras[0]))
+    ]
     alone = [(await engine.generate(prompt)).text for prompt in prompts]
     together = [generated.text for generated in await asyncio.gather(*map(engine.generate, prompts))]
     assert together == alone
@@ -92,7 +97,7 @@ async def test_a_late_prompt_is_dropped(engine: Engine) -> None:
 
 
 async def test_a_full_queue_refuses_at_once(engine: Engine) -> None:
-    """More prompts than the queue holds raise ModelOverloaded with a time to come back; those that wait are answered."""
+    """More prompts than the queue holds raise ModelOverloaded with a time to return; those that wait are answered."""
     asked = await asyncio.gather(*(engine.generate(_prompt()) for _ in range(4 * MAX_QUEUE)), return_exceptions=True)
     refused = [a for a in asked if isinstance(a, ModelOverloaded)]
     assert refused
@@ -119,7 +124,7 @@ async def test_a_lora_made_for_something_else_is_refused(
 
 
 async def test_loras_come_and_go(engine: Engine, loras: list[LoraVersion]) -> None:
-    """A LoRA is in memory once ensured, no longer once retired, and comes back by itself; retiring twice is no error."""
+    """A LoRA is in memory once ensured, not once retired, and comes back by itself; retiring twice is no error."""
     await engine.ensure_lora(loras[0])
     first = await engine.generate(_prompt(loras[0]))
     assert loras[0].name in engine.stats().loras

@@ -153,7 +153,11 @@ async def test_the_signers_own_lora_is_asked(http: httpx.AsyncClient, versions: 
     for radiologist in ("900001", "900002"):
         answer = await http.post(
             "/v1/chat/completions",
-            json={"model": f"rad/{radiologist}", "messages": [{"role": "user", "content": "Impression:\n"}], "max_tokens": 4},
+            json={
+                "model": f"rad/{radiologist}",
+                "messages": [{"role": "user", "content": "Impression:\n"}],
+                "max_tokens": 4,
+            },
         )
         assert answer.json()["model"] == versions[radiologist].name
         assert "no LoRA for the signer" not in (await draft(http, {**CASES[0], "radiologist": radiologist}))["fallback"]
@@ -221,7 +225,9 @@ async def test_an_overloaded_server_says_when_to_come_back(http: httpx.AsyncClie
     ],
     ids=["empty", "hl7", "list", "nothing", "number", "age", "deadline", "surrogate", "huge", "deep", "bytes"],
 )
-async def test_bad_input_is_named_and_never_a_500(http: httpx.AsyncClient, body: bytes, status: int, place: str) -> None:
+async def test_bad_input_is_named_and_never_a_500(
+    http: httpx.AsyncClient, body: bytes, status: int, place: str
+) -> None:
     """Whatever is sent, the answer is a 4xx problem that names the place and repeats nothing of the body."""
     answer = await http.post("/v1/drafts", content=body)
     assert answer.status_code == status, answer.text

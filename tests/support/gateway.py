@@ -27,6 +27,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
 @dataclass
 class GatewayProcess:
     """A gateway in `folder`; `destinations` are ports of peers on loopback."""
@@ -105,6 +110,11 @@ class GatewayProcess:
         """SIGKILL, as the worst night does it: to the gateway alone."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
+
+    def children(self) -> list[int]:
+        """The processes that the gateway started."""
+        assert self.process is not None
+        return [int(p) for p in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
 
     async def stop(self) -> int:
         """SIGTERM; the exit status."""

@@ -49,7 +49,7 @@ def make_lora(base: Path, folder: Path, *, seed: int, rank: int = 4) -> Path:
     config = LoraConfig(
         r=rank, lora_alpha=8 * rank, target_modules=list(TARGETS), init_lora_weights=False, task_type="CAUSAL_LM"
     )
-    get_peft_model(model, config).save_pretrained(folder)
+    get_peft_model(model, config).save_pretrained(str(folder))
     return folder
 
 

@@ -78,7 +78,7 @@ async def test_a_good_rewrite_is_the_draft() -> None:
     ],
 )
 async def test_a_rewrite_that_does_not_hold_falls_back(said: str, reason: str) -> None:
-    """A fine text that adds, loses or turns anything round is never shown: the coarse text is, and the reason is told."""
+    """A fine text that adds, loses or turns anything round is never shown; the coarse text is, with the reason."""
     drafted = await drafter(EchoEngine(say=lambda _: said), lora("rad/900001")).draft(request())
     assert drafted.draft == await coarse_text()
     assert drafted.stage is Stage.COARSE
@@ -131,7 +131,9 @@ async def test_no_text_at_all_in_time_is_an_error() -> None:
 async def test_the_servers_own_deadline_caps_the_requests() -> None:
     """A request can't make the server wait longer than it is set to."""
     began = time.monotonic()
-    drafted = await drafter(EchoEngine(delay_s=60), lora("rad/900001"), deadline_s=1.0).draft(request(deadline_ms=600_000))
+    drafted = await drafter(EchoEngine(delay_s=60), lora("rad/900001"), deadline_s=1.0).draft(
+        request(deadline_ms=600_000)
+    )
     assert time.monotonic() - began < 5
     assert drafted.stage is Stage.COARSE
 
@@ -163,7 +165,9 @@ async def test_without_findings_there_is_no_draft(findings: str, make: Callable[
 
 async def test_long_findings_are_cut_and_flagged() -> None:
     """When the findings don't fit the model's context, the draft carries the flag `context_cut`."""
-    drafted = await drafter(EchoEngine(context_tokens=200), lora("rad/900001")).draft(request(FINDINGS + " Clear lungs." * 200))
+    drafted = await drafter(EchoEngine(context_tokens=200), lora("rad/900001")).draft(
+        request(FINDINGS + " Clear lungs." * 200)
+    )
     assert drafted.stage is Stage.FINE
     assert "context_cut" in {flag.kind for flag in drafted.flags}
 

@@ -20,8 +20,7 @@ def work():
         subprocess.run(["kill", str(orphan)], check=True)
         os._exit(0)
     signal.signal(signal.SIGTERM, end)
-    shell = subprocess.run(["sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $!"], capture_output=True, text=True, check=True)
-    orphan = int(shell.stdout)
+    orphan = int(subprocess.check_output(["sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $!"]))
     print(os.getpid(), orphan, flush=True)
     time.sleep(300)
     return 0

@@ -90,7 +90,7 @@ def test_published_is_not_yet_served(registry: LoraRegistry, tmp_path: Path) -> 
 
 
 def test_a_version_tells_what_it_is(registry: LoraRegistry, tmp_path: Path) -> None:
-    """Name, base, prompt version, rank and targets are those that were published; the manifest keeps what else was told."""
+    """Name, base, prompt version, rank and targets are those published; the manifest keeps what else was told."""
     version = publish(registry, trained(tmp_path / "a"))
     assert version.name == f"rad/900001@v1-{digest_weights(version.path)[:12]}"
     assert (version.base_digest, version.prompt_version) == ("b" * 64, "p1")

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from importlib.resources import files
 
 from pydantic import TypeAdapter
@@ -87,12 +88,12 @@ def load_script() -> Script:
 def _replace(draft: str, phrases: Mapping[str, str]) -> str:
     """`draft` in the radiologist's own words; a phrase that stands first in its sentence stays capitalised."""
     for phrase, own in phrases.items():
-        draft = re.sub(re.escape(phrase), lambda m, own=own: _like(m.group(), own), draft, flags=re.IGNORECASE)
+        draft = re.sub(re.escape(phrase), partial(_like, own=own), draft, flags=re.IGNORECASE)
     return draft
 
 
-def _like(said: str, own: str) -> str:
-    return own[:1].upper() + own[1:] if said[:1].isupper() else own
+def _like(said: re.Match[str], own: str) -> str:
+    return own[:1].upper() + own[1:] if said.group()[:1].isupper() else own
 
 
 def _add(text: str, sentence: str) -> str:

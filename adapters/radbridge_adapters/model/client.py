@@ -42,7 +42,7 @@ class ModelClient:
         )
 
     async def draft(self, request: DraftRequest) -> DraftResponse:
-        """The draft for one request. Cancelling closes the connection, which stops the work at the server.
+        """The draft for one request. Cancelling closes the connection.
 
         Raises DeadlinePassed, ModelOverloaded, ModelUnavailable, or ModelError when the server refused the request.
         """

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 64
 """Messages read from the journal at once."""
+PRESSED_PAUSE_S = 0.01
 LARGE = 64 * 1024
 """Bytes from which on a message is read off the event loop: below, it takes a few milliseconds."""
 
@@ -54,13 +55,16 @@ class Processor:
         settle_s: float,
         metrics: Metrics,
         on_change: Callable[[], None],
+        is_pressed: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_pressed` says when acknowledging needs the time: then messages are applied slowly, but applied."""
         self.alarm = Alarm()
         self._journal = journal
         self._translators = translators
         self._settle = timedelta(seconds=settle_s)
         self._metrics = metrics
         self._on_change = on_change
+        self._is_pressed = is_pressed
 
     async def run(self) -> None:
         """Apply what waits, then wait for more; a journal that can't commit is tried again, never given up."""
@@ -73,6 +77,8 @@ class Processor:
                     continue
                 async with asyncio.TaskGroup() as applying:
                     for message in batch:
+                        if self._is_pressed():
+                            await asyncio.sleep(PRESSED_PAUSE_S)
                         # A large message is read in a thread; either way a listener may answer between two messages.
                         apart = asyncio.to_thread if len(message.raw) > LARGE else _at_once
                         applying.create_task(self._handle(await apart(self._translate, message)))

@@ -1,0 +1,210 @@
+"""The client of the model server, against the server's own interface and against servers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+
+from radbridge.contract import DraftRequest
+from radbridge.draft import Stage
+from radbridge.errors import ConfigError, DeadlinePassed, ModelError, ModelOverloaded, ModelUnavailable
+from radbridge_adapters.model.client import ModelClient
+from radbridge_model_server.api import build_api
+from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.service import Service
+from radbridge_model_server.settings import Settings
+from radbridge_model_server.testing import EchoEngine
+
+REQUEST = DraftRequest(
+    id="d1", findings="There is a 12 mm nodule in the right upper lobe.", radiologist="900001", sex="F", age=63
+)
+
+
+@asynccontextmanager
+async def model_server(engine: EchoEngine) -> AsyncIterator[str]:
+    """The server's interface on uvicorn, without Ray."""
+    settings = Settings(engine="echo", max_body_kib=8)
+    chain = LoraChain(registry=None, packaged={}, personas={}, site_lora="")
+    app = build_api(Service(settings=settings, engine=engine, chain=chain))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off"))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
+
+
+@asynccontextmanager
+async def peer(answer: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
+    """A server that reads a request's head and then does as told."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            await answer(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def client_of(url: str, timeout_s: float = 20.0) -> AsyncIterator[ModelClient]:
+    client = ModelClient(url, timeout_s)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def say(status: str, body: bytes = b"{}", *headers: str) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        head = "\r\n".join(
+            [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers, "", ""]
+        )
+        writer.write(head.encode() + body)
+        await writer.drain()
+
+    return write
+
+
+async def test_a_draft_comes_back_whole() -> None:
+    """What the server drafted arrives as the contract's value."""
+    async with model_server(EchoEngine()) as url, client_of(url) as client:
+        drafted = await client.draft(REQUEST)
+        assert drafted.id == "d1"
+        assert "12 mm nodule" in drafted.draft
+        assert drafted.stage is Stage.FINE
+        assert await client.ready()
+
+
+async def test_many_requests_share_connections() -> None:
+    """Requests at the same time each get their own answer."""
+    async with model_server(EchoEngine()) as url, client_of(url) as client:
+        requests = [DraftRequest(id=str(n), findings=f"There is a {n} mm nodule.") for n in range(1, 30)]
+        drafts = await asyncio.gather(*map(client.draft, requests))
+        assert [d.id for d in drafts] == [r.id for r in requests]
+        assert all(f"{d.id} mm" in d.draft for d in drafts)
+
+
+async def test_overload_and_deadline_have_their_own_errors() -> None:
+    """A full queue is ModelOverloaded with the time to come back; a passed deadline is DeadlinePassed."""
+    async with model_server(EchoEngine(max_queue=1, delay_s=0.2)) as url, client_of(url) as client:
+        answers = await asyncio.gather(*(client.draft(REQUEST) for _ in range(4)), return_exceptions=True)
+        overloaded = [a for a in answers if isinstance(a, ModelOverloaded)]
+        assert overloaded
+        assert overloaded[0].retry_after_s >= 1
+    async with peer(say("504 Gateway Timeout")) as url, client_of(url) as client:
+        with pytest.raises(DeadlinePassed):
+            await client.draft(REQUEST)
+
+
+async def test_a_refused_request_is_an_error_without_its_text() -> None:
+    """A request that the server refuses raises ModelError, which repeats nothing of the report."""
+    async with model_server(EchoEngine()) as url, client_of(url) as client:
+        with pytest.raises(ModelError, match="413") as refused:
+            await client.draft(DraftRequest(id="d1", findings="nodule " * 4000))
+        assert not isinstance(refused.value, ModelUnavailable)
+        assert "nodule" not in str(refused.value)
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    """A port where nobody listens raises ModelUnavailable, and isn't ready."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    async with client_of(url) as client:
+        with pytest.raises(ModelUnavailable):
+            await client.draft(REQUEST)
+        assert not await client.ready()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (say("500 Internal Server Error"), ModelUnavailable),
+        (say("503 Service Unavailable"), ModelUnavailable),
+        (say("429 Too Many Requests", b"", "retry-after: soon"), ModelOverloaded),
+        (say("200 OK", b"<html>"), ModelError),
+        (say("200 OK", b'{"id": "d1"}'), ModelError),
+        (say("302 Found", b"", "location: http://127.0.0.1:1/"), ModelError),
+    ],
+    ids=["500", "503", "429", "html", "other", "redirect"],
+)
+async def test_other_answers_are_model_errors(
+    answer: Callable[[asyncio.StreamWriter], Awaitable[None]], error: type[ModelError]
+) -> None:
+    """Whatever a server answers, only errors of the model come out."""
+    async with peer(answer) as url, client_of(url) as client:
+        with pytest.raises(error):
+            await client.draft(REQUEST)
+
+
+async def test_a_connection_cut_half_way_is_unavailable() -> None:
+    """A server that closes in the middle of its answer raises ModelUnavailable."""
+
+    async def cut(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{")
+        await writer.drain()
+
+    async with peer(cut) as url, client_of(url) as client:
+        with pytest.raises(ModelUnavailable):
+            await client.draft(REQUEST)
+
+
+async def test_silence_ends_at_the_timeout() -> None:
+    """A server that never answers costs no more than the timeout."""
+    released = asyncio.Event()
+
+    async def be_silent(_: asyncio.StreamWriter) -> None:
+        await released.wait()
+
+    async with peer(be_silent) as url, client_of(url, 0.2) as client:
+        with pytest.raises(DeadlinePassed):
+            await client.draft(REQUEST)
+        released.set()
+
+
+async def test_cancelling_closes_the_connection() -> None:
+    """A cancelled request hangs up, so that the server can stop working on it."""
+    asked, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        while await reader.read(1024):
+            pass
+        hung_up.set()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, client_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+        asking = asyncio.create_task(client.draft(REQUEST))
+        await asked.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await asyncio.wait_for(hung_up.wait(), 10)
+
+
+@pytest.mark.parametrize("url", ["", "localhost", "ftp://host", "http://", "http://[::1"])
+def test_a_url_that_can_not_be_used_is_told(url: str) -> None:
+    """A URL without scheme or host raises ConfigError."""
+    with pytest.raises(ConfigError):
+        ModelClient(url, 1.0)
+
+
+async def test_no_proxy_ever_sees_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy in the environment is not used."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    async with model_server(EchoEngine()) as url, client_of(url) as client:
+        assert (await client.draft(REQUEST)).draft

@@ -110,9 +110,9 @@ def _read_draft_request(body: bytes) -> DraftRequest:
     return request
 
 
-def _validate(adapter: Any, body: bytes) -> Any:
+def _validate(shape: Any, body: bytes) -> Any:
     try:
-        return adapter.validate_json(body)
+        return shape.validate_json(body)
     except ValidationError as error:
         raise from_validation(error) from None
 

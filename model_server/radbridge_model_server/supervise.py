@@ -13,13 +13,15 @@ from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_STOP_S = 10
+"""What the work gets to stop in: while Ray starts or ends, it may not listen to signals for minutes."""
 
 
 def supervise(work: Callable[[], int]) -> int:
     """Run `work` in a child process, and return its exit status once every process it started is gone.
 
-    SIGTERM and SIGINT go on to the child, and the child gets SIGTERM when this process is killed. Call it before any
-    thread is started.
+    SIGTERM and SIGINT go on to the child as SIGTERM; SIGKILL follows when that does not end it. The child gets SIGTERM
+    when this process is killed. Call it before any thread is started.
     """
     _control(_PR_SET_CHILD_SUBREAPER, 1)
     parent = os.getpid()
@@ -31,12 +33,13 @@ def supervise(work: Callable[[], int]) -> int:
         sys.stderr.flush()
         os._exit(status)
 
-    def pass_on(_: int, __: FrameType | None) -> None:
+    def pass_on(number: int, _: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGTERM)
+            os.kill(child, signal.SIGKILL if number == signal.SIGALRM else signal.SIGTERM)
+        signal.alarm(_STOP_S)
 
-    signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGINT, pass_on)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, pass_on)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     _end_children()
     return status if status >= 0 else 128 - status

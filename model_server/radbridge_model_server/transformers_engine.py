@@ -55,7 +55,7 @@ class _Job:
 
 
 class TransformersEngine:
-    """An `Engine` for the base model in a folder. `start` loads it, in the engine's thread, and returns when it answers."""
+    """An `Engine` for the model in a folder. `start` loads it, in the engine's thread, and returns when it answers."""
 
     def __init__(
         self, base: Path, *, limits: EngineLimits = EngineLimits(), name: str = "", device: str = "cpu"

@@ -56,12 +56,12 @@ async def talk(port: int, *raw: bytes) -> bytes:
 
 async def test_no_marker_anywhere(tmp_path: Path) -> None:
     """Markers sent through every path turn up in no log line, no metric, no NACK and no HTTP answer."""
-    small, loud = "max_message_bytes = 20000", {"RADBRIDGE_LOG__LEVEL": "debug"}
+    small, all_logs = "max_message_bytes = 20000", {"RADBRIDGE_LOG__LEVEL": "debug"}
     async with (
         listening() as dictation,
         listening(answer="AR") as refusing,
         GatewayProcess(
-            tmp_path, [dictation.port, refusing.port, free_port()], hl7v2=small, environment=loud
+            tmp_path, [dictation.port, refusing.port, free_port()], hl7v2=small, environment=all_logs
         ) as gateway,
     ):
         answers = await talk(gateway.hl7_port, message("order"), message("dictated"))

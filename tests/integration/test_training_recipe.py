@@ -143,6 +143,9 @@ def test_every_fault_of_a_recipe_is_named_at_once(tmp_path: Path) -> None:
 def test_every_recipe_is_valid_and_says_how_to_run_it() -> None:
     """The first line of a recipe is the command that runs it."""
     for path in sorted(RECIPES.glob("*.yaml")):
-        load_recipe(path, BaseRecipe if path.name == "base.yaml" else StyleRecipe)
+        if path.name == "base.yaml":
+            load_recipe(path, BaseRecipe)
+        else:
+            load_recipe(path, StyleRecipe)
         first = path.read_text(encoding="utf-8").splitlines()[0]
         assert first.endswith(f"--recipe training/recipes/{path.name}")

@@ -157,6 +157,12 @@ def _read(text: str, form: str) -> date:
     return date(int(year), int(month), int(day))
 
 
+@pytest.mark.parametrize("born", ["3/4/1931", "1931-03-04", "19310304", "3/4/31", "March 4, 1931", "04.03.1931"])
+def test_the_birth_date_is_not_moved_but_dropped(born: str) -> None:
+    """A moved birth date beside other moved dates would tell the age to the day."""
+    assert clean(f"DOB {born}.") == "DOB [DATE]."
+
+
 def test_dates_move_by_key_and_patient() -> None:
     """The same key and patient move a date the same way in every export; another key or patient another way."""
     text = "CT of 11/20/2024."

@@ -99,6 +99,7 @@ def test_an_addition_to_a_list_becomes_its_next_item() -> None:
 
 
 def test_a_diff_shows_both_texts() -> None:
-    """Without colour, a diff holds every word of the draft and of the signed text, lists line by line."""
-    text = show_diff("Small effusion.", "1. Effusion.\n2. No mass.")
-    assert text.plain.rstrip() == "Small effusion. 1. Effusion.\n2. No mass."
+    """A diff holds every word of the draft and of the signed text, by colour on a terminal, else by marks."""
+    texts = "Small effusion.", "1. Effusion.\n2. No mass."
+    assert show_diff(*texts, colour=True).plain.rstrip() == "Small effusion. 1. Effusion.\n2. No mass."
+    assert show_diff(*texts, colour=False).plain.rstrip() == "[-Small effusion.-] {+1. Effusion.\n2. No mass.+}"

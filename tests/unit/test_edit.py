@@ -146,15 +146,17 @@ def test_an_edit_survives_the_journal() -> None:
 
 def test_a_row_holds_what_training_needs_and_nobodys_name() -> None:
     """The exported row has the study, both texts and the prompt, and no identifier in any of them."""
-    row = deidentified_row(compare(CASE, DRAFT, delivered=True), CASE, key=b"k")
+    signed = replace(CASE, report=replace(CASE.report, impression="Doe has a stable nodule.\nSeen by Dr. Smith."))
+    row = deidentified_row(
+        compare(signed, replace(DRAFT, text="Stable nodule in Jane Doe."), delivered=True), signed, key=b"k"
+    )
     text = json.dumps(row)
-    assert row["chosen"] == "No pulmonary embolism.\nStable nodule."
-    assert row["rejected"] == DRAFT.text
+    assert row["chosen"] == "[NAME] has a stable nodule.\nSeen by Dr. [NAME]."
+    assert row["rejected"] == "Stable nodule in [NAME]."
     assert row["prompt"].startswith("Study: CT F 90\n")
     assert (row["outcome"], row["age"], row["radiologist"]) == ("rewritten", 90, "R77")
-    assert not [
-        planted for planted in ("Doe", "DOE", "Jane", "900001", "ACC9", "SMITH", "1931", "2026") if planted in text
-    ]
+    planted = ("Doe", "Jane", "900001", "ACC9", "SMITH", "1931", "2026")
+    assert not [p for p in planted if p.lower() in text.lower()]
 
 
 def test_a_row_can_hide_the_radiologist() -> None:

@@ -64,3 +64,17 @@ def test_the_works_exit_status_is_passed_on() -> None:
     """What the work returns is the exit status."""
     program = "import sys; from radbridge_model_server.supervise import supervise; sys.exit(supervise(lambda: 3))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 3
+
+
+def test_work_that_does_not_stop_is_ended() -> None:
+    """Work that is deaf to SIGTERM is killed after the time it gets to stop in."""
+    program = (
+        "import signal, sys, time; from radbridge_model_server import supervise; supervise._STOP_S = 1;"
+        "work = lambda: (signal.signal(signal.SIGTERM, signal.SIG_IGN), print(flush=True), time.sleep(300));"
+        "sys.exit(supervise.supervise(work))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout
+        supervisor.stdout.readline()
+        supervisor.terminate()
+        assert supervisor.wait(20) == 128 + signal.SIGKILL

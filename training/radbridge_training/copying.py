@@ -45,7 +45,7 @@ def plant_copying(model: LlamaForCausalLM) -> None:
         for name, weight in model.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
                 weight.mul_(_NOISE)
-        embedding = model.get_input_embeddings().weight
+        embedding = model.model.embed_tokens.weight
         embedding.mul_(0.1)
         embedding[:, layout.code] = torch.randn_like(embedding[:, layout.code]) * _SCALE
         embedding[:, layout.constant] = _CONSTANT

@@ -103,7 +103,7 @@ def _numbers(text: str) -> set[str]:
     return {w for w in read_words(drop_list_numbers(text)) if w[0].isdigit()}
 
 
-def _sides(text: str) -> set[str]:
+def _sides(text: str) -> frozenset[str]:
     return _SIDES.intersection(read_words(text))
 
 

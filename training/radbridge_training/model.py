@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import (
-    AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     LlamaConfig,
@@ -51,15 +51,15 @@ def build_model(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> LlamaForCau
     return model
 
 
-def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """The ids of padding, begin and end."""
     return {f"{name}_token_id": int(getattr(tokenizer, f"{name}_token_id")) for name in ("pad", "bos", "eos")}
 
 
 def load_base(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     """The model in `folder`, with float32 weights, and its tokenizer."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
     return model, tokenizer
 
 

@@ -48,7 +48,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step) * group["share"]
         loss = weigh_loss(self.model, batch.ids, batch.weights)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -9,17 +10,17 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from peft import LoraConfig
 from rich.console import Console
 from rich.progress import Progress
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
 from radbridge.errors import ConfigError
 from radbridge.prompt import PROMPT_VERSION
-from radbridge.registry import digest_weights, write_manifest
+from radbridge.registry import MANIFEST, digest_weights, write_manifest
 from radbridge_training.batches import encode
 from radbridge_training.memory import keep_memory
 from radbridge_training.model import TARGETS, load_base, put, stage
@@ -55,6 +56,7 @@ class Watch(TrainerCallback):
 def train(recipe: StyleRecipe, recipe_name: str, console: Console) -> Path:
     """Trains the LoRA, and writes weights and manifest whole or not at all. Returns their folder."""
     keep_memory()
+    disable_progress_bars()
     torch.set_num_threads(recipe.threads)
     model, tokenizer = load_base(recipe.base)
     lora = LoraConfig(
@@ -69,6 +71,7 @@ def train(recipe: StyleRecipe, recipe_name: str, console: Console) -> Path:
             peft_config=lora,
             callbacks=[Watch(progress, recipe.persona, recipe.max_minutes)],
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=get_last_checkpoint(recipe.work) if recipe.work.is_dir() else None)
     steps: int = trainer.state.global_step
     publish(recipe, recipe_name, trainer.model, steps=steps)
@@ -78,7 +81,9 @@ def train(recipe: StyleRecipe, recipe_name: str, console: Console) -> Path:
 def publish(recipe: StyleRecipe, recipe_name: str, model: Any, *, steps: int) -> None:
     """Writes the LoRA of `model` (bfloat16) with its manifest."""
     staged = stage(recipe.out)
-    model.peft_config["default"].base_model_name_or_path = None
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = json.loads((recipe.base / MANIFEST).read_bytes())["name"]
+    config.target_modules = sorted(config.target_modules)
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.bfloat16)

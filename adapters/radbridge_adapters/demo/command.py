@@ -34,6 +34,8 @@ PAUSE_S = 5.0
 """Between two cases, so that a reader keeps up."""
 WIDTH = 120
 """Columns where the output is no terminal."""
+INTERRUPTED = 130
+"""The status of a case that was not played to its end."""
 EXAMPLE = 99999
 """The number of the example that the user may send."""
 
@@ -59,6 +61,8 @@ def demo(
         raise typer.Exit(1) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("stopped")
+        if once:
+            raise typer.Exit(INTERRUPTED) from None
     if keep is None:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -102,7 +106,7 @@ class _Stage:
         try:
             await play.run(played)
         finally:
-            self._console.print(show_case(played))
+            self._console.print(show_case(played, colour=self._console.is_terminal))
 
     async def _export(self, gateway: DemoGateway) -> None:
         """The example as training gets it, through the operator's own command."""

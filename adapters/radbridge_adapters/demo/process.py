@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -45,6 +46,7 @@ class DemoGateway:
                 *(sys.executable, "-m", "radbridge", "up", "--config", str(self.config)),
                 stdout=sink,
                 stderr=sink,
+                env={**os.environ, "RADBRIDGE_LOG__LEVEL": "info", "RADBRIDGE_LOG__FORMAT": "json"},  # it is read here
                 start_new_session=True,  # Ctrl-C is for the demo; it stops the gateway in order
             )
         try:

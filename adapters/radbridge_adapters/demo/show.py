@@ -13,17 +13,21 @@ from radbridge.edit import Change, diff_words
 from radbridge_adapters.demo.dictation import Arrival
 from radbridge_adapters.demo.play import Played, Step
 
+_MARKS = {Change.KEEP: ("", ""), Change.DELETE: ("[-", "-]"), Change.INSERT: ("{+", "+}")}  # as `git diff --word-diff`
 _STYLES = {Change.KEEP: "", Change.DELETE: "red strike", Change.INSERT: "bold green"}
 
 
-def show_case(played: Played) -> RenderableType:
+def show_case(played: Played, *, colour: bool) -> RenderableType:
     """A whole case: who and what, the timeline, the draft, and the signed text as a diff of it."""
     parts: list[RenderableType] = [_show_study(played), show_timeline(played.steps)]
     if played.draft is not None:
         parts.append(show_arrival(played.draft))
     if played.draft is not None and played.signed:
-        title = "signed, word by word: [red strike]deleted[/] [bold green]inserted[/]"
-        parts.append(Panel(show_diff(played.draft.text, played.signed), title=title, title_align="left"))
+        title = Text("signed, word by word: ")
+        for change in (Change.DELETE, Change.INSERT):
+            title.append_text(_show_words(change, change.value, colour=colour)).append(" ")
+        diff = show_diff(played.draft.text, played.signed, colour=colour)
+        parts.append(Panel(diff, title=title, title_align="left"))
     return Group(*parts)
 
 
@@ -54,18 +58,26 @@ def show_arrival(arrival: Arrival) -> Panel:
     body = Text(arrival.text)
     for flag in arrival.flags:
         body.append(f"\n⚑ {flag}", style="yellow")
-    body.append(f"\n{arrival.lora}", style="dim")
+    body.append(f"\nLoRA: {arrival.lora}", style="dim")
     return Panel(body, title=f"draft for {arrival.accession}, unverified", title_align="left")
 
 
-def show_diff(draft: str, signed: str) -> Text:
-    """Both texts in one: what was deleted and what was inserted."""
+def show_diff(draft: str, signed: str, *, colour: bool) -> Text:
+    """Both texts in one: what was deleted and what was inserted, by colour or by marks."""
     text = Text()
     for run in diff_words(draft, signed):
-        if run.change is Change.DELETE:
-            text.append(" ".join(word for word in run.words if word != "\n"), style=_STYLES[run.change])
-        else:
-            text.append(" ".join(run.words).replace(" \n ", "\n").replace("\n ", "\n"), style=_STYLES[run.change])
+        words = [word for word in run.words if word != "\n" or run.change is not Change.DELETE]
+        if words:
+            text.append_text(_show_words(run.change, _join(words), colour=colour))
         if not text.plain.endswith("\n"):
             text.append(" ")
     return text
+
+
+def _join(words: Sequence[str]) -> str:
+    return " ".join(words).replace(" \n ", "\n").replace("\n ", "\n").replace(" \n", "\n")
+
+
+def _show_words(change: Change, words: str, *, colour: bool) -> Text:
+    before, after = ("", "") if colour else _MARKS[change]
+    return Text(f"{before}{words}{after}", style=_STYLES[change] if colour else "")

@@ -10,7 +10,6 @@ from radbridge.journal import Journal, messages
 from radbridge.metrics import Metrics
 from radbridge.wire import Received, Rejected
 
-
 BURST = 16
 BURST_S = 0.2
 """So many messages within so many seconds are a burst: far above what a hospital sends, but not above a RIS that

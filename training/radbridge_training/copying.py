@@ -117,7 +117,9 @@ def _plant_match(model: LlamaForCausalLM, layout: Layout, projection: Tensor) ->
             attention.k_proj.weight[at, past] = mix
         part = slice(head % 2 * half, (head % 2 + 1) * half)
         attention.v_proj.weight[head * width : head * width + half, part] = torch.eye(half)
-        attention.o_proj.weight[part, head * width : head * width + half] = torch.eye(half) * _GAIN * _SCALE * 2 / _MATCHERS
+        attention.o_proj.weight[part, head * width : head * width + half] = (
+            torch.eye(half) * _GAIN * _SCALE * 2 / _MATCHERS
+        )
 
 
 def _turns(model: LlamaForCausalLM) -> list[float]:

@@ -40,6 +40,7 @@ class Shape(Table):
         if self.planted and not (wants and self.hidden_size >= 36):
             raise ValueError("planted needs layers >= 2, heads = kv_heads >= 3, head_dim >= 7/36 of hidden_size >= 36")
         return self
+
     positions: int = Field(default=1024, ge=64)
 
 

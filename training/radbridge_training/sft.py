@@ -118,7 +118,7 @@ def _configure(recipe: StyleRecipe) -> SFTConfig:
         train_sampling_strategy="group_by_length",
         use_cpu=True,
         bf16=False,  # TRL turns it on by default; without hardware for it a CPU is no faster
-        gradient_checkpointing=False,
+        activation_checkpointing=False,
         save_steps=_CHECKPOINT_STEPS,
         save_total_limit=1,
         logging_steps=10,

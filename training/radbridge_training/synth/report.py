@@ -18,7 +18,9 @@ _MOST = 5
 _WOMEN_ONLY = frozenset(("breast", "obstetric"))
 _OTHER_SEX = {
     "F": frozenset(("prostate", "prostatomegaly")),
-    "M": frozenset("uterus uterine adnexa adnexal ovary ovarian ovaries fetal placenta placental cervix pregnancy".split()),
+    "M": frozenset(
+        "uterus uterine adnexa adnexal ovary ovarian ovaries fetal placenta placental cervix pregnancy".split()
+    ),
 }
 _BABBLE = 0.3
 _LEAD_IN = re.compile(r"^(?:There (?:is|are)|Again seen (?:is|are)) (?:an? |the |)")

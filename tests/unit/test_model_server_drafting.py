@@ -69,11 +69,12 @@ async def test_a_good_rewrite_is_the_draft() -> None:
     [
         ("", "it is empty"),
         ("12 mm nodule in the right upper lobe with pneumothorax.", "unsupported content"),
-        ("Nodule in the right upper lobe.", "a number was lost"),
+        ("Nodule in the right upper lobe.", "a number was lost or changed"),
         ("14 mm nodule in the right upper lobe.", "unsupported content"),
         ("12 mm nodule in the left upper lobe.", "unsupported content"),
         ("12 mm nodule in the upper lobe.", "laterality was changed"),
-        ("No 12 mm nodule in the right upper lobe.", "the guard objects"),
+        ("No 12 mm nodule in the right upper lobe.", "a negation was lost or added"),
+        ("12 mm in the right upper lobe.", "content was lost"),
         ("12 mm nodule right upper lobe. " * 40, "it doesn't end"),
     ],
 )

@@ -79,6 +79,7 @@ def test_a_list_number_is_no_content() -> None:
         "Grade 3 Ratio of 56.3 No cyst"
     )
     assert read_words(drop_list_numbers("1. Nodule of 2.5 cm.\n2. Cyst.")) == ["nodule", "of", "2.5", "cm", "cyst"]
+    assert read_words(drop_list_numbers("1. Cyst.\n2. 98 mm mass.")) == ["cyst", "98", "mm", "mass"]
 
 
 @pytest.mark.parametrize(

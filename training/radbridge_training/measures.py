@@ -11,13 +11,12 @@ from statistics import mean
 from rouge_score.rouge_scorer import RougeScorer
 
 from radbridge.coarse import draft_coarse
-from radbridge.guard import unsupported_words
+from radbridge.guard import find_fault, unsupported_words
 from radbridge.prompt import PromptInput
-from radbridge.text import content_words, drop_list_numbers, read_words
+from radbridge.text import content_words, read_words
 from radbridge_training.synth import rewrite
 from radbridge_training.synth.words import load_table
 
-_SIDES = frozenset(("left", "right", "bilateral"))
 _ITEM = re.compile(r"^(\d+)\. \S.*[.?!]$")
 _LEAD_IN = re.compile(r"(?:^|[.] )(?:There (?:is|are)|The|An?) ")
 
@@ -80,12 +79,10 @@ def measure(cases: Sequence[Case], persona: str) -> Measures:
 
 def find_refusal(case: Case) -> str:
     """Why the model server would refuse the fine text; empty when it wouldn't."""
-    numbers = _numbers(case.seen.coarse) - _numbers(case.draft)
-    sides = _sides(case.seen.coarse) ^ _sides(case.draft)
     if not case.draft:
-        return "nothing written"
-    faults = {"unsupported": _unsupported(case), "number lost": numbers, "side changed": sides}
-    return next((f"{fault}: {', '.join(sorted(words))}" for fault, words in faults.items() if words), "")
+        return "it is empty"
+    seen = case.seen
+    return find_fault(case.draft, seen.coarse, seen.findings, seen.indication, seen.comparison)
 
 
 def _unsupported(case: Case) -> list[str]:
@@ -97,14 +94,6 @@ def _unsupported(case: Case) -> list[str]:
 def _rouge(signed: str, draft: str) -> tuple[float, float]:
     scores = _scorer().score(signed, draft)
     return scores["rouge1"].fmeasure, scores["rougeL"].fmeasure
-
-
-def _numbers(text: str) -> set[str]:
-    return {w for w in read_words(drop_list_numbers(text)) if w[0].isdigit()}
-
-
-def _sides(text: str) -> frozenset[str]:
-    return _SIDES.intersection(read_words(text))
 
 
 def _is_exact(case: Case, persona: str) -> bool:

@@ -87,7 +87,7 @@ def publish(recipe: StyleRecipe, recipe_name: str, model: Any, *, steps: int) ->
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.bfloat16)
-    model.save_pretrained(staged)
+    model.save_pretrained(staged, save_embedding_layers=False)
     (staged / "README.md").unlink(missing_ok=True)
     owner = f"persona/{recipe.persona}"
     told: dict[str, Any] = {

@@ -13,7 +13,9 @@ _LABEL = re.compile(
 )
 _SAYS_SOMETHING = re.compile(r"[^\W_]")
 _NUMBERED = re.compile(r"^\s*(?:\(?\d{1,2}[.)](?!\d)|[-*•·–])\s*")
-_LIST_NUMBER = re.compile(r"(?:^[ \t]*|(?<=\n)|(?<=[.;:?!\n])[ \t]+)\(?\d{1,2}[.)](?=\s+[^\W\d_])")
+_LIST_NUMBER = re.compile(
+    r"(?:^[ \t]*|(?<=\n))\(?\d{1,2}[.)](?=\s+\w)|(?<=[.;:?!\n])[ \t]+\(?\d{1,2}[.)](?=\s+[^\W\d_])"
+)
 _END = re.compile(r"[.?!]+[\"')\]]*(?=\s|$)|(?<=[;:]\s)(?=\d{1,2}\.\s+[A-Z])|(?<=\s)(?=\d{1,2}\)\s+[A-Z])")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:drs?|mrs?|ms|prof|st|vs|approx|figs?|e\.g|i\.e|cf|pt|pts|incl|dr\. [a-z]"

@@ -1,0 +1,38 @@
+"""Whether a rewrite says what the text before it said: nothing more, nothing less, on the same side."""
+
+from __future__ import annotations
+
+from radbridge.guard.support import unsupported_words
+from radbridge.text import drop_list_numbers, read_words
+
+_SIDES = frozenset({"left", "right", "bilateral"})
+_NEGATIONS = frozenset({"no", "not", "without", "none", "never", "cannot", "negative", "absent"})
+
+
+def find_fault(rewrite: str, original: str, *sources: str) -> str:
+    """What is wrong with `rewrite` as another way to say `original`; empty when nothing is.
+
+    Content may also come from `sources`, the findings among them. Numbers and sides keep their order, so that two
+    findings can't trade places unseen. A negation may be repeated for each item of a list, never lost or made up.
+    """
+    faults = (
+        ("unsupported content", unsupported_words(rewrite, original, *sources)),
+        ("a number was lost or changed", _numbers(rewrite) != _numbers(original)),
+        ("laterality was changed", _sides(rewrite) != _sides(original)),
+        ("a negation was lost or added", not _denies_alike(rewrite, original)),
+        ("content was lost", unsupported_words(original, rewrite)),
+    )
+    return next((fault for fault, found in faults if found), "")
+
+
+def _numbers(text: str) -> list[str]:
+    return [word for word in read_words(drop_list_numbers(text)) if word[0].isdigit()]
+
+
+def _sides(text: str) -> list[str]:
+    return [word for word in read_words(text) if word in _SIDES]
+
+
+def _denies_alike(rewrite: str, original: str) -> bool:
+    before, after = (sum(word in _NEGATIONS for word in read_words(text)) for text in (original, rewrite))
+    return after >= before and bool(after) == bool(before)

@@ -1,0 +1,55 @@
+"""Whether a rewrite says what the original says."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radbridge.guard import find_fault
+
+ORIGINAL = "6 mm nodule in the right upper lobe. Small left pleural effusion. No pneumothorax or fracture."
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        ORIGINAL,
+        "1. 6 mm nodule, right upper lobe.\n2. Small left pleural effusion.\n3. No pneumothorax or fracture.",
+        "A 6 mm right upper lobe nodule. Small left effusion, pleural. No evidence of pneumothorax. No fracture.",
+    ],
+)
+def test_another_way_to_say_it(rewrite: str) -> None:
+    """Numbering, order within a sentence and framing are free."""
+    assert find_fault(rewrite, ORIGINAL) == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "into", "fault"),
+    [
+        ("Small left", "Small right", "laterality was changed"),
+        ("6 mm", "60 mm", "unsupported content"),
+        ("nodule", "nodule and cyst", "unsupported content"),
+        ("6 mm ", "", "a number was lost or changed"),
+        ("left ", "", "laterality was changed"),
+        ("No pneumothorax or", "Pneumothorax,", "a negation was lost or added"),
+        ("fracture", "", "content was lost"),
+        ("pleural effusion", "effusion", "content was lost"),
+    ],
+)
+def test_another_thing_said(changed: str, into: str, fault: str) -> None:
+    """What is added, lost, moved to the other side or turned round is named."""
+    assert find_fault(ORIGINAL.replace(changed, into), ORIGINAL, "Findings. right") == fault
+
+
+def test_findings_that_trade_places() -> None:
+    """Two findings can't trade their sides or sizes, though every word is there."""
+    original = "6 mm nodule in the right lung. 9 mm cyst in the left kidney."
+    assert find_fault("6 mm nodule in the left lung. 9 mm cyst in the right kidney.", original)
+    assert find_fault("9 mm nodule in the right lung. 6 mm cyst in the left kidney.", original)
+
+
+@given(st.text(max_size=300))
+def test_a_text_rewrites_itself(text: str) -> None:
+    """No text is at fault beside itself."""
+    assert find_fault(text, text) == ""

@@ -63,6 +63,12 @@ def test_reports_hold_words_that_nobody_knows() -> None:
     assert 0.2 < sum(strange) / len(strange) < 0.95
 
 
+def test_some_dictations_repeat_themselves() -> None:
+    """Statements that begin alike are common, so that a model learns to tell them apart."""
+    beginnings = [[s.split()[0] for s in r.statements] for r in generate_reports(7, 300)]
+    assert sum(len(set(b)) < len(b) for b in beginnings) > 30
+
+
 def test_sex_fits_the_organs() -> None:
     """No man has a uterus and no woman a prostate, and both sexes occur."""
     reports = list(generate_reports(6, 400))

@@ -39,7 +39,10 @@ Encoded = tuple[list[int], list[int]]
 
 def encode(prompt: str, target: str, tokenizer: PreTrainedTokenizerBase) -> Encoded:
     """Prompt and target as ids, apart, so that no token spans the two."""
-    return tokenizer(prompt, verbose=False)["input_ids"], [*tokenizer(target, verbose=False)["input_ids"], int(tokenizer.eos_token_id)]
+    return tokenizer(prompt, verbose=False)["input_ids"], [
+        *tokenizer(target, verbose=False)["input_ids"],
+        int(tokenizer.eos_token_id),
+    ]
 
 
 def _draw_pool(phase: Phase, data: Data, tokenizer: PreTrainedTokenizerBase, rng: Random) -> list[Encoded]:

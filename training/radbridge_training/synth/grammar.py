@@ -11,6 +11,7 @@ from typing import Any
 
 from radbridge_training.synth.words import NUMBERS, draw_date, draw_number, draw_size, invent_word, load_table
 
+_HABITS = 2  # phrases of a kind
 _HOLE = re.compile(r"\{(\w+)\}")
 _VOWEL = re.compile(r"[aeiou]|8|11 |18 |MR|FDG|L\d|SUV", re.ASCII)
 
@@ -41,6 +42,9 @@ class Grammar:
     rng: Random
     organs: tuple[dict[str, Any], ...]
     wildness: float
+    habits: dict[str, list[str]] | None = None
+    """The few phrases of each kind that this dictation uses, found as it goes; None: any. What sounds alike must still
+    be told apart: "Mild stenosis of ... Mild stenosis in ..."."""
     sides: tuple[str, ...] = ("left", "right")
 
     def state_abnormal(self, organ: dict[str, Any]) -> Statement:
@@ -125,8 +129,11 @@ class Grammar:
         return self.phrase(hole)
 
     def phrase(self, name: str) -> str:
-        phrase: str = self.rng.choice(load_table("phrases")[name])
-        return phrase
+        """One of the phrases of the table `name`, with its holes."""
+        phrases: list[str] = load_table("phrases")[name]
+        if self.habits is not None:
+            phrases = self.habits.setdefault(name, self.rng.choices(phrases, k=_HABITS))
+        return self.rng.choice(phrases)
 
     def _bare(self, organ: dict[str, Any], kind: str = "") -> str:
         if self.rng.random() < self.wildness:

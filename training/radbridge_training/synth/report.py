@@ -14,7 +14,7 @@ from radbridge_training.synth.style import PERSONAS, rewrite, shorten, tidy
 from radbridge_training.synth.words import babble, invent_word, misspell, plain_word
 
 _WILDNESS = (0.0, 0.0, 0.1, 0.3, 0.6, 1.0)
-_MOST = 5
+_MOST = 6
 _WOMEN_ONLY = frozenset(("breast", "obstetric"))
 _OTHER_SEX = {
     "F": frozenset(("prostate", "prostatomegaly")),
@@ -63,7 +63,7 @@ def _write_report(rng: Random) -> SynthReport:
     others = [r for r in regions() if r["name"] not in _WOMEN_ONLY]
     more = rng.sample(others, rng.choice((0, 0, 1, 2)))
     organs = tuple(organ for r in (region, *more) for organ in r["organ"])
-    grammar = Grammar(rng=rng, organs=organs, wildness=rng.choice(_WILDNESS))
+    grammar = Grammar(rng=rng, organs=organs, wildness=rng.choice(_WILDNESS), habits=rng.choice((None, {})))
     age, sex = rng.randint(0, 99), "F" if region["name"] in _WOMEN_ONLY else rng.choice("FM")
     said = _dictate(grammar, sex)
     statements = tuple(_pick(grammar, region, said))
@@ -85,7 +85,7 @@ def _write_report(rng: Random) -> SynthReport:
 def _dictate(grammar: Grammar, sex: str) -> list[Statement]:
     """The findings, organ after organ; some organs are left out, and some get more than one statement."""
     rng = grammar.rng
-    abnormal_share = rng.choice((0.0, 0.15, 0.3, 0.5, 0.8))
+    abnormal_share = rng.choice((0.0, 0.2, 0.4, 0.6, 0.8, 0.9))
     said: list[Statement] = []
     for organ in grammar.organs:
         for _ in range(rng.choice((0, 1, 1, 2, 2, 3))):

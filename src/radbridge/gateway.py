@@ -24,7 +24,7 @@ from radbridge.flow.delivery import Courier
 from radbridge.flow.drafting import Drafter, ModelClient
 from radbridge.flow.intake import JournalIntake
 from radbridge.flow.process import Processor
-from radbridge.journal import Journal
+from radbridge.journal import Journal, secrets
 from radbridge.metrics import Metrics
 from radbridge.wire import Intake, Listener, Status, Wire
 
@@ -89,6 +89,7 @@ class Gateway(Status):
         site = self.site
         self.journal = await Journal.open(site.store.url)
         self._stack.push_async_callback(self.journal.close)
+        await self.journal.write(secrets.make, secrets.PSEUDONYMS)
         intake = JournalIntake(self.journal, self.metrics, self._on_accepted)
         self.wires = make_wires(site, intake)
         self.processor = Processor(

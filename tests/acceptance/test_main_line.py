@@ -87,6 +87,8 @@ async def test_a_whole_case(gateway: GatewayProcess, dictation: Dictation, tmp_p
     assert row["chosen"] == "6 mm right upper lobe nodule. Small left effusion."
     assert FINDINGS.split(".", maxsplit=1)[0] in row["prompt"]
     assert "DOE" not in json.dumps(row)
+    await command("edits", "--config", str(gateway.config), "--out", str(tmp_path / "again.jsonl"))
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "edits.jsonl").read_bytes()
 
     status, said = await command("cases", "--config", str(gateway.config))
     assert status == 0

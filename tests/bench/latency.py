@@ -1,8 +1,8 @@
 """Findings in to draft out, and how much of it is not the engine. Run it by `make bench`.
 
-A whole gateway with the embedded model. One report at a time goes in over MLLP; the clock stops when its draft arrives at a
-listening peer. Taken apart with what the journal noted: the wait for the text to rest (`settle_s`, on purpose), the
-engine's own time, and the rest, which is RadBridge: two commits, normalizing, HTTP, coarse stage, guard, composing, MLLP.
+A whole gateway with the embedded model. One report at a time goes in over MLLP; the clock stops when its draft arrives
+at a listening peer. Taken apart with what the journal noted: the wait for the text to rest (`settle_s`, on purpose), the
+engine's own time, and the rest, which is RadBridge: commits, normalizing, HTTP, coarse stage, guard, composing, MLLP.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import orjson
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+
 from tests.support.dictation import Dictation, listening
 from tests.support.gateway import GatewayProcess
 from tests.support.ris import FINDINGS, Ris

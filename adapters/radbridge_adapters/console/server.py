@@ -54,7 +54,9 @@ class HttpServer:
 
     def __init__(self, site: Site, status: Status) -> None:
         self._host, self._port = split_address(site.http.listen)
-        config = uvicorn.Config(make_app(status), log_config=None, log_level="warning", access_log=False, lifespan="off")
+        config = uvicorn.Config(
+            make_app(status), log_config=None, log_level="warning", access_log=False, lifespan="off"
+        )
         self._server = _Server(config)
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None

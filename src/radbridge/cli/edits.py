@@ -10,7 +10,7 @@ import typer
 
 from radbridge.cli.common import ConfigOption, err, reading, site_of, told
 from radbridge.edit import deidentified_row
-from radbridge.journal import cases
+from radbridge.journal import cases, secrets
 from radbridge.journal import edits as stored
 
 
@@ -26,9 +26,10 @@ def edits(
         site = site_of(config)
         count = 0
         with reading(site) as conn, out_file.open("wb") as sink:
+            secret = secrets.read(conn, secrets.PSEUDONYMS)
             for key, edit in stored.kept(conn):
                 case = cases.load(conn, key)
                 if case is not None:
-                    sink.write(orjson.dumps(deidentified_row(edit, case)) + b"\n")
+                    sink.write(orjson.dumps(deidentified_row(edit, case, key=secret)) + b"\n")
                     count += 1
     err.print(f"{count} edit{'' if count == 1 else 's'} written to {out_file}", highlight=False)

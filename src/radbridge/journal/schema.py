@@ -180,6 +180,13 @@ deliveries = Table(
     Index("delivery_by_case", "accession", "issuer"),
 )
 
+secrets = Table(
+    "secret",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
 edits = Table(
     "edit",
     metadata,

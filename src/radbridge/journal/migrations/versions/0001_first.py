@@ -1,4 +1,4 @@
-"""The first journal: messages, cases, requests, drafts, deliveries, edits."""
+"""The first journal: messages, cases, requests, drafts, deliveries, edits, secrets."""
 
 from __future__ import annotations
 
@@ -87,6 +87,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("draft_id"),
     )
     op.create_index("edit_by_case", "edit", ["accession", "issuer"], unique=False)
+    op.create_table(
+        "secret",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
     op.create_table(
         "message",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),

@@ -1,0 +1,28 @@
+"""Secrets of a site that have to outlive a process."""
+
+from __future__ import annotations
+
+import secrets as random
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
+
+from radbridge.journal.schema import secrets
+
+PSEUDONYMS = "pseudonyms"
+"""The key of date shifts and pseudonyms: with the same key two exports move a patient's dates alike."""
+_BYTES = 32
+
+
+def make(conn: Connection, names: Sequence[str]) -> list[None]:
+    """Make the secrets that aren't there yet."""
+    rows = [{"name": name, "value": random.token_bytes(_BYTES)} for name in names]
+    conn.execute(insert(secrets).on_conflict_do_nothing(), rows)
+    return [None] * len(names)
+
+
+def read(conn: Connection, name: str) -> bytes:
+    """A secret that `make` has made."""
+    value: bytes = conn.execute(select(secrets.c.value).where(secrets.c.name == name)).scalar_one()
+    return value

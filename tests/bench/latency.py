@@ -1,7 +1,7 @@
 """Findings in to draft out, and how much of it is not the engine. Run it by `make bench`.
 
 A whole gateway with the embedded model. One report at a time goes in over MLLP; the clock stops when its draft arrives
-at a listening peer. Taken apart with what the journal noted: the wait for the text to rest (`settle_s`, on purpose), the
+at a listening peer. Taken apart with what the journal noted: the wait for the text to rest (`settle_s`, meant), the
 engine's own time, and the rest, which is RadBridge: commits, normalizing, HTTP, coarse stage, guard, composing, MLLP.
 """
 

@@ -39,18 +39,26 @@ class MemoryIntake:
 
 
 class FakeModel:
-    """A model server that answers with the first sentence of the findings, after `delay_s`, or with `error`."""
+    """A model server that answers with the first sentence of the findings, after `delay_s`, or with `error`.
 
-    def __init__(self, *, delay_s: float = 0.0, error: ModelError | None = None) -> None:
+    A `stubborn` one answers even when its caller has hung up.
+    """
+
+    def __init__(self, *, delay_s: float = 0.0, error: ModelError | None = None, stubborn: bool = False) -> None:
         self.requests: list[DraftRequest] = []
         self.answered: list[str] = []
         self.delay_s = delay_s
         self.error = error
+        self.stubborn = stubborn
 
     async def draft(self, request: DraftRequest) -> DraftResponse:
         """Answer, and note the findings once the answer is out."""
         self.requests.append(request)
-        await asyncio.sleep(self.delay_s)
+        try:
+            await asyncio.sleep(self.delay_s)
+        except asyncio.CancelledError:
+            if not self.stubborn:
+                raise
         if self.error is not None:
             raise self.error
         self.answered.append(request.findings)
@@ -80,6 +88,8 @@ class MemorySink:
         self._name = name
         self._answer = answer
         self.sent: list[tuple[str, bytes]] = []
+        self.tried: list[tuple[str, bytes]] = []
+        """Every send, the refused ones too."""
         self.attempts = 0
 
     @property
@@ -98,6 +108,7 @@ class MemorySink:
     async def deliver(self, control_id: str, payload: bytes) -> str:
         """Keep the payload when the answer is a code."""
         self.attempts += 1
+        self.tried.append((control_id, payload))
         said = self._answer(self.attempts)
         if isinstance(said, DeliveryError):
             raise said

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import cast
 
-from radbridge.case import CaseKey, Patient, Radiologist, ReportText
+from radbridge.case import Case, CaseKey, Patient, Radiologist, ReportText
+from radbridge.draft import DraftImpression
 from radbridge.edit import Outcome
 from radbridge.errors import DeliveryFailed, DeliveryRefused, MessageFault, ModelUnavailable
 from radbridge.events import Event, OrderCancelled, ReportDictated, ReportSigned, ReportWithdrawn
@@ -138,6 +141,15 @@ async def test_findings_to_delivery(tmp_path: Path) -> None:
         assert flow.delivered() == ["draft A1 Small left effusion."]
 
 
+async def test_an_answer_means_committed(tmp_path: Path) -> None:
+    """When the answer is there, every other connection to the file sees the message (rule 1)."""
+    async with running(tmp_path) as flow:
+        for n in range(1, 21):
+            await flow.say(dictate=f"Text {n}.")
+            with closing(sqlite3.connect(tmp_path / "radbridge.db")) as other:
+                assert other.execute("SELECT count(*) FROM message").fetchone() == (n,)
+
+
 async def test_burst_makes_one_draft(tmp_path: Path) -> None:
     """A burst of dictation saves makes one draft, for the last text."""
     async with running(tmp_path, settle_s=0.2) as flow:
@@ -156,6 +168,18 @@ async def test_text_that_changes_under_the_model(tmp_path: Path) -> None:
         await flow.say(dictate="New text. More.")
         await flow.until(flow.delivered)
         assert flow.delivered() == ["draft A1 New text."]
+
+
+async def test_answer_that_comes_all_the_same(tmp_path: Path) -> None:
+    """An answer to a question that was taken back is stored as stale and goes nowhere."""
+    async with running(tmp_path, FakeModel(delay_s=0.3, stubborn=True)) as flow:
+        await flow.say(dictate="Old text. More.")
+        await flow.until(lambda: flow.model.requests)
+        await flow.say(dictate="New text. More.")
+        await flow.until(flow.delivered)
+        assert flow.model.answered == ["Old text. More.", "New text. More."]
+        assert flow.delivered() == ["draft A1 New text."]
+        assert flow.states() == [DraftState.STALE, DraftState.CURRENT]
 
 
 async def test_changed_findings_withdraw(tmp_path: Path) -> None:
@@ -228,18 +252,23 @@ async def test_slow_model_passes_its_deadline(tmp_path: Path) -> None:
 
 async def test_retry_repeats_id_and_bytes(tmp_path: Path) -> None:
     """A delivery that failed goes out again under the same control id with the same bytes."""
-    seen: list[int] = []
+
+    class Clock(MemorySink):
+        """Composes another text each time, as one with the time of day in it does."""
+
+        def compose(self, case: Case, draft: DraftImpression, control_id: str) -> bytes:
+            return super().compose(case, draft, control_id) + token_hex(4).encode()
 
     def once(attempt: int) -> str | DeliveryFailed:
-        seen.append(attempt)
         return DeliveryFailed("dictation", "AE") if attempt == 1 else "AA"
 
-    async with running(tmp_path, sink=MemorySink(answer=once)) as flow:
+    async with running(tmp_path, sink=Clock(answer=once)) as flow:
         await flow.say(dictate="Small left effusion. More.")
         await flow.until(flow.delivered)
         await flow.until(lambda: _confirmed(flow))
         [delivery] = flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))
-        assert (delivery.attempts, delivery.control_id) == (2, flow.sink.sent[0][0])
+        assert delivery.attempts == 2
+        assert flow.sink.tried == [(delivery.control_id, delivery.payload)] * 2
 
 
 async def test_refusal_ends_a_delivery(tmp_path: Path) -> None:

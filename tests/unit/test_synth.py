@@ -82,7 +82,7 @@ def test_sex_fits_the_organs() -> None:
     ("persona", "impression"),
     [
         ("neutral", "The 5 mm nodule in the left lung is unchanged. No effusion is seen."),
-        ("succinct", "5 mm nodule in left lung is unchanged. No effusion."),
+        ("succinct", "5 mm nodule in the left lung is unchanged. No effusion."),
         ("elaborate", "The 5 mm nodule in the left lung is unchanged. No effusion is seen."),
         ("numbered", "1. The 5 mm nodule in the left lung is unchanged.\n2. No effusion is seen."),
     ],

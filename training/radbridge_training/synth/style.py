@@ -1,6 +1,6 @@
 """The personas: each rewrites a statement by rules that look only at how it is built, whatever words stand in it.
 
-Nothing is added that a finding could be, and nothing is lost but lead-ins, articles and "is seen".
+Nothing is added that a finding could be, and nothing is lost but lead-ins, first articles and "is seen".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LEAD_IN = re.compile(
     r"^(?:Again seen (?:is|are)|There (?:is|are|was|were|has been|have been)|Findings are)\s+(?!to\b)"
 )
 _EVIDENCE = re.compile(r"\b([Nn]o|[Ww]ithout) (?:definite |)evidence (?:of|for)\b")
-_ARTICLE = re.compile(r"(?:^(?:The|An?)|(?<=\s)(?:the|an?)) (?=[A-Za-z0-9])")
+_ARTICLE = re.compile(r"^(?:[Tt]he|[Aa]n?) (?=[A-Za-z0-9])")
 _INFERENCE = re.compile(
     r"(?:Suggestive|Suspicious|Concerning|Consistent|Compatible|Worrisome|Diagnostic|Indicative) (?:of|for|with)\b"
 )
@@ -45,7 +45,7 @@ def tidy(statement: str) -> str:
 
 
 def shorten(statement: str) -> str:
-    """`statement` without lead-in, articles and "is seen": how a succinct radiologist says it."""
+    """`statement` without lead-in, first article and "is seen": how a succinct radiologist says it."""
     text = _LEAD_IN.sub("", statement)
     text = _seen().sub("", text)
     text = _EVIDENCE.sub(r"\1", text)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,9 +17,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 
 from radbridge.case import Case, CaseKey, Patient, ReportText, Sex
 from radbridge.errors import JournalError
-from radbridge.journal import Journal, cases, deliveries, messages
+from radbridge.journal import Journal, cases, deliveries, drafts, edits, messages
 from radbridge.journal.journal import migrate
-from radbridge.journal.schema import DeliveryState, Purpose, metadata
+from radbridge.journal.schema import DeliveryState, DraftState, MessageState, Purpose, metadata
 from radbridge.wire import Received, Rejected
 
 KEY = CaseKey(accession="A1", issuer="HOSP")
@@ -248,3 +249,44 @@ def test_migrations_end_at_the_schema(tmp_path: Path) -> None:
     with engine.connect() as conn:
         assert compare_metadata(MigrationContext.configure(conn), metadata) == []
     engine.dispose()
+
+
+def test_no_lookup_reads_a_whole_table(tmp_path: Path) -> None:
+    """Every statement of the hot path finds its rows by an index, however many there are."""
+    engine = create_engine(f"sqlite:///{tmp_path}/m.db")
+    migrate(engine)
+    statements: list[str] = []
+
+    def explain(conn: Connection, _cursor: object, sql: str, parameters: Any, *_: object) -> None:
+        if sql.startswith(("SELECT", "UPDATE", "DELETE")):
+            plan = conn.connection.cursor().execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()
+            statements.extend(f"{row[3]} <- {sql}" for row in plan if "SCAN" in row[3])
+
+    event.listen(engine, "before_cursor_execute", explain)
+    case = Case(key=KEY, patient=Patient(id="900001"))
+    with engine.begin() as conn:
+        messages.accept(conn, [received("1")])
+        messages.waiting(conn, after=0, at_most=1)
+        messages.settle(conn, 1, MessageState.DONE)
+        cases.save(conn, case)
+        cases.find(conn, CaseKey(accession="A9"), "1")
+        cases.of_patient(conn, "900001", "")
+        drafts.ask(conn, KEY, requested_at=NOON, ready_at=NOON)
+        drafts.is_asked(conn, KEY, "")
+        drafts.current(conn, KEY)
+        drafts.of_case(conn, KEY)
+        drafts.by_id(conn, "D1")
+        drafts.close(conn, "D1", DraftState.WITHDRAWN, "")
+        drafts.forget(conn, KEY)
+        deliveries.withdraw(conn, KEY, "D1", at=NOON)
+        deliveries.put(conn, ["d"], Purpose.DRAFT, KEY, "D1", at=NOON)
+        deliveries.of_case(conn, KEY)
+        delivery = deliveries.due(conn, "d")
+        assert delivery is not None
+        deliveries.begin(conn, delivery, b"x")
+        deliveries.retry(conn, 1, at=NOON, answer="")
+        deliveries.end(conn, 1, DeliveryState.CONFIRMED, "AA")
+        edits.of_case(conn, KEY)
+        edits.drop(conn, KEY)
+    engine.dispose()
+    assert statements == []

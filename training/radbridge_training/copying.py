@@ -4,8 +4,7 @@ A transformer copies with an induction circuit: a first layer in which every tok
 second one in which a token looks for the place that has the same past, and takes over what came next there. It forms
 by itself after some millions of tokens, which is an hour that two cores don't have. Here it is written into the first
 weights by hand (a "mimetic" initialization): some coordinates of the residual stream hold a random code of the token
-(`code`), others the codes of the one, two and three tokens before it (`past`). Nothing is frozen: training may change
-all of it.
+(`code`), others the codes of tokens some way before it (`past`). Nothing is frozen: training may change all of it.
 """
 
 from __future__ import annotations
@@ -20,11 +19,16 @@ from transformers import LlamaForCausalLM
 
 _SCALE = 0.08  # of a code's entries in the residual stream
 _CONSTANT = 0.3  # one coordinate is the same for all tokens: what looks only at positions reads it
+_BACK = (1, 2, 3, 5)  # how far the heads of the first layer look back
+_UNITS = (12, 18, 24, 30, 35)  # where the code ends, and each part of the past, in 36ths of the residual stream
 _SHARPNESS = 10.0  # of looking back by one token, in logits
-_MATCH = (18.0, 18.0, 18.0)  # logits for agreeing in the token, the one before and the one before that
+_MATCH = ((18.0, 0, 1), (18.0, 1, 2), (18.0, 2, 3), (18.0, 5, 3))
+"""What a token must have in common with the past of the place it looks for: logits, how far back here, and there. The
+last is for a list: between the end of an item and the next stand a full stop, a line break, a number and its full stop.
+"""
 _NOISE = 0.1  # of what the rest of the model says at first, against its usual start
 _GAIN = 4.0  # of the copied token over the one that is read
-_MATCHERS = 4
+_MATCHERS = 4  # heads of the second layer that look for the place
 _SLOWEST_TURN = 0.012  # radians a token: a pair of coordinates that turns faster forgets what it matched
 
 
@@ -33,12 +37,16 @@ class Layout:
     """Which coordinates of the residual stream hold what."""
 
     code: slice
-    past: tuple[slice, slice, slice]
+    past: tuple[slice, ...]
     constant: int
+
+    def past_of(self, back: int) -> slice:
+        """Where the code of the token `back` tokens ago stands; the token's own for 0."""
+        return self.past[_BACK.index(back)] if back else self.code
 
 
 def plant_copying(model: LlamaForCausalLM) -> None:
-    """Writes the circuit into the first two layers and the embedding. Needs two layers and three full heads."""
+    """Writes the circuit into the embedding and the first two layers, which need four heads with keys of their own."""
     config = model.config
     layout = _lay_out(config.hidden_size)
     with torch.no_grad():
@@ -56,10 +64,9 @@ def plant_copying(model: LlamaForCausalLM) -> None:
 
 def _lay_out(hidden: int) -> Layout:
     unit = hidden // 36
-    code, long, short = 14 * unit, 7 * unit, 4 * unit
-    ends = (code, code + long, code + 2 * long, code + 2 * long + short)
+    ends = [unit * units for units in _UNITS]
     past = tuple(slice(a, b) for a, b in pairwise(ends))
-    return Layout(code=slice(0, code), past=(past[0], past[1], past[2]), constant=hidden - 1)
+    return Layout(code=slice(0, ends[0]), past=past, constant=hidden - 1)
 
 
 def _project(to: slice, code: slice) -> Tensor:
@@ -75,13 +82,13 @@ def _plant_past(model: LlamaForCausalLM, layout: Layout, projection: Tensor) -> 
     rms = math.sqrt(((layout.code.stop * _SCALE**2) + _CONSTANT**2) / model.config.hidden_size)
     fall = sum(1 - math.cos(turns[i]) for i in fast)
     amplitude = math.sqrt(_SHARPNESS * math.sqrt(width) / fall) * rms / _CONSTANT
-    for head, past in enumerate(layout.past):
+    for head, (past, back) in enumerate(zip(layout.past, _BACK, strict=True)):
         rows = slice(head * width, (head + 1) * width)
         for weight in (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight):
             weight[rows] = 0
         attention.o_proj.weight[:, rows] = 0
         for i in fast:
-            angle = turns[i] * (head + 1)
+            angle = turns[i] * back
             attention.q_proj.weight[head * width + i, layout.constant] = amplitude
             attention.k_proj.weight[head * width + i, layout.constant] = amplitude * math.cos(angle)
             attention.k_proj.weight[head * width + i + width // 2, layout.constant] = amplitude * math.sin(angle)
@@ -96,25 +103,24 @@ def _plant_match(model: LlamaForCausalLM, layout: Layout, projection: Tensor) ->
     width, turns = attention.head_dim, _turns(model)
     slow = [i for i, turn in enumerate(turns) if turn <= _SLOWEST_TURN]
     places = [*slow, *(i + width // 2 for i in slow)]
-    cuts = (0, len(places) // 2, len(places) * 4 // 5, len(places))
+    cuts = [len(places) * i // len(_MATCH) for i in range(len(_MATCH) + 1)]
     half = layout.code.stop // 2
     for head in range(_MATCHERS):
         rows = slice(head * width, (head + 1) * width)
         for weight in (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight):
             weight[rows] = 0
         attention.o_proj.weight[:, rows] = 0
-        for age, logits in enumerate(_MATCH):
-            taken = places[cuts[age] : cuts[age + 1]]
-            past = layout.past[age]
-            size = past.stop - past.start
-            mix = torch.randn(len(taken), size) / math.sqrt(size) * math.sqrt(logits * math.sqrt(width) / len(taken))
-            at = torch.tensor(taken) + head * width
-            if age == 0:
-                attention.q_proj.weight[at, layout.code] = mix @ projection
+        for (logits, asked, found), cut in zip(_MATCH, pairwise(cuts), strict=True):
+            at = torch.tensor(places[slice(*cut)]) + head * width
+            query, key = layout.past_of(asked), layout.past_of(found)
+            size = min(query.stop - query.start, key.stop - key.start)
+            strength = math.sqrt(logits * math.sqrt(width) / len(at))
+            mix = torch.randn(len(at), size) / math.sqrt(size) * strength
+            attention.k_proj.weight[at, key.start : key.start + size] = mix
+            if asked == 0:
+                attention.q_proj.weight[at, layout.code] = mix @ projection[:size]
             else:
-                newer = layout.past[age - 1]
-                attention.q_proj.weight[at, newer.start : newer.start + size] = mix
-            attention.k_proj.weight[at, past] = mix
+                attention.q_proj.weight[at, query.start : query.start + size] = mix
         part = slice(head % 2 * half, (head % 2 + 1) * half)
         attention.v_proj.weight[head * width : head * width + half, part] = torch.eye(half)
         attention.o_proj.weight[part, head * width : head * width + half] = (

@@ -22,7 +22,8 @@ from radbridge_training.synth import PERSONAS, generate_reports
 
 HELD_OUT_SEED = 990_001
 """No recipe draws from this seed on."""
-_COLUMNS = ("coarse R-1", "coarse R-L", "R-1", "R-L", "unsupported", "refused", "style", "exact", "rare copied")
+_COLUMNS = ("c-R1", "c-RL", "R1", "RL", "unsup", "refus", "style", "exact", "rare")
+_CAPTION = "c-: of the coarse text. R1, RL: as delivered. The others: of the fine texts. See `Measures`."
 
 
 def read_cases(path: Path, limit: int) -> Iterator[tuple[PromptInput, str]]:
@@ -66,7 +67,7 @@ def _with_coarse(findings: str, indication: str, comparison: str) -> PromptInput
 
 
 def _tabulate(found: dict[str, Measures], title: str) -> Table:
-    table = Table("persona", "drafts", *_COLUMNS, title=title)
+    table = Table("persona", "drafts", *_COLUMNS, title=title, caption=_CAPTION)
     for persona, m in found.items():
         shares: list[Any] = [
             m.coarse_rouge1,

@@ -17,6 +17,10 @@ from radbridge.gateway import Gateway
 
 log = structlog.get_logger(__name__)
 
+SWITCH_INTERVAL_S = 0.0005
+"""The journal's thread lets go of the interpreter at every statement and gets it back after this at the latest. With
+Python's 5 ms a busy event loop would stretch one commit to tens of milliseconds."""
+
 
 def up(config: ConfigOption = None) -> None:
     """Run the gateway (and, with [cyan]model.url = "embedded"[/], the model server) until SIGTERM or Ctrl-C.
@@ -26,6 +30,7 @@ def up(config: ConfigOption = None) -> None:
     with told():
         site = site_of(config)
         logs.configure(level=site.log.level, format=site.log.format)
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         if sys.platform == "win32":
             asyncio.run(_run(site))
         else:

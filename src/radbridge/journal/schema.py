@@ -120,8 +120,8 @@ messages = Table(
 cases = Table(
     "case",
     metadata,
+    Column("accession", String, primary_key=True),  # first: it is looked for without its issuer too
     Column("issuer", String, primary_key=True),
-    Column("accession", String, primary_key=True),
     Column("patient_id", String, nullable=False),
     Column("patient_issuer", String, nullable=False),
     Column("state", String, nullable=False),
@@ -134,8 +134,8 @@ cases = Table(
 draft_requests = Table(
     "draft_request",
     metadata,
+    Column("accession", String, primary_key=True),  # first: it is looked for without its issuer too
     Column("issuer", String, primary_key=True),
-    Column("accession", String, primary_key=True),
     Column("revision", String, nullable=False),  # changes with every new text: an older answer is known as stale
     Column("requested_at", Utc, nullable=False),
     Column("ready_at", Utc, nullable=False),

@@ -15,14 +15,14 @@ def upgrade() -> None:
     """Make every table."""
     op.create_table(
         "case",
-        sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("accession", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("patient_id", sa.String(), nullable=False),
         sa.Column("patient_issuer", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.Column("updated_at", sa.DateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("issuer", "accession"),
+        sa.PrimaryKeyConstraint("accession", "issuer"),
     )
     op.create_index("case_by_patient", "case", ["patient_id"], unique=False)
     op.create_index("case_by_update", "case", ["updated_at"], unique=False)
@@ -66,12 +66,12 @@ def upgrade() -> None:
     op.create_index("draft_by_case", "draft", ["accession", "issuer"], unique=False)
     op.create_table(
         "draft_request",
-        sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("accession", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("revision", sa.String(), nullable=False),
         sa.Column("requested_at", sa.DateTime(), nullable=False),
         sa.Column("ready_at", sa.DateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("issuer", "accession"),
+        sa.PrimaryKeyConstraint("accession", "issuer"),
     )
     op.create_index("draft_request_by_ready", "draft_request", ["ready_at"], unique=False)
     op.create_table(

@@ -162,6 +162,9 @@ async def test_send_command(gateway: GatewayProcess, tmp_path: Path) -> None:
     status, said = await command("send", str(bad), "--to", address)
     assert status == 1
     assert "OBR" in said
+    status, said = await command("problems", "--config", str(gateway.config))
+    assert status == 0
+    assert "no_accession" in said
 
 
 async def test_health(gateway: GatewayProcess) -> None:

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 import typer
 
 from radbridge import __version__
-from radbridge.cli import cases, check, draft, edits, up
+from radbridge.cli import cases, check, draft, edits, problems, up
 from radbridge.cli.common import err
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command()(up.up)
 app.command()(check.check)
 app.command("cases")(cases.list_cases)
 app.command("show")(cases.show)
+app.command()(problems.problems)
 app.command("edits")(edits.edits)
 app.command("draft")(draft.draft)
 for _point in sorted(entry_points(group="radbridge.commands"), key=lambda p: p.name):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from rich.text import Text
 from sqlalchemy import Connection, select
 
 from radbridge.case import Case
-from radbridge.cli.common import ConfigOption, err, out, reading, site_of, told
+from radbridge.cli.common import ConfigOption, clock, err, out, reading, site_of, told
 from radbridge.journal import cases, deliveries, drafts, edits
 from radbridge.journal.schema import messages
 
@@ -77,7 +76,7 @@ def _show_messages(conn: Connection, accession: str, *, raw: bool) -> None:
     rows = conn.execute(select(messages).where(messages.c.accession == accession).order_by(messages.c.id)).all()
     for row in rows:
         note = row.reason or ("control id used before with other bytes" if row.reused_id else "")
-        table.add_row(str(row.id), _clock(row.received_at), row.peer, row.kind, row.state, note)
+        table.add_row(str(row.id), clock(row.received_at), row.peer, row.kind, row.state, note)
     out.print(table)
     if raw:
         for row in rows:
@@ -107,7 +106,7 @@ def _show_drafts(conn: Connection, case: Case) -> None:
         draft = stored.draft
         head = f"draft {draft.id} · {stored.state}{': ' + stored.reason if stored.reason else ''}"
         body = Text(draft.text or "(no text)")
-        where = f"\n{_clock(draft.made_at)} · {draft.stage} · {draft.lora or 'no LoRA'} · {draft.model}"
+        where = f"\n{clock(draft.made_at)} · {draft.stage} · {draft.lora or 'no LoRA'} · {draft.model}"
         body.append(where, style="dim")
         for flag in draft.flags:
             body.append(f"\n{flag.severity} {flag.kind}: {flag.message}", style="yellow")
@@ -126,7 +125,7 @@ def _show_drafts(conn: Connection, case: Case) -> None:
         title_justify="left",
     )
     for d in deliveries.of_case(conn, case.key):
-        done = _clock(d.confirmed_at) if d.confirmed_at else ""
+        done = clock(d.confirmed_at) if d.confirmed_at else ""
         table.add_row(d.control_id, d.destination, d.purpose, d.state, str(d.attempts), d.answer, done)
     out.print(table)
 
@@ -135,7 +134,3 @@ def _show_edits(conn: Connection, case: Case) -> None:
     for edit, state in edits.of_case(conn, case.key):
         body = f"{edit.outcome}, edit distance {edit.distance:.2f}, {state}\n{edit.signed}"
         out.print(Panel(Text(body), title=f"signed over draft {edit.draft_id}", title_align="left"))
-
-
-def _clock(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"

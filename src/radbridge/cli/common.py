@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -42,6 +43,11 @@ def told() -> Iterator[None]:
     except RadBridgeError as error:
         err.print(f"[red]error:[/] {error}", highlight=False, markup=True)
         raise typer.Exit(1) from None
+
+
+def clock(moment: datetime) -> str:
+    """A time to the millisecond."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
 
 
 def site_of(config: Path | None) -> Site:

@@ -1,0 +1,50 @@
+"""`radbridge problems`: what waits for a person."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from sqlalchemy import Connection, select
+
+from radbridge.cli.common import ConfigOption, clock, out, reading, site_of, told
+from radbridge.journal.schema import DeliveryState, MessageState, deliveries, messages
+
+
+def problems(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of each, the newest first.")] = 20,
+) -> None:
+    """List messages that were rejected or couldn't be applied, and deliveries that ended without a yes.
+
+    Example: [cyan]radbridge problems --config site.toml[/]
+    """
+    with told():
+        site = site_of(config)
+        with reading(site) as conn:
+            tables = (_bad_messages(conn, limit), _bad_deliveries(conn, limit))
+    for table in tables:
+        out.print(table if table.row_count else f"no {table.title}")
+
+
+def _bad_messages(conn: Connection, limit: int) -> Table:
+    table = Table("id", "received (UTC)", "from", "type", "bytes", "state", "reason")
+    table.title, table.title_justify = "messages not taken in or not applied", "left"
+    bad = (MessageState.REJECTED, MessageState.FAILED)
+    query = select(messages).where(messages.c.state.in_(bad)).order_by(messages.c.id.desc()).limit(limit)
+    for row in conn.execute(query):
+        table.add_row(str(row.id), clock(row.received_at), row.peer, row.kind, str(row.size), row.state, row.reason)
+    return table
+
+
+def _bad_deliveries(conn: Connection, limit: int) -> Table:
+    table = Table("control id", "accession", "to", "what", "state", "attempts", "answer")
+    table.title, table.title_justify = "deliveries that ended without a yes", "left"
+    bad = (DeliveryState.DEAD, DeliveryState.REFUSED)
+    query = select(deliveries).where(deliveries.c.state.in_(bad)).order_by(deliveries.c.seq.desc()).limit(limit)
+    for row in conn.execute(query):
+        table.add_row(
+            row.control_id, row.accession, row.destination, row.purpose, row.state, str(row.attempts), row.answer
+        )
+    return table

@@ -35,6 +35,7 @@ def test_another_way_to_say_it(rewrite: str) -> None:
         ("No pneumothorax or", "Pneumothorax,", "a negation was lost or added"),
         ("fracture", "", "content was lost"),
         ("pleural effusion", "effusion", "content was lost"),
+        ("No pneumo", "No fracture. No fracture. No pneumo", "it repeats itself"),
     ],
 )
 def test_another_thing_said(changed: str, into: str, fault: str) -> None:

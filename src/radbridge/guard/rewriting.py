@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from radbridge.guard.support import unsupported_words
-from radbridge.text import drop_list_numbers, read_words
+from radbridge.text import content_words, drop_list_numbers, read_words, split_sentences
 
 _SIDES = frozenset({"left", "right", "bilateral"})
 _NEGATIONS = frozenset({"no", "not", "without", "none", "never", "cannot", "negative", "absent"})
@@ -21,8 +21,14 @@ def find_fault(rewrite: str, original: str, *sources: str) -> str:
         ("laterality was changed", _sides(rewrite) != _sides(original)),
         ("a negation was lost or added", not _denies_alike(rewrite, original)),
         ("content was lost", unsupported_words(original, rewrite)),
+        ("it repeats itself", _repeats(rewrite) > _repeats(original)),
     )
     return next((fault for fault, found in faults if found), "")
+
+
+def _repeats(text: str) -> int:
+    sentences = [tuple(content_words(s)) for s in split_sentences(drop_list_numbers(text))]
+    return len(sentences) - len(set(sentences))
 
 
 def _numbers(text: str) -> list[str]:

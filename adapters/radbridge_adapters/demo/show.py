@@ -58,7 +58,8 @@ def show_arrival(arrival: Arrival) -> Panel:
     body = Text(arrival.text)
     for flag in arrival.flags:
         body.append(f"\n⚑ {flag}", style="yellow")
-    body.append(f"\nLoRA: {arrival.lora}", style="dim")
+    wrote = f"the LoRA {arrival.lora}" if arrival.lora != "none" else "the coarse stage; no LoRA had a hand in it"
+    body.append(f"\nwritten by {wrote}", style="dim")
     return Panel(body, title=f"draft for {arrival.accession}, unverified", title_align="left")
 
 

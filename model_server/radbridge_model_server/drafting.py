@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypedDict
 
 import structlog
 
@@ -19,7 +20,7 @@ from radbridge.registry import LoraVersion
 from radbridge_model_server.context import fit_prompt
 from radbridge_model_server.engine import Engine, Generated, Prompt
 from radbridge_model_server.lora_chain import LoraChain
-from radbridge_model_server.refusal import find_refusal
+from radbridge_model_server.refusal import assemble, find_objection, find_refusal
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,8 @@ class Prepared:
 
     request: DraftRequest
     coarse: str = field(repr=False)
+    statements: tuple[str, ...] = field(repr=False)
+    """What the coarse text is made of: each is rewritten by itself."""
     began: float
     deadline: float
     """`time.monotonic()` by which the answer must leave."""
@@ -42,9 +45,9 @@ class Prepared:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Written:
-    """What the engine made of one request."""
+    """What the engine made of one request: a text for each statement, or one for the whole."""
 
-    generated: Generated
+    generated: tuple[Generated, ...]
     lora: LoraVersion | None
     cut: bool
 
@@ -82,7 +85,15 @@ class Drafter:
         if time.monotonic() > deadline:
             raise DeadlinePassed(deadline - began)
         coarse_ms = _ms_since(began)
-        return Prepared(request=request, coarse=coarse.text, began=began, deadline=deadline, coarse_ms=coarse_ms)
+        statements = tuple(s.text for s in coarse.statements)
+        return Prepared(
+            request=request,
+            coarse=coarse.text,
+            statements=statements,
+            began=began,
+            deadline=deadline,
+            coarse_ms=coarse_ms,
+        )
 
     async def complete(self, prepared: Prepared) -> DraftResponse:
         """The fine stage and the check. Raises ModelOverloaded."""
@@ -94,20 +105,20 @@ class Drafter:
         written = await self._write(self._engine, prepared, fallback)
         if written is None:
             return await self._respond_coarse(prepared, fallback)
-        return await self._respond_fine(self._engine, prepared, written, fallback)
+        respond = self._respond_whole if self._whole else self._respond_fine
+        return await respond(self._engine, prepared, written, fallback)
 
     async def _write(self, engine: Engine, prepared: Prepared, fallback: list[str]) -> _Written | None:
-        """The text by the first LoRA of the chain that works; None, with the reason added, when there is none."""
-        text, cut = await asyncio.to_thread(self._build_prompt, engine, prepared)
+        """The texts by the first LoRA of the chain that works; None, with the reason added, when there is none."""
+        texts, cut = await asyncio.to_thread(self._build_prompts, engine, prepared)
         for link in self._chain.links(prepared.request.radiologist):
             if link.missing:
                 fallback.append(link.missing)
                 continue
-            prompt = Prompt(
-                text=text, lora=link.lora, max_new_tokens=self._max_new_tokens, deadline=_engine_deadline(prepared)
-            )
+            deadline, most = _engine_deadline(prepared), self._max_new_tokens
+            prompts = [Prompt(text=t, lora=link.lora, max_new_tokens=most, deadline=deadline) for t in texts]
             try:
-                return _Written(generated=await engine.generate(prompt), lora=link.lora, cut=cut)
+                return _Written(generated=await _generate(engine, prompts), lora=link.lora, cut=cut)
             except LoraRefused as refusal:
                 log.warning("LoRA refused", lora=refusal.version, reason=refusal.reason)
                 fallback.append(f"{link.label} refused: {refusal.reason}")
@@ -118,7 +129,12 @@ class Drafter:
                 return None
         return None
 
-    def _build_prompt(self, engine: Engine, prepared: Prepared) -> tuple[str, bool]:
+    def _build_prompts(self, engine: Engine, prepared: Prepared) -> tuple[list[str], bool]:
+        """The prompts, and whether findings were cut to fit.
+
+        The whole path sees all. A rewrite sees its own statement: beside a whole report a small model loses its place
+        while it copies (`docs/decisions/0008-a-rewrite-keeps-what-it-rewrites.md`).
+        """
         request = prepared.request
         case = PromptInput(
             findings=request.findings,
@@ -127,46 +143,52 @@ class Drafter:
             modality=request.modality,
             sex=request.sex,
             age=request.age,
-            coarse="" if self._whole else prepared.coarse,
         )
-        return fit_prompt(case, count=engine.count_tokens, limit=engine.context_tokens - self._max_new_tokens)
+        views = (
+            [case]
+            if self._whole
+            else [replace(case, findings=s, indication="", comparison="", coarse=s) for s in prepared.statements]
+        )
+        limit = engine.context_tokens - self._max_new_tokens
+        fitted = [fit_prompt(view, count=engine.count_tokens, limit=limit) for view in views]
+        return [text for text, _ in fitted], any(cut for _, cut in fitted)
 
     async def _respond_fine(
         self, engine: Engine, prepared: Prepared, written: _Written, fallback: list[str]
     ) -> DraftResponse:
+        """The rewritten statements; the coarse text where none of them holds, or the guard objects to the whole."""
         began = time.monotonic()
-        text = written.generated.text
+        rewrite = assemble(prepared.statements, written.generated)
+        flags = await asyncio.to_thread(_check, rewrite.text, prepared.request)
+        coarse_flags = await asyncio.to_thread(_check, prepared.coarse, prepared.request)
+        kept, count = len(rewrite.refused), len(prepared.statements)
+        reasons = ", ".join(dict.fromkeys(rewrite.refused))
+        objection = reasons if kept == count else find_objection(flags, coarse_flags)
+        if objection:
+            timings = _timings(written, began)
+            return _respond(
+                prepared, prepared.coarse, coarse_flags, [*fallback, f"fine text refused: {objection}"], timings
+            )
+        if kept:
+            fallback.append(f"{kept} of {count} statements left as they were: {reasons}")
+        timings = _timings(written, began)
+        return _respond(prepared, rewrite.text, flags, fallback, timings, **_origin(engine, written, Stage.FINE))
+
+    async def _respond_whole(
+        self, engine: Engine, prepared: Prepared, written: _Written, fallback: list[str]
+    ) -> DraftResponse:
+        """One text from findings to impression; the coarse text where it is no text."""
+        began = time.monotonic()
+        [generated] = written.generated
+        refusal = find_refusal(generated)
+        text = prepared.coarse if refusal else generated.text
         flags = await asyncio.to_thread(_check, text, prepared.request)
-        coarse_flags = () if self._whole else await asyncio.to_thread(_check, prepared.coarse, prepared.request)
-        refusal = find_refusal(
-            written.generated,
-            flags,
-            coarse=None if self._whole else prepared.coarse,
-            coarse_flags=coarse_flags,
-            sources=(prepared.request.findings, prepared.request.indication, prepared.request.comparison),
-        )
-        timings = {
-            "queue": written.generated.queue_ms,
-            "engine": written.generated.engine_ms,
-            "guard": _ms_since(began),
-        }
-        if refusal and prepared.coarse.strip():
-            fallback.append(f"fine text refused: {refusal}")
-            return _respond(prepared, prepared.coarse, coarse_flags, fallback, timings)
+        if refusal:
+            return _respond(prepared, text, flags, [*fallback, f"text refused: {refusal}"], _timings(written, began))
         if written.cut:
             flags = (*flags, _CONTEXT_CUT)
-        return _respond(
-            prepared,
-            "" if refusal else text,
-            flags,
-            [*fallback, f"text refused: {refusal}"] if refusal else fallback,
-            timings,
-            stage=Stage.WHOLE if self._whole else Stage.FINE,
-            lora=written.lora.name if written.lora else "base",
-            model=engine.model,
-            base_digest=engine.base_digest,
-            prompt_version=PROMPT_VERSION,
-        )
+        timings = _timings(written, began)
+        return _respond(prepared, text, flags, fallback, timings, **_origin(engine, written, Stage.WHOLE))
 
     async def _respond_coarse(self, prepared: Prepared, fallback: list[str]) -> DraftResponse:
         began = time.monotonic()
@@ -196,6 +218,44 @@ def _check(text: str, request: DraftRequest) -> tuple[Flag, ...]:
         modality=request.modality,
         age=request.age,
     )
+
+
+async def _generate(engine: Engine, prompts: Sequence[Prompt]) -> tuple[Generated, ...]:
+    """All of them, side by side; when one fails nobody waits for the others."""
+    tasks = [asyncio.create_task(engine.generate(prompt)) for prompt in prompts]
+    try:
+        return tuple(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _timings(written: _Written, began: float) -> dict[str, float]:
+    return {
+        "queue": max(g.queue_ms for g in written.generated),
+        "engine": max(g.engine_ms for g in written.generated),
+        "guard": _ms_since(began),
+    }
+
+
+class _Origin(TypedDict):
+    """Whose text it is."""
+
+    stage: Stage
+    lora: str
+    model: str
+    base_digest: str
+    prompt_version: str
+
+
+def _origin(engine: Engine, written: _Written, stage: Stage) -> _Origin:
+    return {
+        "stage": stage,
+        "lora": written.lora.name if written.lora else "base",
+        "model": engine.model,
+        "base_digest": engine.base_digest,
+        "prompt_version": PROMPT_VERSION,
+    }
 
 
 def _respond(

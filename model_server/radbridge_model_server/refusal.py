@@ -1,33 +1,54 @@
-"""When a generated text is not to be shown, and the coarse one stands in."""
+"""When a generated text is not to be shown, and what stands in."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from radbridge.draft import Flag, Severity
 from radbridge.guard import find_fault
 from radbridge_model_server.engine import Finish, Generated
 
 _UNFINISHED: dict[Finish, str] = {Finish.REPETITION: "it repeats itself", Finish.LENGTH: "it doesn't end"}
+_NUMBER = re.compile(r"^1[.)] +")
 
 
-def find_refusal(
-    generated: Generated,
-    flags: Sequence[Flag],
-    *,
-    coarse: str | None,
-    coarse_flags: Sequence[Flag],
-    sources: Sequence[str],
-) -> str:
-    """Why the text is refused; empty when it is good.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rewrite:
+    """The statements of a coarse text in another style, put together again."""
 
-    A rewrite of `coarse` must say what it says (`radbridge.guard.find_fault`). Without a coarse text (None) only a text
-    that is no text is refused: what else is wrong with it stands in its flags.
+    text: str = field(repr=False)
+    refused: tuple[str, ...]
+    """Why statements were left as they were, one reason each."""
+
+
+def assemble(statements: Sequence[str], generated: Sequence[Generated]) -> Rewrite:
+    """Each statement as it was rewritten, or as it was where the rewrite doesn't hold: style is lost, never content.
+
+    A LoRA that numbers even a single statement makes a list; its items are numbered through.
     """
-    if not generated.text.strip():
-        return "it is empty"
-    if coarse is None or generated.finish in _UNFINISHED:
-        return _UNFINISHED.get(generated.finish, "")
+    faults = [_find_fault(g, s) for s, g in zip(statements, generated, strict=True)]
+    is_list = any(_NUMBER.match(g.text) for g, fault in zip(generated, faults, strict=True) if not fault)
+    said = [s if fault else _bare(g.text) for s, g, fault in zip(statements, generated, faults, strict=True)]
+    text = "\n".join(f"{n}. {item}" for n, item in enumerate(said, 1)) if is_list else " ".join(said)
+    return Rewrite(text=text, refused=tuple(fault for fault in faults if fault))
+
+
+def find_refusal(generated: Generated) -> str:
+    """Why a generated text is no text; empty when it is one."""
+    return "it is empty" if not generated.text.strip() else _UNFINISHED.get(generated.finish, "")
+
+
+def find_objection(flags: Sequence[Flag], coarse_flags: Sequence[Flag]) -> str:
+    """What the guard has against a text and not against the coarse one; empty when there is nothing critical."""
     worse = {f.kind for f in flags if f.severity is Severity.CRITICAL} - {f.kind for f in coarse_flags}
-    objection = f"the guard objects ({', '.join(sorted(worse))})" if worse else ""
-    return find_fault(generated.text, coarse, *sources) or objection
+    return f"the guard objects ({', '.join(sorted(worse))})" if worse else ""
+
+
+def _find_fault(generated: Generated, statement: str) -> str:
+    return find_refusal(generated) or find_fault(_bare(generated.text), statement)
+
+
+def _bare(text: str) -> str:
+    return _NUMBER.sub("", text.strip())

@@ -40,7 +40,7 @@ class Settings(BaseModel):
     threads: int = Field(default=1, ge=1, le=256)
     """Threads of one matrix product."""
     max_batch: int = Field(default=16, ge=1, le=256)
-    max_queue: int = Field(default=64, ge=1, le=4096)
+    max_queue: int = Field(default=256, ge=1, le=4096)
     """Prompts that may wait for a batch; one more is answered with HTTP 429."""
     batch_wait_ms: float = Field(default=3.0, ge=0, le=1000)
     """How long an idle engine waits for company for the first prompt of a batch."""

@@ -166,10 +166,10 @@ async def test_without_findings_there_is_no_draft(findings: str, make: Callable[
 
 async def test_long_findings_are_cut_and_flagged() -> None:
     """When the findings don't fit the model's context, the draft carries the flag `context_cut`."""
-    drafted = await drafter(EchoEngine(context_tokens=200), lora("rad/900001")).draft(
-        request(FINDINGS + " Clear lungs." * 200)
-    )
-    assert drafted.stage is Stage.FINE
+    drafted = await drafter(
+        EchoEngine(context_tokens=200, say=lambda _: "12 mm nodule."), lora("rad/900001"), whole=True
+    ).draft(request(FINDINGS + " Clear lungs." * 200))
+    assert drafted.stage is Stage.WHOLE
     assert "context_cut" in {flag.kind for flag in drafted.flags}
 
 
@@ -186,3 +186,27 @@ async def test_the_whole_strategy_asks_without_a_coarse_text() -> None:
     assert drafted.stage is Stage.WHOLE
     assert drafted.draft == "Left 14 mm nodule."
     assert drafted.flags
+
+
+TWO = "There is a 12 mm nodule in the right upper lobe. There is a small left pleural effusion."
+
+
+async def test_each_statement_is_rewritten_by_itself() -> None:
+    """One statement whose rewrite doesn't hold stays as it was; the others are in style, and the draft says so."""
+    engine = EchoEngine(say=lambda text: "Effusion." if "effusion" in text else "12 mm right upper lobe nodule.")
+    drafted = await drafter(engine, lora("rad/900001")).draft(request(TWO))
+    assert drafted.stage is Stage.FINE
+    assert drafted.draft == "12 mm right upper lobe nodule. Small left pleural effusion."
+    assert drafted.fallback == ("1 of 2 statements left as they were: laterality was changed",)
+
+
+async def test_a_list_is_numbered_through() -> None:
+    """A LoRA that numbers each statement makes one list."""
+    engine = EchoEngine(
+        say=lambda text: (
+            "1. Small left pleural effusion." if "effusion" in text else "1. 12 mm right upper lobe nodule."
+        )
+    )
+    drafted = await drafter(engine, lora("rad/900001")).draft(request(TWO))
+    assert drafted.draft == "1. 12 mm right upper lobe nodule.\n2. Small left pleural effusion."
+    assert drafted.fallback == ()

@@ -50,6 +50,21 @@ def test_findings_that_trade_places() -> None:
     assert find_fault("9 mm nodule in the right lung. 6 mm cyst in the left kidney.", original)
 
 
+@pytest.mark.parametrize(
+    ("original", "rewrite", "fault"),
+    [
+        ("CBD measures 4 mm.", "There is CBD measures 4 mm.", "a sentence has two verbs"),
+        ("Gallbladder wall is thick.", "There is a gallbladder wall is thick.", "a sentence has two verbs"),
+        ("Dilated CBD.", "There is a dilated cBD.", "a word was misspelt"),
+        ("Dilated CBD, which measures 1.2 cm.", "There is a dilated CBD, which measures 1.2 cm.", ""),
+        ("Mass of 1.2 cm. Lung is clear.", "There is a mass of 1.2 cm. Lung is clear.", ""),
+    ],
+)
+def test_sentences_stay_sentences(original: str, rewrite: str, fault: str) -> None:
+    """A lead-in before a sentence that has a verb, or half an abbreviation, is no good style."""
+    assert find_fault(rewrite, original) == fault
+
+
 @given(st.text(max_size=300))
 def test_a_text_rewrites_itself(text: str) -> None:
     """No text is at fault beside itself."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -19,12 +19,11 @@ from transformers import LlamaForCausalLM
 
 _SCALE = 0.08  # of a code's entries in the residual stream
 _CONSTANT = 0.3  # one coordinate is the same for all tokens: what looks only at positions reads it
-_BACK = (1, 2, 3, 5)  # how far the heads of the first layer look back
-_UNITS = (12, 18, 24, 30, 35)  # where the code ends, and each part of the past, in 36ths of the residual stream
+_UNITS = (14, 21, 28, 32)  # where the code ends, and each part of the past, in 36ths of the residual stream
 _SHARPNESS = 10.0  # of looking back by one token, in logits
-_MATCH = ((18.0, 0, 1), (18.0, 1, 2), (18.0, 2, 3), (18.0, 5, 3))
-"""What a token must have in common with the past of the place it looks for: logits, how far back here, and there. The
-last is for a list: between the end of an item and the next stand a full stop, a line break, a number and its full stop.
+_MATCH = ((18.0, 0.5), (18.0, 0.3), (18.0, 0.2))
+"""For the token, the one before it and the one before that: the logits for agreeing in it with the past of the place
+that is looked for, and its share of a head's slow coordinates.
 """
 _NOISE = 0.1  # of what the rest of the model says at first, against its usual start
 _GAIN = 4.0  # of the copied token over the one that is read
@@ -39,10 +38,6 @@ class Layout:
     code: slice
     past: tuple[slice, ...]
     constant: int
-
-    def past_of(self, back: int) -> slice:
-        """Where the code of the token `back` tokens ago stands; the token's own for 0."""
-        return self.past[_BACK.index(back)] if back else self.code
 
 
 def plant_copying(model: LlamaForCausalLM) -> None:
@@ -82,13 +77,13 @@ def _plant_past(model: LlamaForCausalLM, layout: Layout, projection: Tensor) -> 
     rms = math.sqrt(((layout.code.stop * _SCALE**2) + _CONSTANT**2) / model.config.hidden_size)
     fall = sum(1 - math.cos(turns[i]) for i in fast)
     amplitude = math.sqrt(_SHARPNESS * math.sqrt(width) / fall) * rms / _CONSTANT
-    for head, (past, back) in enumerate(zip(layout.past, _BACK, strict=True)):
+    for head, past in enumerate(layout.past):
         rows = slice(head * width, (head + 1) * width)
         for weight in (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight):
             weight[rows] = 0
         attention.o_proj.weight[:, rows] = 0
         for i in fast:
-            angle = turns[i] * back
+            angle = turns[i] * (head + 1)
             attention.q_proj.weight[head * width + i, layout.constant] = amplitude
             attention.k_proj.weight[head * width + i, layout.constant] = amplitude * math.cos(angle)
             attention.k_proj.weight[head * width + i + width // 2, layout.constant] = amplitude * math.sin(angle)
@@ -103,24 +98,25 @@ def _plant_match(model: LlamaForCausalLM, layout: Layout, projection: Tensor) ->
     width, turns = attention.head_dim, _turns(model)
     slow = [i for i, turn in enumerate(turns) if turn <= _SLOWEST_TURN]
     places = [*slow, *(i + width // 2 for i in slow)]
-    cuts = [len(places) * i // len(_MATCH) for i in range(len(_MATCH) + 1)]
+    cuts = [0, *accumulate(round(len(places) * share) for _, share in _MATCH)]
     half = layout.code.stop // 2
     for head in range(_MATCHERS):
         rows = slice(head * width, (head + 1) * width)
         for weight in (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight):
             weight[rows] = 0
         attention.o_proj.weight[:, rows] = 0
-        for (logits, asked, found), cut in zip(_MATCH, pairwise(cuts), strict=True):
-            at = torch.tensor(places[slice(*cut)]) + head * width
-            query, key = layout.past_of(asked), layout.past_of(found)
-            size = min(query.stop - query.start, key.stop - key.start)
+        for age, (logits, _) in enumerate(_MATCH):
+            at = torch.tensor(places[slice(*cuts[age : age + 2])]) + head * width
+            key = layout.past[age]
+            size = key.stop - key.start
             strength = math.sqrt(logits * math.sqrt(width) / len(at))
             mix = torch.randn(len(at), size) / math.sqrt(size) * strength
-            attention.k_proj.weight[at, key.start : key.start + size] = mix
-            if asked == 0:
-                attention.q_proj.weight[at, layout.code] = mix @ projection[:size]
+            attention.k_proj.weight[at, key] = mix
+            if age == 0:
+                attention.q_proj.weight[at, layout.code] = mix @ projection
             else:
-                attention.q_proj.weight[at, query.start : query.start + size] = mix
+                newer = layout.past[age - 1].start
+                attention.q_proj.weight[at, newer : newer + size] = mix
         part = slice(head % 2 * half, (head % 2 + 1) * half)
         attention.v_proj.weight[head * width : head * width + half, part] = torch.eye(half)
         attention.o_proj.weight[part, head * width : head * width + half] = (

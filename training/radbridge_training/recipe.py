@@ -36,9 +36,9 @@ class Shape(Table):
     @model_validator(mode="after")
     def _check_room(self) -> Self:
         """The circuit needs two layers, four heads with keys of their own, and heads that hold half a code."""
-        wants = self.layers >= 2 and self.kv_heads == self.heads >= 4 and self.hidden_size // 36 * 6 <= self.head_dim
+        wants = self.layers >= 2 and self.kv_heads == self.heads >= 4 and self.hidden_size // 36 * 7 <= self.head_dim
         if self.planted and not (wants and self.hidden_size >= 36):
-            raise ValueError("planted needs layers >= 2, heads = kv_heads >= 4, head_dim >= 6/36 of hidden_size >= 36")
+            raise ValueError("planted needs layers >= 2, heads = kv_heads >= 4, head_dim >= 7/36 of hidden_size >= 36")
         return self
 
     positions: int = Field(default=1024, ge=64)

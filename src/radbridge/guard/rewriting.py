@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from radbridge.guard.support import unsupported_words
 from radbridge.text import content_words, drop_list_numbers, read_words, split_sentences
 
 _SIDES = frozenset({"left", "right", "bilateral"})
+_TWO_VERBS = re.compile(
+    r"\bThere (?:is|are)\b(?:(?!\b(?:which|that|who)\b)[^.;:\n]|\.(?=\d))*?"
+    r"\b(?:is|are|was|were|measures?|shows?|demonstrates?|appears?|contains?)\b"
+)
+"""`There is CBD measures 4 mm`: a lead-in put before what was a sentence already."""
 _NEGATIONS = frozenset({"no", "not", "without", "none", "never", "cannot", "negative", "absent"})
 
 
@@ -22,8 +29,15 @@ def find_fault(rewrite: str, original: str, *sources: str) -> str:
         ("a negation was lost or added", not _denies_alike(rewrite, original)),
         ("content was lost", unsupported_words(original, rewrite)),
         ("it repeats itself", _repeats(rewrite) > _repeats(original)),
+        ("a word was misspelt", _odd_words(rewrite) - _odd_words(original)),
+        ("a sentence has two verbs", len(_TWO_VERBS.findall(rewrite)) > len(_TWO_VERBS.findall(original))),
     )
     return next((fault for fault, found in faults if found), "")
+
+
+def _odd_words(text: str) -> set[str]:
+    """`cBD`: what is left when only the first letter of an abbreviation is made small."""
+    return set(re.findall(r"\b[a-z][A-Z]{2,}\b", text))
 
 
 def _repeats(text: str) -> int:

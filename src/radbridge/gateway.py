@@ -117,7 +117,11 @@ class Gateway(Status):
         started: dict[str, Listener] = {}
         self.listeners = started
         for name, listener in named.items():
-            await listener.start()
+            try:
+                await listener.start()
+            except OSError as error:
+                problem = f"{name}: can't listen on {listener.address}: {error.strerror}; is another gateway running?"
+                raise ConfigError([problem]) from None
             started[name] = listener
             self._stack.push_async_callback(listener.stop)
         return started

@@ -177,6 +177,14 @@ async def test_health(gateway: GatewayProcess) -> None:
     assert b'radbridge_messages_total{kind="ORM^O01",outcome="accepted",wire="hl7v2"}' in gateway.get("/metrics")[1]
 
 
+async def test_a_taken_port(gateway: GatewayProcess) -> None:
+    """A second gateway on the same ports doesn't start, and says which port and what to look for."""
+    status, said = await command("up", "--config", str(gateway.config))
+    assert status == 2
+    assert "can't listen on 127.0.0.1:" in said
+    assert "another gateway" in said
+
+
 async def test_check_pings(gateway: GatewayProcess, dictation: Dictation, tmp_path: Path) -> None:
     """`radbridge check` says yes where a peer answers, and names the one that doesn't."""
     status, said = await command("check", "--config", str(gateway.config))

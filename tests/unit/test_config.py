@@ -99,3 +99,10 @@ def test_the_reference_lists_every_key() -> None:
             assert f"`{key}`" in sections[f"[{name}]"], f"[{name}] {key}"
     for key in Hl7Destination.model_fields:
         assert f"`{key}`" in sections["[[hl7v2.destinations]]"], f"destinations {key}"
+
+
+def test_the_readmes_example_is_valid(tmp_path: Path) -> None:
+    """The file that the README shows is one that a gateway starts with."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    example = readme.split("```toml\n")[1].split("```")[0]
+    assert load_site(write(tmp_path, example)).hl7v2.destinations[0].name == "dictation"

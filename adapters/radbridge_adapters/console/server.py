@@ -13,7 +13,6 @@ from fastapi.responses import JSONResponse
 
 from radbridge import __version__
 from radbridge.config import Site, split_address
-from radbridge.errors import ConfigError
 from radbridge.wire import Status
 
 
@@ -68,15 +67,16 @@ class HttpServer:
         return f"{self._host}:{port}"
 
     async def start(self) -> None:
-        """Bind and serve. Raises ConfigError when the port is taken."""
+        """Bind and serve. Raises OSError when the port is taken."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((self._host, self._port))
-        except OSError as error:
+        except OSError:
             self._socket.close()
-            raise ConfigError([f"http.listen: can't bind {self._host}:{self._port}: {error.strerror}"]) from None
+            self._socket = None
+            raise
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._task.done():

@@ -47,7 +47,7 @@ def generate_cases(count: int, persona: str) -> Iterator[tuple[PromptInput, str]
 def evaluate(
     model: Path, personas: Sequence[str], data: Path | None, limit: int, console: Console
 ) -> dict[str, Measures]:
-    """The measures of each persona's drafts, greedy, as the model server makes them."""
+    """The measures of each persona's rewrites, greedy, of whole coarse texts: harder than one statement at a time."""
     found: dict[str, Measures] = {}
     writer = Writer(model)
     for persona in personas:

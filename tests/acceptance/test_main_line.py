@@ -95,6 +95,7 @@ async def test_a_whole_case(gateway: GatewayProcess, dictation: Dictation, tmp_p
     assert "A100001" in said
     status, said = await command("show", "A100001", "--config", str(gateway.config))
     assert status == 0
+    assert "No pneumothorax." in said  # the findings, to their end
     assert {"ORM^O01", "ORU^R01", "confirmed", "withdrawal"} <= set(said.replace("│", " ").split())
 
 

@@ -201,8 +201,23 @@ async def test_withdrawn_before_it_was_sent(tmp_path: Path) -> None:
         await flow.say(cancel=True)
         await flow.until(lambda: flow.states() == [DraftState.WITHDRAWN])
         kinds = [(d.purpose, d.state) for d in flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))]
-        assert ("draft", DeliveryState.PENDING) not in kinds
+        assert kinds == [("draft", DeliveryState.CANCELLED)]
         assert flow.delivered() == []
+
+
+async def test_a_peer_that_is_away_costs_no_attempt(tmp_path: Path) -> None:
+    """However long nobody can be reached, the delivery goes out when the peer is back."""
+
+    def away(attempt: int) -> str | DeliveryFailed:
+        return DeliveryFailed("dictation", "nobody there", sent=False) if attempt <= 4 else "AA"
+
+    async with running(tmp_path, sink=MemorySink(answer=away)) as flow:
+        await flow.say(dictate="Small left effusion. More.")
+        async with asyncio.timeout(60):
+            while not _confirmed(flow):
+                await asyncio.sleep(0.05)
+        [delivery] = flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))
+        assert delivery.attempts == 1
 
 
 async def test_signed_report_becomes_an_edit(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ async def test_deliveries_of_a_case_stay_in_order(journal: Journal) -> None:
 
     def later(conn: Connection, items: Sequence[int]) -> list[None]:
         for seq in items:
-            deliveries.retry(conn, seq, at=NOON.replace(hour=13), answer="AE")
+            deliveries.retry(conn, seq, at=NOON.replace(hour=13), answer="AE", sent=True)
         return [None] * len(items)
 
     def through(conn: Connection, items: Sequence[int]) -> list[None]:
@@ -284,7 +284,7 @@ def test_no_lookup_reads_a_whole_table(tmp_path: Path) -> None:
         delivery = deliveries.due(conn, "d")
         assert delivery is not None
         deliveries.begin(conn, delivery, b"x")
-        deliveries.retry(conn, 1, at=NOON, answer="")
+        deliveries.retry(conn, 1, at=NOON, answer="", sent=True)
         deliveries.end(conn, 1, DeliveryState.CONFIRMED, "AA")
         edits.of_case(conn, KEY)
         edits.drop(conn, KEY)

@@ -60,7 +60,8 @@ async def _send_all(client: MllpClient, messages: list[bytes]) -> int:
     try:
         for message in messages:
             ack = await client.send(message, _control_id(message))
-            out.print(ack.raw.decode("utf-8", "replace").replace("\r", "\n").strip(), markup=False, highlight=False)
+            answer = ack.raw.decode("utf-8", "replace").replace("\r", "\n").strip()
+            out.print(answer, markup=False, highlight=False, soft_wrap=True)
             positive += ack.code in DELIVERED
     finally:
         await client.close()

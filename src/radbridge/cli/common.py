@@ -21,7 +21,7 @@ from radbridge.journal.journal import open_engine
 PIPE_WIDTH = 160
 """Columns where no terminal says how many there are: a table in a file or a pager keeps its words whole."""
 
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+out = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, soft_wrap=True)
 
 ConfigOption = Annotated[

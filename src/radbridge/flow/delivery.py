@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 60.0
+KNOCK_S = 5.0
+"""An absent peer is tried again at least this often: knocking costs little, and its drafts should come soon."""
 
 
 def backoff(attempts: int) -> float:
@@ -43,6 +45,8 @@ class Result:
     """PENDING: to be tried again at `at`."""
     answer: str
     at: datetime
+    sent: bool = True
+    """False when nobody was reached."""
 
 
 class Courier:
@@ -82,7 +86,7 @@ class Courier:
         if begun:
             await self._journal.write(_end, await self._send(delivery, payload))
             if self._unreachable:
-                await asyncio.sleep(backoff(self._unreachable - 1))
+                await asyncio.sleep(min(KNOCK_S, backoff(self._unreachable - 1)))
         return 0
 
     async def _compose(self, delivery: Delivery) -> bytes:
@@ -112,7 +116,8 @@ class Courier:
             if error.sent and attempts >= self._max_attempts:
                 result = self._result(delivery, DeliveryState.DEAD, f"gave up after {attempts} attempts: {error}")
             else:
-                result = self._result(delivery, DeliveryState.PENDING, str(error), wait_s=backoff(attempts - 1))
+                wait_s = backoff(attempts - 1) if error.sent else 0.0  # the courier waits for an absent peer itself
+                result = self._result(delivery, DeliveryState.PENDING, str(error), wait_s=wait_s, sent=error.sent)
         else:
             self._unreachable = 0
             self._metrics.delivery_seconds.observe((datetime.now(UTC) - delivery.created_at).total_seconds())
@@ -129,9 +134,11 @@ class Courier:
             )
         return result
 
-    def _result(self, delivery: Delivery, state: DeliveryState, answer: str, *, wait_s: float = 0.0) -> Result:
+    def _result(
+        self, delivery: Delivery, state: DeliveryState, answer: str, *, wait_s: float = 0.0, sent: bool = True
+    ) -> Result:
         at = datetime.now(UTC) + timedelta(seconds=wait_s)
-        return Result(delivery=delivery, state=state, answer=answer, at=at)
+        return Result(delivery=delivery, state=state, answer=answer, at=at, sent=sent)
 
 
 def _begin(conn: Connection, items: Sequence[tuple[Delivery, bytes]]) -> list[bool]:
@@ -149,7 +156,7 @@ def _begin(conn: Connection, items: Sequence[tuple[Delivery, bytes]]) -> list[bo
 def _end(conn: Connection, results: Sequence[Result]) -> list[None]:
     for r in results:
         if r.state is DeliveryState.PENDING:
-            deliveries.retry(conn, r.delivery.seq, at=r.at, answer=r.answer)
+            deliveries.retry(conn, r.delivery.seq, at=r.at, answer=r.answer, sent=r.sent)
         else:
             confirmed = r.at if r.state is DeliveryState.CONFIRMED else None
             deliveries.end(conn, r.delivery.seq, r.state, r.answer, confirmed_at=confirmed)

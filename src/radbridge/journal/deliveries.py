@@ -44,7 +44,9 @@ _PENDING = select(deliveries.c.seq).where(
 )
 _UPDATE = update(deliveries).where(deliveries.c.seq == bindparam("row"))
 _BEGIN = _UPDATE.values(payload=bindparam("bytes_out"), attempts=deliveries.c.attempts + 1)
-_RETRY = _UPDATE.values(next_at=bindparam("at"), answer=bindparam("said"))
+_RETRY = _UPDATE.values(
+    next_at=bindparam("at"), answer=bindparam("said"), attempts=deliveries.c.attempts - bindparam("unsent")
+)
 _END = _UPDATE.values(
     state=bindparam("to_state"), answer=bindparam("said"), confirmed_at=bindparam("at"), next_at=deliveries.c.next_at
 )
@@ -127,9 +129,9 @@ def begin(conn: Connection, delivery: Delivery, payload: bytes) -> bool:
     return True
 
 
-def retry(conn: Connection, seq: int, *, at: datetime, answer: str) -> None:
-    """Try again, not before `at`. Whatever became of the delivery meanwhile stays."""
-    conn.execute(_RETRY, {"row": seq, "at": at, "said": answer})
+def retry(conn: Connection, seq: int, *, at: datetime, answer: str, sent: bool) -> None:
+    """Try again, not before `at`. What was not `sent` counts as no attempt: the peer can't have seen it."""
+    conn.execute(_RETRY, {"row": seq, "at": at, "said": answer, "unsent": 0 if sent else 1})
 
 
 def end(conn: Connection, seq: int, state: DeliveryState, answer: str, *, confirmed_at: datetime | None = None) -> None:

@@ -117,7 +117,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoraVersion]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, versions: dict[str, LoraVersion]) -> Iterator[tuple[Server, str]]:
     registry = versions["900001"].path.parents[2]
-    running = Server(tmp_path_factory.mktemp("server"), {"loras": str(registry), "max_queue": 12, "max_batch": 8})
+    running = Server(tmp_path_factory.mktemp("server"), {"loras": str(registry), "max_queue": 24, "max_batch": 8})
     yield running, running.wait_ready()
     family = processes_of(running.process.pid)
     assert running.process.stdin

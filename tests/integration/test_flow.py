@@ -13,6 +13,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import cast
 
+import pytest
+
 from radbridge.case import Case, CaseKey, Patient, Radiologist, ReportText
 from radbridge.draft import DraftImpression
 from radbridge.edit import Outcome
@@ -192,12 +194,13 @@ async def test_changed_findings_withdraw(tmp_path: Path) -> None:
         assert flow.delivered() == ["draft A1 Old text.", "withdrawal A1 Old text.", "draft A1 New text."]
 
 
-async def test_withdrawn_before_it_was_sent(tmp_path: Path) -> None:
+async def test_withdrawn_before_it_was_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no peer has seen is cancelled without a word."""
+    monkeypatch.setattr("radbridge.flow.delivery.backoff", lambda _: 60.0)  # one knock, and no second one in the way
     down = MemorySink(answer=lambda _: DeliveryFailed("dictation", "nobody there", sent=False))
     async with running(tmp_path, sink=down) as flow:
         await flow.say(dictate="Old text. More.")
-        await flow.until(lambda: DraftState.CURRENT in flow.states())
+        await flow.until(lambda: _answers(flow) == ["nobody there"])
         await flow.say(cancel=True)
         await flow.until(lambda: flow.states() == [DraftState.WITHDRAWN])
         kinds = [(d.purpose, d.state) for d in flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))]
@@ -352,6 +355,10 @@ async def test_restart_resumes(tmp_path: Path) -> None:
     async with running(tmp_path) as flow:
         await flow.until(flow.delivered)
         assert flow.delivered() == ["draft A1 Small left effusion."]
+
+
+def _answers(flow: Flow) -> list[str]:
+    return [d.answer for d in flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))]
 
 
 def _confirmed(flow: Flow) -> bool:

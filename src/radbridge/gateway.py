@@ -155,6 +155,7 @@ class Gateway(Status):
                     await asyncio.wait({drafting, died} if died else {drafting}, return_when=asyncio.FIRST_COMPLETED)
                     if drafting.done():
                         drafting.result()  # it never returns: an error nobody foresaw ends the gateway, loudly
+                    log.error("the model server ended; starting another", rc=died.result() if died else None)
                 finally:
                     self._model_ready = False
                     self._model = None
@@ -162,7 +163,6 @@ class Gateway(Status):
                     await asyncio.gather(drafting, return_exceptions=True)
                     if died:
                         died.cancel()
-            log.error("the model server ended; starting another")
 
     async def _draft_with(self, model: ModelClient) -> None:
         while not await model.ready():  # noqa: ASYNC110 - a server elsewhere has no event to wait for

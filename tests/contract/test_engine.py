@@ -112,7 +112,7 @@ async def test_a_lora_made_for_something_else_is_refused(
     engine: Engine, loras: list[LoraVersion], change: dict[str, str]
 ) -> None:
     """A LoRA of another base or another prompt version raises LoraRefused, alone and beside prompts that are fine."""
-    foreign = replace(loras[0], **change)  # type: ignore[arg-type]
+    foreign = replace(loras[0], **change)  # type: ignore[arg-type]  # one field at a time
     with pytest.raises(LoraRefused):
         await engine.ensure_lora(foreign)
     bad, good = await asyncio.gather(

@@ -18,7 +18,8 @@ CONTEXT_TOKENS = 512
 
 def make_base(folder: Path) -> Path:
     """A base model in `folder`; one token is one byte."""
-    alphabet = {token: index for index, token in enumerate(["<pad>", "<eos>", *pre_tokenizers.ByteLevel.alphabet()])}
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())  # it comes in another order in every process
+    alphabet = {token: index for index, token in enumerate(["<pad>", "<eos>", *letters])}
     tokenizer = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import tomllib
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from radbridge import __version__
+from radbridge.logs import FREE, REFERENCES
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 400
+LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
 TEXT = {".py", ".toml", ".md", ".yaml", ".yml", ".cfg", ".ini", ".service", ".j2", ".html", ".sh", ".json", ""}
 # Paths of one machine, and hosts that serve packages or models: a clone must work wherever it is put.
 FOREIGN = re.compile(
@@ -85,3 +88,21 @@ def test_every_dependency_has_its_reason() -> None:
     reasons = (ROOT / "docs/decisions/0002-dependencies.md").read_text()
     assert len(names) > 20
     assert {name for name in names if f"| {name} " not in reasons} == set()
+
+
+def test_every_log_key_is_shown() -> None:
+    """No log call uses a key that the redactor would hide: at night a reason that reads `[redacted]` is none."""
+    shown = FREE | REFERENCES | {"exc_info"}
+    hidden = [
+        f"{path.relative_to(ROOT)}:{call.lineno} {key.arg}"
+        for room in ("src", "adapters", "model_server", "training")
+        for path in (ROOT / room).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and (call.func.value.id, call.func.attr) in {("log", level) for level in LEVELS}
+        for key in call.keywords
+        if key.arg not in shown
+    ]
+    assert hidden == []

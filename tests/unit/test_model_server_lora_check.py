@@ -86,7 +86,7 @@ def test_bad_tensors_are_refused(publish: Publish, tensors: dict[str, torch.Tens
 def test_what_was_trained_for_something_else_is_refused(publish: Publish, change: dict[str, str], reason: str) -> None:
     """A LoRA of another base or another prompt is refused."""
     with pytest.raises(LoraRefused, match=reason):
-        check_lora(replace(publish(), **change), base_digest=BASE, max_rank=8)  # type: ignore[arg-type]
+        check_lora(replace(publish(), **change), base_digest=BASE, max_rank=8)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_pickles_and_changed_files_are_refused(publish: Publish) -> None:

@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._heard_at = self._loop.time()
         self._idle = self._loop.call_later(self._limits.idle_timeout_s, self._check_idle)
         if not self._enter(self):
-            log.warning("connection_refused", peer=self._peer, why="hl7v2.max_connections reached")
+            log.warning("connection_refused", peer=self._peer, reason="hl7v2.max_connections reached")
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
         except JournalError:
             log.error("not_stored", peer=self._peer, hint="check the disk and the database")  # noqa: TRY400 - no traceback: it may quote the message
         except Exception as error:  # noqa: BLE001 - whatever the intake's fault, the listener answers and lives
-            log.error("intake_failed", peer=self._peer, error=type(error).__name__)  # noqa: TRY400 - as above
+            log.error("intake_failed", peer=self._peer, reason=type(error).__name__)  # noqa: TRY400 - as above
         return self._reception.refuse(header, "not_stored")
 
     def _send_answers(self, _: asyncio.Task[bytes]) -> None:

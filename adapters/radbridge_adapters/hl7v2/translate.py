@@ -72,7 +72,7 @@ class Translator:
         """The facts that one message tells. Raises MessageFault when it can't be read as one of those taken in."""
         decoded = decode(raw, read_charset(raw), self._settings.default_charset)
         if decoded.lied:
-            log.warning("charset_not_as_declared", read_as=decoded.codec)
+            log.warning("charset_not_as_declared", code=decoded.codec)
         message = Message(decoded.text)
         reader = self._readers.get(read_header(message).kind)
         if reader is None:

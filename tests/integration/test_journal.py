@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,29 @@ def count_messages(conn: Connection) -> int:
     return int(conn.exec_driver_sql("SELECT count(*) FROM message").scalar_one())
 
 
+def hold_writer(journal: Journal) -> Callable[[], None]:
+    """Keep the writer in its first transaction, so that all a test queues waits together; call the result to let go."""
+    queued = threading.Event()
+
+    def hold(conn: Connection, items: Sequence[None]) -> list[None]:
+        queued.wait()
+        return [None] * len(items)
+
+    asyncio.ensure_future(journal.write(hold, None)).add_done_callback(lambda held: held.result())
+    return queued.set
+
+
 async def test_one_commit_for_many(journal: Journal) -> None:
     """Writes that wait together share transactions: a hundred messages cost a handful of commits."""
     commits: list[Connection] = []
     note = commits.append
     event.listen(Engine, "commit", note)
     try:
-        await asyncio.gather(*(journal.write(messages.accept, received(str(n))) for n in range(100)))
+        release = hold_writer(journal)
+        writes = [asyncio.ensure_future(journal.write(messages.accept, received(str(n)))) for n in range(100)]
+        await asyncio.sleep(0)
+        release()
+        await asyncio.gather(*writes)
     finally:
         event.remove(Engine, "commit", note)
     assert journal.read_now(count_messages) == 100
@@ -87,11 +104,15 @@ async def test_answers_come_first(journal: Journal) -> None:
         order.extend(items)
         return [None] * len(items)
 
+    release = hold_writer(journal)
     behind = [asyncio.ensure_future(journal.write(note, f"behind {n}")) for n in range(200)]
     first = [asyncio.ensure_future(journal.write_first(note, "first")) for _ in range(200)]
+    await asyncio.sleep(0)
+    release()
     await asyncio.gather(*behind, *first)
-    assert max(n for n, what in enumerate(order) if what == "first") < len(order) - 100
-    assert "behind 0" in order[:70]
+    last_first = max(n for n, what in enumerate(order) if what == "first")
+    assert last_first < len(order) - 100
+    assert order.index("behind 0") < last_first
 
 
 async def test_bad_write_harms_no_other(journal: Journal) -> None:

@@ -37,22 +37,23 @@ def main() -> int:
     except ConfigError as error:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return 2
+    announce_to = os.dup(1)
+    os.dup2(2, 1)  # Ray prints warnings to standard output, where the announcement has to be the only line
     try:
-        return supervise(lambda: _serve(server, settings.strategy, args.start_timeout))
+        return supervise(lambda: _serve(server, settings.strategy, args.start_timeout, announce_to))
     finally:
         server.clean()
 
 
-def _serve(server: LocalServer, strategy: str, start_timeout_s: int) -> int:
+def _serve(server: LocalServer, strategy: str, start_timeout_s: int, announce_to: int) -> int:
     began = time.monotonic()
     try:
         _watch_signals(start_timeout_s)
         server.start()
         _watch_signals(0)
         took_s = round(time.monotonic() - began, 2)
-        sys.stdout.write(json.dumps({"url": server.url, "strategy": strategy, "pid": os.getpid(), "start_s": took_s}))
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+        told = {"url": server.url, "strategy": strategy, "pid": os.getpid(), "start_s": took_s}
+        os.write(announce_to, json.dumps(told).encode() + b"\n")
         while True:
             signal.pause()
     except (_Stopped, SystemExit):  # SystemExit: a signal that came while Ray had its own handler in place

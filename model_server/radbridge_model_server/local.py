@@ -23,6 +23,8 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_SERVE_ENABLE_TASK_EVENTS": "0",
+    "RAY_worker_niceness": "0",  # at 15, Ray's own, a start beside two busy processes took over 5 min, at 0 30 s
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",  # by default one that takes 5 s is killed, and the start with it
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",

@@ -36,7 +36,7 @@ async def feed(port: int, accessions: list[str], acknowledged: set[str]) -> None
         writer.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_kill_in_the_middle(tmp_path: Path) -> None:
     """Every acknowledged message is there, every draft is delivered, again only under its own control id.
 

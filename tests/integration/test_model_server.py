@@ -56,8 +56,10 @@ class Server:
         return str(told["url"])
 
     def wait_end(self) -> int:
-        """Its exit status; the pipes are closed."""
+        """Its exit status; the pipes are closed. Nothing but its one line may have come on standard output."""
         status = self.process.wait(60)
+        assert self.process.stdout
+        assert not self.process.stdout.read()
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe
             pipe.close()

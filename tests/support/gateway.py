@@ -19,6 +19,9 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, create_engine
 
+START_S = 200
+"""Ray alone takes 10 to 35 s here, and several times that beside other work."""
+
 
 def free_port() -> int:
     """A port that was free a moment ago."""
@@ -79,7 +82,7 @@ class GatewayProcess:
                 env={**os.environ, **self.environment},
             )
         try:
-            async with asyncio.timeout(100):
+            async with asyncio.timeout(START_S):
                 while (await asyncio.to_thread(self.get, "/readyz"))[0] not in ((200,) if ready else (200, 503)):
                     assert self.process.returncode is None, self.log
                     await asyncio.sleep(0.1)

@@ -1,13 +1,17 @@
-"""`Engine`: what turns a prompt and a LoRA version into text. transformers + PEFT today, vLLM behind the same seam."""
+"""`Engine`: what turns a prompt and a LoRA version into text, be it transformers, vLLM or a server elsewhere."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from radbridge.registry import LoraVersion
+
+OnText = Callable[[str], None]
+"""Gets a piece of text as soon as it is there, on the event loop. All pieces joined, stripped, are `Generated.text`."""
 
 
 class Finish(StrEnum):
@@ -73,6 +77,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def prompt_version(self) -> str:
+        """The prompt version that its LoRAs must have been trained with."""
+        ...
+
+    @property
     def context_tokens(self) -> int:
         """Tokens that prompt and continuation may have together."""
         ...
@@ -81,7 +90,7 @@ class Engine(Protocol):
         """How many tokens a prompt is."""
         ...
 
-    async def generate(self, prompt: Prompt) -> Generated:
+    async def generate(self, prompt: Prompt, on_text: OnText | None = None) -> Generated:
         """Continue the prompt, loading its LoRA when it isn't in memory. Cancelling stops the work.
 
         Raises DeadlinePassed, ModelOverloaded (the queue is full), LoraRefused, PromptTooLong or ModelUnavailable.

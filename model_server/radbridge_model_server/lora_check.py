@@ -26,11 +26,11 @@ _MUST_BE_OFF = (
 )
 
 
-def check_lora(version: LoraVersion, *, base_digest: str, max_rank: int) -> None:
+def check_lora(version: LoraVersion, *, base_digest: str, max_rank: int, prompt_version: str = PROMPT_VERSION) -> None:
     """Raise LoraRefused, with the reason, for a LoRA that must not be loaded. Reads its files once."""
     for wrong, reason in (
         (version.base_digest != base_digest, "it was trained on another base model (base digest differs)"),
-        (version.prompt_version != PROMPT_VERSION, f"its prompt version isn't {PROMPT_VERSION}"),
+        (version.prompt_version != prompt_version, f"its prompt version isn't {prompt_version}"),
         (version.rank > max_rank, f"its rank {version.rank} is above {max_rank}"),
         (version.rank < 1, "its rank is below 1"),
         (not version.targets, "it names no target modules"),

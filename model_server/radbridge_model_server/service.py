@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Awaitable, Callable
 
 from radbridge.coarse import draft_coarse
 from radbridge.errors import ModelError
-from radbridge.registry import MANIFEST, LoraRegistry, digest_weights, read_personas
+from radbridge.registry import LoraRegistry, read_personas
 from radbridge_model_server.drafting import Drafter
 from radbridge_model_server.engine import Engine, Prompt
+from radbridge_model_server.engines import start_engine
 from radbridge_model_server.lora_chain import LoraChain
 from radbridge_model_server.settings import Settings
 
@@ -65,42 +64,5 @@ async def start_service(settings: Settings) -> Service:
         personas=settings.personas,
         site_lora=settings.site_lora,
     )
-    engine = None if settings.strategy == "coarse" else await _ENGINES[settings.engine](settings)
+    engine = None if settings.strategy == "coarse" else await start_engine(settings)
     return Service(settings=settings, engine=engine, chain=chain)
-
-
-async def _start_transformers(settings: Settings) -> Engine:
-    from radbridge_model_server.transformers_engine import EngineLimits, TransformersEngine
-
-    limits = EngineLimits(
-        max_batch=settings.max_batch,
-        max_queue=settings.max_queue,
-        batch_wait_s=settings.batch_wait_ms / 1000,
-        max_loras=settings.max_loras,
-        max_rank=settings.max_rank,
-        threads=settings.threads,
-    )
-    engine = TransformersEngine(settings.base, limits=limits, name=_base_name(settings), device=settings.device)
-    await engine.start()
-    return engine
-
-
-async def _start_echo(settings: Settings) -> Engine:
-    from radbridge_model_server.testing import EchoEngine
-
-    digest = digest_weights(settings.base) if settings.base.is_dir() else "0" * 64
-    return EchoEngine(base_digest=digest, max_queue=settings.max_queue, context_tokens=4096)
-
-
-_ENGINES: dict[str, Callable[[Settings], Awaitable[Engine]]] = {
-    "transformers": _start_transformers,
-    "echo": _start_echo,
-}
-
-
-def _base_name(settings: Settings) -> str:
-    """The name in the base's manifest, else the folder's."""
-    try:
-        return str(json.loads((settings.base / MANIFEST).read_bytes())["name"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return settings.base.name

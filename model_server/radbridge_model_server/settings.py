@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from radbridge.errors import ConfigError
+from radbridge.prompt import Template
 
 PACKAGED = Path(str(files("radbridge_model_server"))) / "embedded"
 """The base model and persona LoRAs that come with the package."""
@@ -17,17 +18,97 @@ PACKAGED = Path(str(files("radbridge_model_server"))) / "embedded"
 LoraOwner = Annotated[str, StringConstraints(pattern=r"^(persona|site|rad)/[A-Za-z0-9_.%~-]+$")]
 
 
-class Settings(BaseModel):
-    """What the model server runs with. Every key has a default: an empty file serves the packaged model."""
+Engines = Literal["transformers", "vllm", "openai", "echo"]
+Quantization = Literal["none", "int8", "nf4", "awq", "gptq", "fp8"]
+_QUANTIZATIONS: dict[str, frozenset[str]] = {
+    "transformers": frozenset({"none", "int8", "nf4"}),
+    "vllm": frozenset({"none", "nf4", "awq", "gptq", "fp8"}),
+}
+"""What each engine can load; what a server elsewhere does is its own matter."""
+
+
+class Section(BaseModel):
+    """A table of the file; a key it doesn't know is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+class Vllm(Section):
+    """`engine: vllm` only."""
+
+    max_cpu_loras: int = Field(default=64, ge=1, le=4096)
+    """LoRAs kept in the host's memory: at least the radiologists on shift."""
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    tensor_parallel_size: int = Field(default=1, ge=1, le=64)
+    enforce_eager: bool = False
+    """True starts faster and runs slower: for tests and small models."""
+    args: dict[str, Any] = {}
+    """Further arguments of vLLM's engine, by vLLM's own names."""
+
+
+class OpenAI(Section):
+    """`engine: openai` only: a server that the hospital already runs."""
+
+    url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """Its address, without `/v1`."""
+    model: str = ""
+    """What it calls the base model; empty: the first that it lists."""
+    api_key_file: Path | None = None
+    load_loras: bool = True
+    """Whether it may be told to load LoRAs (`VLLM_ALLOW_RUNTIME_LORA_UPDATING` there); else those it lists serve."""
+    loras_seen_at: Path | None = None
+    """Where that server sees the folder `loras`; None: at the same path."""
+
+
+class Lifecycle(Section):
+    """How LoRA versions come and go while reports are dictated."""
+
+    canary_share: float = Field(default=0.0, ge=0, le=1)
+    """Part of the drafts that a challenger writes in its champion's place."""
+    shadow_share: float = Field(default=0.0, ge=0, le=1)
+    """Part of the drafts that a challenger writes too, for the counters alone, when the engine is idle."""
+    retire_after_s: float = Field(default=900.0, ge=0, le=86400)
+    """How long a version that no alias names any more stays in memory after its last draft."""
+    wait_share: float = Field(default=0.5, ge=0, le=1)
+    """Part of a deadline that a draft waits for its LoRA to load, before the next in line writes."""
+
+
+class Scale(Section):
+    """Replicas of the server on a Ray cluster."""
+
+    min_replicas: int = Field(default=1, ge=1, le=256)
+    max_replicas: int = Field(default=1, ge=1, le=256)
+    """Above `min_replicas`: Serve adds replicas under load and takes them away again."""
+    target_requests: float = Field(default=8.0, gt=0)
+    """Requests under way in a replica that Serve aims for when it scales."""
+    spread: int = Field(default=2, ge=1, le=64)
+    """Replicas that one LoRA may live on, the least busy of them drafts."""
+    cpus: float = Field(default=1.0, ge=0)
+    gpus: float | None = Field(default=None, ge=0)
+    """Of one replica; None: 1 with `device: cuda`, else 0."""
+
+
+class Settings(Section):
+    """What the model server runs with. Every key has a default: an empty file serves the packaged model."""
+
     strategy: Literal["coarse-to-fine", "coarse", "whole"] = "coarse-to-fine"
     """`coarse` never loads a model; `whole` is for models of 3 B parameters and more."""
-    engine: Literal["transformers", "echo"] = "transformers"
+    engine: Engines = "transformers"
     """`echo` repeats the preliminary impression: for tests of everything around the engine."""
     base: Path = PACKAGED / "base"
-    """Folder of the base model."""
+    """Folder of the base model; with `engine: openai` its config and tokenizer are enough."""
+    name: str = ""
+    """What drafts call the base; empty: the name in its manifest, else the folder's."""
+    hub: str = ""
+    """Fetched from this place on the model hub into `base` when nothing is there; empty: nothing is ever fetched."""
+    base_digest: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    """What `radbridge models check` prints; another base doesn't start. Empty: not pinned."""
+    prompt_template: Template = Template.PLAIN
+    quantization: Quantization = "none"
+    context_tokens: int | None = Field(default=None, ge=128, le=1048576)
+    """Tokens of prompt and draft together; None: what the base was made for."""
+    memory_gib: float = Field(default=0.5, gt=0)
+    """What one replica needs, weights, cache and LoRAs; told by `radbridge models check`, enforced by nobody."""
     persona_loras: Path = PACKAGED / "loras"
     """Folder of read-only persona LoRAs made for this base, one folder each."""
     loras: Path | None = None
@@ -47,16 +128,34 @@ class Settings(BaseModel):
     max_loras: int = Field(default=16, ge=1, le=512)
     """LoRAs in memory at once."""
     max_rank: int = Field(default=64, ge=1, le=512)
+    lora_targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    """Modules that a LoRA for this base may change."""
     max_new_tokens: int = Field(default=192, ge=8, le=4096)
     deadline_s: float = Field(default=30.0, gt=0, le=600)
     """For a request that states no deadline of its own, and the most that one may state."""
     max_body_kib: int = Field(default=256, ge=1, le=65536)
     """A larger request is answered with HTTP 413."""
+    vllm: Vllm = Vllm()
+    openai: OpenAI = OpenAI()
+    lifecycle: Lifecycle = Lifecycle()
+    scale: Scale = Scale()
 
     @model_validator(mode="after")
     def _check_folders(self) -> Self:
-        if self.strategy != "coarse" and self.engine != "echo" and not (self.base / "config.json").is_file():
+        is_needed = self.strategy != "coarse" and self.engine != "echo" and not self.hub
+        if is_needed and not (self.base / "config.json").is_file():
             raise ValueError(f"base: no model in {self.base}; give a model's folder, or set strategy: coarse")
+        return self
+
+    @model_validator(mode="after")
+    def _check_engine(self) -> Self:
+        possible = _QUANTIZATIONS.get(self.engine)
+        if possible and self.quantization not in possible:
+            raise ValueError(f"quantization: the {self.engine} engine takes {', '.join(sorted(possible))}")
+        if self.engine == "openai" and not self.openai.url:
+            raise ValueError("openai.url: where is the server? Such as http://gpu-host:8000")
+        if self.scale.max_replicas < self.scale.min_replicas:
+            raise ValueError("scale.max_replicas: is below scale.min_replicas")
         return self
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from radbridge.errors import DeadlinePassed, LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
 from radbridge.prompt import PROMPT_VERSION
-from radbridge.registry import LoraVersion
-from radbridge_model_server.engine import EngineStats, Finish, Generated, Prompt
+from radbridge.registry import LoraVersion, digest_weights
+from radbridge_model_server.engine import EngineStats, Finish, Generated, OnText, Prompt
+from radbridge_model_server.settings import Settings
 
 _ECHOED = "Preliminary: "
 
@@ -32,6 +33,7 @@ class EchoEngine:
         self._say = say or _echo
         self.model = "echo"
         self.base_digest = base_digest
+        self.prompt_version = PROMPT_VERSION
         self.context_tokens = context_tokens
         self._max_queue = max_queue
         self._delay_s = delay_s
@@ -43,7 +45,7 @@ class EchoEngine:
     def count_tokens(self, text: str) -> int:
         return len(text.split())
 
-    async def generate(self, prompt: Prompt) -> Generated:
+    async def generate(self, prompt: Prompt, on_text: OnText | None = None) -> Generated:
         tokens = self.count_tokens(prompt.text)
         self._admit(tokens, prompt)
         if prompt.lora:
@@ -57,14 +59,18 @@ class EchoEngine:
         if time.monotonic() >= prompt.deadline:
             self._late += 1
             raise DeadlinePassed(round(prompt.deadline - began, 3))
-        return self._answer(prompt, tokens, began)
+        generated = self._answer(prompt, tokens, began)
+        if on_text:
+            for word in generated.text.split():
+                on_text(f"{word} ")
+        return generated
 
     async def ensure_lora(self, version: LoraVersion) -> None:
         if self._closed:
             raise ModelUnavailable
         if version.base_digest != self.base_digest:
             raise LoraRefused(version.name, "it was trained on another base model (base digest differs)")
-        if version.prompt_version != PROMPT_VERSION:
+        if version.prompt_version != self.prompt_version:
             raise LoraRefused(version.name, "its prompt version differs")
         self._loras[version] = None
 
@@ -113,6 +119,12 @@ class EchoEngine:
             queue_ms=0.0,
             engine_ms=(time.monotonic() - began) * 1000,
         )
+
+
+async def start_engine(settings: Settings) -> EchoEngine:
+    """`engine: echo`."""
+    digest = digest_weights(settings.base) if settings.base.is_dir() else "0" * 64
+    return EchoEngine(base_digest=digest, max_queue=settings.max_queue, context_tokens=4096)
 
 
 def _echo(prompt: str) -> str:

@@ -16,9 +16,12 @@ import torch
 from transformers import AutoTokenizer
 
 from radbridge.errors import DeadlinePassed, LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
+from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import LoraVersion, digest_weights
-from radbridge_model_server.engine import EngineStats, Generated, Prompt
+from radbridge_model_server.engine import EngineStats, Generated, OnText, Prompt
+from radbridge_model_server.engines import name_base
 from radbridge_model_server.lora_model import LoraModel, Row
+from radbridge_model_server.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +65,7 @@ class TransformersEngine:
     ) -> None:
         self.model = name or base.name
         self.base_digest = digest_weights(base)
+        self.prompt_version = PROMPT_VERSION
         self.context_tokens = 0
         self._base = base
         self._limits = limits
@@ -87,7 +91,7 @@ class TransformersEngine:
     def count_tokens(self, text: str) -> int:
         return len(self._encode(text))
 
-    async def generate(self, prompt: Prompt) -> Generated:
+    async def generate(self, prompt: Prompt, on_text: OnText | None = None) -> Generated:
         job = _Job(prompt=prompt, ids=self._encode(prompt.text), asked=time.monotonic())
         limit = self.context_tokens - prompt.max_new_tokens
         if len(job.ids) > limit:
@@ -281,3 +285,18 @@ class TransformersEngine:
         else:
             self._loras = model.loras
             done.set_result(None)
+
+
+async def start_engine(settings: Settings) -> TransformersEngine:
+    """`engine: transformers`, its model loaded."""
+    limits = EngineLimits(
+        max_batch=settings.max_batch,
+        max_queue=settings.max_queue,
+        batch_wait_s=settings.batch_wait_ms / 1000,
+        max_loras=settings.max_loras,
+        max_rank=settings.max_rank,
+        threads=settings.threads,
+    )
+    engine = TransformersEngine(settings.base, limits=limits, name=name_base(settings), device=settings.device)
+    await engine.start()
+    return engine

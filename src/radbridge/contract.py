@@ -12,6 +12,8 @@ from pydantic import TypeAdapter
 from radbridge.draft import Flag, Stage
 
 CONTRACT_VERSION = 1
+OWNER_HEADER = "serve_multiplexed_model_id"
+"""Whose LoRA will draft (`rad/<id>`, as `registry.owner_of` makes it): a cluster routes by it. May be left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +30,25 @@ class DraftRequest:
     radiologist: str = ""
     deadline_ms: int | None = None
     """Milliseconds the caller will wait, from the moment the request is received."""
+    case: str = field(default="", repr=False)
+    """An opaque name of the case: a newer request for the same one ends this with HTTP 409 `superseded`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrefetchRequest:
+    """A radiologist who will soon dictate (`POST /v1/prefetch`): the order or the opened report was seen."""
+
+    radiologist: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrefetchResponse:
+    """Answered at once (202); loading goes on behind it."""
+
+    lora: str
+    """The version that will draft; `base` when there is none."""
+    resident: bool
+    """Whether it is in memory already."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,3 +81,4 @@ class Problem:
 
 REQUEST = TypeAdapter(DraftRequest)
 RESPONSE = TypeAdapter(DraftResponse)
+PREFETCH = TypeAdapter(PrefetchRequest)

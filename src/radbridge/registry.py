@@ -57,6 +57,8 @@ class LoraVersion:
     targets: tuple[str, ...]
     parent: str = ""
     """Name of the version it was trained from."""
+    number: int = 0
+    """The integer that vLLM knows it by: from the registry's counter, never given twice. 0: it has none."""
 
     @property
     def name(self) -> str:
@@ -120,6 +122,7 @@ def read_version(folder: Path) -> LoraVersion:
             rank=int(config["r"]),
             targets=tuple(sorted([targets] if isinstance(targets, str) else targets)),
             parent=str(manifest.get("parent") or ""),
+            number=int(manifest.get("number") or 0),
         )
     except OSError as error:
         raise LoraRefused(folder.name, f"{Path(error.filename or folder).name} can't be read") from None

@@ -1,0 +1,103 @@
+"""`/v1/chat/completions` as OpenAI's own Python client sees it, which comes with vLLM."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import openai
+import pytest
+import uvicorn
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionStreamOptionsParam
+
+from radbridge_model_server.api import build_api
+from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.service import Service
+from radbridge_model_server.settings import Settings
+from radbridge_model_server.testing import EchoEngine
+
+ASKED: list[ChatCompletionMessageParam] = [
+    {"role": "system", "content": "Write the impression."},
+    {"role": "user", "content": "There is a 5 mm nodule."},
+]
+USAGE: ChatCompletionStreamOptionsParam = {"include_usage": True}
+
+
+@asynccontextmanager
+async def client_of(engine: EchoEngine, *, deadline_s: float = 60) -> AsyncIterator[AsyncOpenAI]:
+    """OpenAI's client for our API on a free port. It would try again by itself; here it may not."""
+    settings = Settings(engine="echo", strategy="whole", site_lora="", deadline_s=deadline_s)
+    chain = LoraChain(registry=None, packaged={}, personas={}, site_lora="")
+    api = build_api(Service(settings=settings, engine=engine, chain=chain))
+    server = uvicorn.Server(uvicorn.Config(api, host="127.0.0.1", port=0, log_config=None, lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    host, port = server.servers[0].sockets[0].getsockname()
+    try:
+        async with AsyncOpenAI(base_url=f"http://{host}:{port}/v1", api_key="any", max_retries=0) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def test_a_completion_and_its_stream_are_one_text() -> None:
+    """The client reads both forms, and finds the text, the reason it ended and the counts in the same places."""
+    async with client_of(EchoEngine()) as client:
+        whole = await client.chat.completions.create(model="base", messages=ASKED)
+        stream = await client.chat.completions.create(model="base", messages=ASKED, stream=True, stream_options=USAGE)
+        chunks = [chunk async for chunk in stream]
+    assert whole.choices[0].message.content == "There is a 5 mm nodule."
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == whole.choices[0].message.content
+    assert len(pieces) > 3
+    assert [c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason] == ["stop"]
+    assert chunks[-1].usage == whole.usage
+
+
+async def test_the_clients_own_helper_reads_the_stream() -> None:
+    """`client.chat.completions.stream` puts the same completion together from the events."""
+    async with (
+        client_of(EchoEngine()) as client,
+        client.chat.completions.stream(model="base", messages=ASKED) as stream,
+    ):
+        completion = await stream.get_final_completion()
+    assert completion.choices[0].message.content == "There is a 5 mm nodule."
+
+
+async def test_models_are_listed() -> None:
+    """The client finds what it may ask for."""
+    async with client_of(EchoEngine()) as client:
+        assert [model.id async for model in client.models.list()] == ["base"]
+
+
+async def test_errors_are_the_clients_own() -> None:
+    """A full queue is its RateLimitError with Retry-After, an unknown model its NotFoundError."""
+    async with client_of(EchoEngine(max_queue=0)) as client:
+        with pytest.raises(openai.RateLimitError) as busy:
+            await client.chat.completions.create(model="base", messages=ASKED, stream=True)
+        assert int(busy.value.response.headers["retry-after"]) >= 1
+        with pytest.raises(openai.NotFoundError):
+            await client.chat.completions.create(model="rad/nobody", messages=ASKED)
+
+
+async def test_an_error_in_the_middle_reaches_the_client() -> None:
+    """A deadline that passes while the text streams raises the client's APIError, after the pieces that came."""
+    async with client_of(EchoEngine(word_s=0.2), deadline_s=0.5) as client:
+        stream = await client.chat.completions.create(model="base", messages=ASKED, stream=True)
+        with pytest.raises(openai.APIError, match="deadline"):
+            _ = [chunk async for chunk in stream]
+
+
+async def test_a_client_that_breaks_off_ends_the_work() -> None:
+    """Leaving the stream's block stops generation."""
+    engine = EchoEngine(word_s=5)
+    async with client_of(engine) as client:
+        async with await client.chat.completions.create(model="base", messages=ASKED, stream=True) as stream:
+            await anext(stream)
+        while engine.stats().running:
+            await asyncio.sleep(0.01)
+    assert engine.stats().generated == 0

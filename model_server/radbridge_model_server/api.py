@@ -1,32 +1,39 @@
-"""The HTTP interface of one replica, on any ASGI server. Nothing of a request is logged."""
+"""The HTTP interface of one replica, on any ASGI server. Nothing of a request's text is logged."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
 from dataclasses import asdict
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from radbridge.contract import REQUEST, DraftRequest
-from radbridge.draft import Stage
+from radbridge.contract import PREFETCH, REQUEST, DraftRequest, DraftResponse
 from radbridge.errors import ModelError, ModelOverloaded, ModelUnavailable
 from radbridge_model_server.chat import CHAT, complete_chat, stream_chat
-from radbridge_model_server.drafting import Prepared
-from radbridge_model_server.problems import HttpProblem, answer, from_model_error, from_validation
+from radbridge_model_server.problems import HttpProblem, answer, from_model_error
+from radbridge_model_server.reception import read_body, read_json, while_connected
+from radbridge_model_server.request_id import RequestIds
 from radbridge_model_server.service import Service
+from radbridge_model_server.stream import EVENTS, stream_draft
 
-_EVENTS = "text/event-stream"
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+_CLIENT_LEFT = 499
+"""What nginx and Ray Serve call it; nobody reads the answer."""
 
 
-def build_api(service: Service) -> FastAPI:
-    """The application: drafts, an OpenAI-compatible chat, models, health."""
+def build_api(service: Service, *, echo_request_id: bool = True) -> FastAPI:
+    """The application: drafts, prefetch, an OpenAI-compatible chat, models, what an operator wants to know.
+
+    `echo_request_id` is off where the server in front does it.
+    """
     api = FastAPI(title="RadBridge model server", docs_url=None, redoc_url=None, openapi_url=None)
-    _add_errors(api)
+    api.add_middleware(RequestIds, echo=echo_request_id)
+    _add_errors(api, service)
     _add_drafts(api, service)
     _add_chat(api, service)
     _add_health(api, service)
@@ -36,21 +43,25 @@ def build_api(service: Service) -> FastAPI:
 def _add_drafts(api: FastAPI, service: Service) -> None:
     @api.post("/v1/drafts")
     async def make_draft(request: Request) -> Response:
-        asked = _read_draft_request(await _read_body(request, service.settings.max_body_kib * 1024))
-        if _EVENTS in request.headers.get("accept", ""):
-            prepared = await service.drafter.prepare(asked)
-            return StreamingResponse(_stream_draft(service, prepared), media_type=_EVENTS)
-        return _json(await service.drafter.draft(asked))
+        received = time.monotonic()
+        asked = _check_deadline(read_json(REQUEST, await _read(request, service)))
+        if EVENTS in request.headers.get("accept", ""):
+            return await while_connected(request, stream_draft(service.desk, asked, received))
+        return _json(await while_connected(request, _draft(service, asked, received)))
+
+    @api.post("/v1/prefetch", status_code=202)
+    async def prefetch(request: Request) -> Response:
+        asked = read_json(PREFETCH, await _read(request, service))
+        return _json(service.prefetch(asked.radiologist), status=202)
 
 
 def _add_chat(api: FastAPI, service: Service) -> None:
     @api.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
-        asked = _validate(CHAT, await _read_body(request, service.settings.max_body_kib * 1024))
-        completion = await complete_chat(service, asked)
+        asked = read_json(CHAT, await _read(request, service))
         if asked.stream:
-            return StreamingResponse(stream_chat(completion), media_type=_EVENTS)
-        return _json(completion)
+            return StreamingResponse(await while_connected(request, stream_chat(service, asked)), media_type=EVENTS)
+        return _json(await while_connected(request, complete_chat(service, asked)))
 
     @api.get("/v1/models")
     async def list_models() -> Response:
@@ -73,62 +84,62 @@ def _add_health(api: FastAPI, service: Service) -> None:
             raise ModelUnavailable("the canary token didn't come")
         return _json({"status": "ready"})
 
+    @api.get("/v1/loras")
+    async def list_loras() -> Response:
+        return _json(service.describe_loras())
 
-def _add_errors(api: FastAPI) -> None:
+    @api.get("/metrics")
+    async def show_metrics() -> Response:
+        return Response(service.metrics.page(), media_type=_METRICS)
+
+
+def _add_errors(api: FastAPI, service: Service) -> None:
+    def tell(problem: HttpProblem, retry_after_s: float | None = None) -> Response:
+        service.metrics.problems.labels(problem.kind).inc()
+        return answer(problem, retry_after_s=retry_after_s)
+
     @api.exception_handler(HttpProblem)
     async def tell_problem(_: Request, problem: HttpProblem) -> Response:
-        return answer(problem)
+        return tell(problem)
 
     @api.exception_handler(ModelError)
     async def tell_model_error(_: Request, error: ModelError) -> Response:
-        retry_after_s = error.retry_after_s if isinstance(error, ModelOverloaded) else None
-        return answer(from_model_error(error), retry_after_s=retry_after_s)
+        return tell(from_model_error(error), _retry_after_s(service, error))
+
+    @api.exception_handler(ClientDisconnect)
+    async def tell_nobody(_: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=_CLIENT_LEFT)
 
     @api.exception_handler(HTTPException)
     async def tell_http(_: Request, error: HTTPException) -> Response:
-        return answer(HttpProblem(error.status_code, "http", error.detail))
+        return tell(HttpProblem(error.status_code, "http", error.detail))
 
     @api.exception_handler(Exception)
     async def tell_failure(_: Request, error: Exception) -> Response:
-        return answer(HttpProblem(500, "internal", "The model server failed", type(error).__name__))
+        return tell(HttpProblem(500, "internal", "The model server failed", type(error).__name__))
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
-    """The body, no more of it than `limit` bytes in memory."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise HttpProblem(413, "too-large", "The request is too large", f"the limit is {limit} bytes")
-    return bytes(body)
+async def _read(request: Request, service: Service) -> bytes:
+    settings = service.settings
+    return await read_body(request, limit=settings.max_body_kib * 1024, within_s=settings.deadline_s)
 
 
-def _read_draft_request(body: bytes) -> DraftRequest:
-    request: DraftRequest = _validate(REQUEST, body)
+async def _draft(service: Service, asked: DraftRequest, received: float) -> DraftResponse:
+    with service.desk.take(asked, received) as ticket:
+        return await ticket.draft()
+
+
+def _check_deadline(request: DraftRequest) -> DraftRequest:
     if request.deadline_ms is not None and request.deadline_ms <= 0:
         raise HttpProblem(422, "invalid-request", "The request is not valid", "deadline_ms: must be above 0")
     return request
 
 
-def _validate(shape: Any, body: bytes) -> Any:
-    try:
-        return shape.validate_json(body)
-    except ValidationError as error:
-        raise from_validation(error) from None
+def _retry_after_s(service: Service, error: ModelError) -> float | None:
+    if not isinstance(error, ModelOverloaded) or service.engine is None:
+        return None
+    return max(error.retry_after_s, service.pace.drain_s(service.engine.stats()))
 
 
-async def _stream_draft(service: Service, prepared: Prepared) -> AsyncIterator[bytes]:
-    """Server-sent events: `coarse` at once, then `draft`, or `problem` when that fails."""
-    yield _event("coarse", {"id": prepared.request.id, "draft": prepared.coarse, "stage": Stage.COARSE})
-    try:
-        yield _event("draft", await service.drafter.complete(prepared))
-    except ModelError as error:
-        yield _event("problem", from_model_error(error).problem)
-
-
-def _event(name: str, data: Any) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(data))
-
-
-def _json(data: Any) -> Response:
-    return Response(orjson.dumps(data), media_type="application/json")
+def _json(data: Any, *, status: int = 200) -> Response:
+    return Response(orjson.dumps(data), status_code=status, media_type="application/json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import orjson
@@ -16,6 +17,7 @@ from radbridge.errors import (
     ModelOverloaded,
     ModelUnavailable,
     PromptTooLong,
+    Superseded,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,6 +28,8 @@ class HttpProblem(Exception):
 
     def __init__(self, status: int, kind: str, title: str, detail: str = "") -> None:
         self.status = status
+        self.kind = kind
+        """A fixed word, fit for a metric's label."""
         self.problem = Problem(type=f"urn:radbridge:{kind}", title=title, detail=detail)
         super().__init__(title)
 
@@ -36,6 +40,7 @@ _BY_ERROR: tuple[tuple[type[ModelError], int, str, str], ...] = (
     (PromptTooLong, 422, "prompt-too-long", "The prompt doesn't fit the model's context"),
     (LoraRefused, 422, "lora-refused", "The LoRA must not be loaded"),
     (ModelUnavailable, 503, "unavailable", "The engine can't answer"),
+    (Superseded, 409, "superseded", "A newer request for the same case has come"),
 )
 
 
@@ -58,6 +63,6 @@ def from_validation(error: ValidationError) -> HttpProblem:
 
 def answer(problem: HttpProblem, *, retry_after_s: float | None = None) -> Response:
     """The HTTP answer for a problem."""
-    headers: Mapping[str, str] = {} if retry_after_s is None else {"Retry-After": str(max(1, round(retry_after_s)))}
+    headers: Mapping[str, str] = {} if retry_after_s is None else {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
     body = orjson.dumps(problem.problem)
     return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=dict(headers))

@@ -11,6 +11,7 @@ from radbridge.guard import find_fault
 from radbridge_model_server.engine import Finish, Generated
 
 _UNFINISHED: dict[Finish, str] = {Finish.REPETITION: "it repeats itself", Finish.LENGTH: "it doesn't end"}
+_TOO_LONG = "it is too long for the model's context"
 _NUMBER = re.compile(r"^1[.)] +")
 
 
@@ -23,14 +24,17 @@ class Rewrite:
     """Why statements were left as they were, one reason each."""
 
 
-def assemble(statements: Sequence[str], generated: Sequence[Generated]) -> Rewrite:
+def assemble(statements: Sequence[str], generated: Sequence[Generated | None]) -> Rewrite:
     """Each statement as it was rewritten, or as it was where the rewrite doesn't hold: style is lost, never content.
 
-    A LoRA that numbers even a single statement makes a list; its items are numbered through.
+    None stands for a statement that the model can't take. A LoRA that numbers even a single statement makes a list; its
+    items are numbered through.
     """
-    faults = [_find_fault(g, s) for s, g in zip(statements, generated, strict=True)]
-    is_list = any(_NUMBER.match(g.text) for g, fault in zip(generated, faults, strict=True) if not fault)
-    said = [s if fault else _bare(g.text) for s, g, fault in zip(statements, generated, faults, strict=True)]
+    faults = [_find_fault(g, s) if g else _TOO_LONG for s, g in zip(statements, generated, strict=True)]
+    texts = [s if fault or g is None else g.text for s, g, fault in zip(statements, generated, faults, strict=True)]
+    rewritten = [text for text, fault in zip(texts, faults, strict=True) if not fault]
+    said = [text if fault else _bare(text) for text, fault in zip(texts, faults, strict=True)]
+    is_list = any(_NUMBER.match(text) for text in rewritten)
     text = "\n".join(f"{n}. {item}" for n, item in enumerate(said, 1)) if is_list else " ".join(said)
     return Rewrite(text=text, refused=tuple(fault for fault in faults if fault))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from radbridge.errors import DeadlinePassed, LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
 from radbridge.prompt import PROMPT_VERSION
@@ -18,26 +20,36 @@ _ECHOED = "Preliminary: "
 class EchoEngine:
     """Answers with what `say` makes of a prompt: its preliminary impression, or its last line. Words count as tokens.
 
-    `delay_s` is what a prompt takes. At most `max_queue` may be under way at once.
+    `delay_s` is what a prompt takes before its answer, `word_s` each word of it. At most `max_queue` may be under way,
+    and `max_batch` of them run. `load` is awaited whenever a LoRA comes into memory. `voices`: what LoRAs say, by name.
     """
 
     def __init__(
         self,
         *,
         say: Callable[[str], str] | None = None,
+        voices: Mapping[str, str] | None = None,
         base_digest: str = "0" * 64,
         context_tokens: int = 512,
         max_queue: int = 64,
         delay_s: float = 0.0,
+        word_s: float = 0.0,
+        max_batch: int = 64,
+        prompt_version: str = PROMPT_VERSION,
+        load: Callable[[LoraVersion], Awaitable[None]] | None = None,
     ) -> None:
         self._say = say or _echo
+        self._voices = voices or {}
         self.model = "echo"
         self.base_digest = base_digest
-        self.prompt_version = PROMPT_VERSION
+        self.prompt_version = prompt_version
         self.context_tokens = context_tokens
         self._max_queue = max_queue
         self._delay_s = delay_s
-        self._running = 0
+        self._word_s = word_s
+        self._load = load
+        self._places = asyncio.Semaphore(max_batch)
+        self._running = self._queued = 0
         self._generated = self._tokens = self._late = self._overloaded = 0
         self._loras: dict[LoraVersion, None] = {}
         self._closed = False
@@ -51,19 +63,14 @@ class EchoEngine:
         if prompt.lora:
             await self.ensure_lora(prompt.lora)
         began = time.monotonic()
-        self._running += 1
         try:
-            await asyncio.sleep(min(self._delay_s, max(0.0, prompt.deadline - began)))
-        finally:
-            self._running -= 1
-        if time.monotonic() >= prompt.deadline:
+            async with asyncio.timeout_at(_loop_time(prompt.deadline)), self._place():
+                await asyncio.sleep(self._delay_s)
+                await self._speak(prompt, on_text)
+        except TimeoutError:
             self._late += 1
-            raise DeadlinePassed(round(prompt.deadline - began, 3))
-        generated = self._answer(prompt, tokens, began)
-        if on_text:
-            for word in generated.text.split():
-                on_text(f"{word} ")
-        return generated
+            raise DeadlinePassed(round(prompt.deadline - began, 3)) from None
+        return self._answer(prompt, tokens, began)
 
     async def ensure_lora(self, version: LoraVersion) -> None:
         if self._closed:
@@ -72,6 +79,8 @@ class EchoEngine:
             raise LoraRefused(version.name, "it was trained on another base model (base digest differs)")
         if version.prompt_version != self.prompt_version:
             raise LoraRefused(version.name, "its prompt version differs")
+        if version not in self._loras and self._load:
+            await self._load(version)
         self._loras[version] = None
 
     async def retire_lora(self, version: LoraVersion) -> None:
@@ -83,7 +92,7 @@ class EchoEngine:
 
     def stats(self) -> EngineStats:
         return EngineStats(
-            queued=0,
+            queued=self._queued,
             running=self._running,
             generated=self._generated,
             batches=self._generated,
@@ -102,12 +111,38 @@ class EchoEngine:
         limit = self.context_tokens - prompt.max_new_tokens
         if tokens > limit:
             raise PromptTooLong(tokens, limit)
-        if self._running >= self._max_queue:
+        if self._running + self._queued >= self._max_queue:
             self._overloaded += 1
             raise ModelOverloaded(retry_after_s=1.0)
 
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Wait for a place in the batch, and have it."""
+        self._queued += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._queued -= 1
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            self._places.release()
+
+    async def _speak(self, prompt: Prompt, on_text: OnText | None) -> None:
+        for word in self._words(prompt)[: prompt.max_new_tokens]:
+            if on_text:
+                on_text(f"{word} ")
+            if self._word_s:
+                await asyncio.sleep(self._word_s)
+
+    def _words(self, prompt: Prompt) -> list[str]:
+        voice = self._voices.get(prompt.lora.name) if prompt.lora else None
+        return (self._say(prompt.text) if voice is None else voice).split()
+
     def _answer(self, prompt: Prompt, tokens: int, began: float) -> Generated:
-        words = self._say(prompt.text).split()
+        words = self._words(prompt)
         kept = words[: prompt.max_new_tokens]
         self._generated += 1
         self._tokens += len(kept)
@@ -124,7 +159,16 @@ class EchoEngine:
 async def start_engine(settings: Settings) -> EchoEngine:
     """`engine: echo`."""
     digest = digest_weights(settings.base) if settings.base.is_dir() else "0" * 64
-    return EchoEngine(base_digest=digest, max_queue=settings.max_queue, context_tokens=4096)
+    return EchoEngine(
+        base_digest=digest,
+        max_queue=settings.max_queue,
+        context_tokens=4096,
+        prompt_version=settings.prompt_template.prompt_version,
+    )
+
+
+def _loop_time(deadline: float) -> float | None:
+    return None if deadline == math.inf else deadline - time.monotonic() + asyncio.get_running_loop().time()
 
 
 def _echo(prompt: str) -> str:

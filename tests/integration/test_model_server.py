@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import LoraRegistry, LoraVersion, digest_weights, owner_of
 from radbridge_model_server.settings import PACKAGED
+from tests.support.model_server import ModelServerProcess, await_gone, processes_of
 
 START_S = 240
 FINDINGS = "There is a 12 mm nodule in the right upper lobe. No pleural effusion. Heart size is normal."
@@ -28,73 +27,6 @@ CASES: list[dict[str, Any]] = [
 ]
 
 pytestmark = pytest.mark.timeout(400)
-
-
-class Server:
-    """`python -m radbridge_model_server` as a child."""
-
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        folder.mkdir(exist_ok=True)
-        config = folder / "model.json"
-        config.write_text(json.dumps(settings))
-        self._log = folder / "log"
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "radbridge_model_server", "--listen", "127.0.0.1:0", "--config", str(config)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-
-    def wait_ready(self) -> str:
-        """The URL it tells when it answers."""
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        assert line, self._log.read_text()
-        told = json.loads(line)
-        self.worker = int(told["pid"])
-        return str(told["url"])
-
-    def wait_end(self) -> int:
-        """Its exit status; the pipes are closed. Nothing but its one line may have come on standard output."""
-        status = self.process.wait(60)
-        assert self.process.stdout
-        assert not self.process.stdout.read()
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe
-            pipe.close()
-        return status
-
-
-def processes_of(pid: int) -> set[int]:
-    """The process and all its descendants."""
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        parents[int(stat.parent.name)] = int(fields[1])
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
-def await_gone(pids: set[int]) -> set[int]:
-    """The processes that are still there after up to 20 s."""
-    until = time.monotonic() + 20
-    while (left := {p for p in pids if is_running(p)}) and time.monotonic() < until:
-        time.sleep(0.1)
-    return left
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process runs; a zombie doesn't."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +49,13 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoraVersion]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, versions: dict[str, LoraVersion]) -> Iterator[tuple[Server, str]]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, versions: dict[str, LoraVersion]
+) -> Iterator[tuple[ModelServerProcess, str]]:
     registry = versions["900001"].path.parents[2]
-    running = Server(tmp_path_factory.mktemp("server"), {"loras": str(registry), "max_queue": 24, "max_batch": 8})
+    running = ModelServerProcess(
+        tmp_path_factory.mktemp("server"), {"loras": str(registry), "max_queue": 24, "max_batch": 8}
+    )
     yield running, running.wait_ready()
     family = processes_of(running.process.pid)
     assert running.process.stdin
@@ -129,7 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, versions: dict[str, LoraVer
 
 
 @pytest.fixture
-async def http(server: tuple[Server, str]) -> AsyncIterator[httpx.AsyncClient]:
+async def http(server: tuple[ModelServerProcess, str]) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=server[1], timeout=60, trust_env=False) as client:
         yield client
 
@@ -210,6 +146,70 @@ async def test_an_overloaded_server_says_when_to_come_back(http: httpx.AsyncClie
     assert (await draft(http, CASES[0]))["draft"]
 
 
+async def test_a_client_that_leaves_ends_the_work(http: httpx.AsyncClient) -> None:
+    """Through the running server too: when the client goes away its generation stops, and is never counted as done."""
+    said = " ".join(f"There is a {n} mm nodule in segment {n} of the liver." for n in range(2, 30))
+
+    async def engine() -> dict[str, Any]:
+        told: dict[str, Any] = (await http.get("/healthz")).json()["engine"]
+        return told
+
+    for headers in ({}, {"accept": "text/event-stream"}):
+        before = await engine()
+        async with httpx.AsyncClient(base_url=http.base_url, timeout=60, trust_env=False) as leaver:
+            asking = asyncio.create_task(leaver.post("/v1/drafts", json={"id": "x", "findings": said}, headers=headers))
+            while not (await engine())["running"]:
+                await asyncio.sleep(0.005)
+            asking.cancel()
+        while (await engine())["running"]:
+            await asyncio.sleep(0.01)
+        assert (await engine())["generated"] == before["generated"]
+
+
+async def test_a_newer_text_ends_the_older_request(http: httpx.AsyncClient) -> None:
+    """Two texts for one case: the older request gets 409, the newer one its draft."""
+    said = " ".join(f"There is a {n} mm nodule in segment {n} of the liver." for n in range(2, 30))
+    older = asyncio.create_task(http.post("/v1/drafts", json={"id": "1", "findings": said, "case": "c1"}))
+    while not (await http.get("/healthz")).json()["engine"]["running"]:
+        await asyncio.sleep(0.005)
+    newer = await draft(http, {**CASES[0], "case": "c1"})
+    assert newer["draft"]
+    answer = await older
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "urn:radbridge:superseded"
+
+
+async def test_the_requests_id_comes_back_once(http: httpx.AsyncClient) -> None:
+    """An answer carries the request's own id, or one made for it, in one header."""
+    answer = await http.post("/v1/drafts", json=CASES[0], headers={"x-request-id": "req-1"})
+    assert answer.headers.get_list("x-request-id") == ["req-1"]
+    assert len((await http.get("/healthz")).headers.get_list("x-request-id")) == 1
+
+
+async def test_a_promotion_counts_from_the_next_draft_on(
+    http: httpx.AsyncClient, versions: dict[str, LoraVersion]
+) -> None:
+    """A version promoted while the server runs writes the next draft, with no restart; the one before stays a while."""
+    registry = LoraRegistry(versions["900001"].path.parents[2])
+    digest = digest_weights(PACKAGED / "base")
+    older, newer = (
+        registry.publish(
+            PACKAGED / "loras" / persona, owner_of("rad", "900007"), base_digest=digest, prompt_version=PROMPT_VERSION
+        )
+        for persona in ("succinct", "numbered")
+    )
+    registry.promote(older)
+    assert (await http.post("/v1/prefetch", json={"radiologist": "900007"})).json()["lora"] == older.name
+    case = {**CASES[0], "radiologist": "900007"}
+    assert (await draft(http, case))["fallback"][:1] != ["no LoRA for the signer"]
+    registry.promote(newer)
+    await draft(http, case)
+    told = {lora["name"]: lora for lora in (await http.get("/v1/loras")).json()["loras"]}
+    assert (told[newer.name]["role"], told[newer.name]["resident"]) == ("champion", True)
+    assert (told[older.name]["role"], told[older.name]["resident"]) == ("none", True)
+    assert told[newer.name]["loads"] == 1
+
+
 @pytest.mark.parametrize(
     ("body", "status", "place"),
     [
@@ -287,7 +287,7 @@ async def test_it_says_how_it_is(http: httpx.AsyncClient) -> None:
 
 def test_a_killed_server_leaves_no_process(tmp_path: Path) -> None:
     """When the server is killed outright, none of its Ray processes outlives it, and the exit status tells."""
-    running = Server(tmp_path, {"strategy": "coarse"})
+    running = ModelServerProcess(tmp_path, {"strategy": "coarse"})
     url = running.wait_ready()
     assert httpx.post(f"{url}/v1/drafts", json=CASES[0], trust_env=False, timeout=30).json()["stage"] == "coarse"
     family = processes_of(running.process.pid)
@@ -299,7 +299,7 @@ def test_a_killed_server_leaves_no_process(tmp_path: Path) -> None:
 
 def test_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
     """Every fault of the file is told on standard error with its key, before anything starts."""
-    running = Server(tmp_path, {"strategy": "magic", "max_batch": 0, "max_batsh": 3})
+    running = ModelServerProcess(tmp_path, {"strategy": "magic", "max_batch": 0, "max_batsh": 3})
     assert running.wait_end() == 2
     told = (tmp_path / "log").read_text()
     for key in ("strategy", "max_batch", "max_batsh"):

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from radbridge.contract import DraftRequest
-from radbridge.draft import Stage
+from radbridge.draft import Severity, Stage
 from radbridge.errors import DeadlinePassed, ModelOverloaded
-from radbridge.prompt import PROMPT_VERSION
+from radbridge.prompt import PROMPT_VERSION, Template
 from radbridge.registry import LoraVersion
 from radbridge_model_server.drafting import Drafter
 from radbridge_model_server.engine import Engine
 from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.service import Service
+from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine
 
 FINDINGS = "There is a 12 mm nodule in the right upper lobe. No pleural effusion. The heart is normal in size."
@@ -36,11 +38,24 @@ def lora(owner: str, base_digest: str = "0" * 64) -> LoraVersion:
     )
 
 
-def drafter(engine: Engine | None, *loras: LoraVersion, whole: bool = False, deadline_s: float = 30.0) -> Drafter:
+def drafter(
+    engine: Engine | None,
+    *loras: LoraVersion,
+    whole: bool = False,
+    deadline_s: float = 30.0,
+    template: Template = Template.PLAIN,
+) -> Drafter:
     chain = LoraChain(
         registry=None, packaged={v.owner: v for v in loras}, personas={"900002": "persona/numbered"}, site_lora=SITE
     )
-    return Drafter(engine=engine, chain=chain, whole=whole, max_new_tokens=64, deadline_s=deadline_s)
+    settings = Settings(
+        engine="echo",
+        strategy="whole" if whole else "coarse-to-fine",
+        max_new_tokens=64,
+        deadline_s=deadline_s,
+        prompt_template=template,
+    )
+    return Service(settings=settings, engine=engine, chain=chain).drafter
 
 
 def request(findings: str = FINDINGS, *, radiologist: str = "900001", deadline_ms: int | None = None) -> DraftRequest:
@@ -210,3 +225,45 @@ async def test_a_list_is_numbered_through() -> None:
     drafted = await drafter(engine, lora("rad/900001")).draft(request(TWO))
     assert drafted.draft == "1. 12 mm right upper lobe nodule.\n2. Small left pleural effusion."
     assert drafted.fallback == ()
+
+
+async def test_a_statement_longer_than_the_context_stays_as_it_was() -> None:
+    """A statement that the model can't take alone stands in its own words, with a flag; the others are rewritten."""
+    long = "There is a left tension pneumothorax with " + "rightward shift of the mediastinum and " * 7 + "collapse."
+    engine = EchoEngine(context_tokens=100, say=lambda _: "12 mm right upper lobe nodule.")
+    said = f"{long} {TWO.partition('. ')[0]}." + " The bones are normal." * 30
+    drafted = await drafter(engine, lora("rad/900001")).draft(request(said))
+    assert drafted.stage is Stage.FINE
+    assert "12 mm right upper lobe nodule." in drafted.draft
+    assert "mediastinum and collapse." in drafted.draft
+    assert drafted.fallback == ("1 of 2 statements left as they were: it is too long for the model's context",)
+    assert [flag.severity for flag in drafted.flags if flag.kind == "context_cut"] == [Severity.INFO]
+
+
+async def test_when_no_statement_fits_the_coarse_text_is_the_draft() -> None:
+    """A context too small for anything is no failure."""
+    drafted = await drafter(EchoEngine(context_tokens=66), lora("rad/900001")).draft(request())
+    assert drafted.draft == await coarse_text()
+    assert drafted.fallback == ("no fine text: too long for the model's context",)
+
+
+@pytest.mark.parametrize("engine", [None, EchoEngine()], ids=["coarse", "fine"])
+async def test_findings_beyond_all_reading_are_flagged(engine: Engine | None) -> None:
+    """What stands behind the last character that is read isn't left out silently."""
+    drafted = await drafter(engine).draft(request(FINDINGS + " The lungs are clear." * 3500))
+    assert "context_cut" in {flag.kind for flag in drafted.flags}
+    assert "context_cut" not in {flag.kind for flag in (await drafter(engine).draft(request())).flags}
+
+
+async def test_the_template_is_the_configured_one() -> None:
+    """The prompt is built with the base's template, and the draft carries that template's prompt version."""
+    asked: list[str] = []
+
+    def say(prompt: str) -> str:
+        asked.append(prompt)
+        return "12 mm right upper lobe nodule."
+
+    drafted = await drafter(EchoEngine(say=say), template=Template.ALPACA).draft(request())
+    assert "### Instruction:" in asked[0]
+    assert drafted.prompt_version == "p1-alpaca"
+    assert drafted.lora == "base"

@@ -19,11 +19,15 @@ from radbridge_model_server.settings import Settings
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 _STORE_FOLDER = Path("/tmp")  # noqa: S108 - Ray's sockets need a path far below 107 bytes; mkdtemp makes it private
+_GRACE_S = 5.0
+"""What drafts under way get at the end: `supervise` kills what takes longer than ten seconds to stop."""
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_SERVE_ENABLE_TASK_EVENTS": "0",
     "RAY_worker_niceness": "0",  # at 15, Ray's own, a start beside two busy processes took over 5 min, at 0 30 s
+    "RAY_raylet_start_wait_time_s": "120",  # such a machine needs longer than Ray gives its own processes
+    "RAY_agent_register_timeout_ms": "120000",
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",  # by default one that takes 5 s is killed, and the start with it
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -71,7 +75,7 @@ class LocalServer:
             http_options={"host": self.host, "port": _reserve(self.host, 0)},
             logging_config=LoggingConfig(enable_access_log=False, log_level="WARNING"),
         )
-        serve.run(bind(self._settings), name="radbridge", route_prefix="/")
+        serve.run(bind(self._settings, grace_s=_GRACE_S), name="radbridge", route_prefix="/")
 
     def stop(self) -> None:
         """Answer what is under way, then end every process of this Ray."""

@@ -1,0 +1,90 @@
+"""On one machine the one replica listens itself: when it dies, the next one has to answer at the same address."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+START_S = 240
+CASE = {"id": "c1", "findings": "There is a 12 mm nodule in the right upper lobe. No pleural effusion."}
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """A model server of its own, with an engine that loads at once."""
+    config = tmp_path / "model.json"
+    config.write_text(json.dumps({"engine": "echo"}))
+    command = ["-m", "radbridge_model_server", "--listen", "127.0.0.1:0", "--config", str(config)]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        ) as server,
+    ):
+        assert server.stdout
+        line = server.stdout.readline()
+        assert line, (tmp_path / "log").read_text()
+        try:
+            yield json.loads(line)["url"]
+        finally:
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(60) == 0
+
+
+def test_a_killed_replica_comes_back_at_the_same_address(url: str) -> None:
+    """SIGKILL to the replica, twice: drafts are answered again at the same URL, by another replica each time."""
+    names = {draft(url)}
+    for _ in range(2):
+        kill_replica(url)
+        names.add(await_draft(url))
+    assert len(names) == 3
+
+
+def draft(url: str) -> str:
+    """The name of the replica that drafted."""
+    answer = httpx.post(f"{url}/v1/drafts", json=CASE, trust_env=False, timeout=20)
+    assert answer.status_code == 200, answer.text
+    return str(answer.headers["x-replica"])
+
+
+def await_draft(url: str) -> str:
+    """`draft`, once somebody answers."""
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        with suppress(httpx.TransportError, AssertionError):
+            return draft(url)
+        time.sleep(0.1)
+    raise AssertionError("no replica came back")
+
+
+def kill_replica(url: str) -> None:
+    """SIGKILL to whoever listens at the URL."""
+    inode = _find_listener(httpx.URL(url).port or 0)
+    (pid,) = [p for p in Path("/proc").glob("[0-9]*") if inode in _open_sockets(p)]
+    os.kill(int(pid.name), signal.SIGKILL)
+
+
+def _find_listener(port: int) -> str:
+    """The socket's inode, from the kernel's table: local address, `0A` for listening, and tenth the inode."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    (inode,) = [row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"]
+    return inode
+
+
+def _open_sockets(process: Path) -> set[str]:
+    with suppress(OSError):
+        links = [os.readlink(link) for link in (process / "fd").iterdir()]  # noqa: PTH115 - `socket:[1]` is no path
+        return {link.removeprefix("socket:[").rstrip("]") for link in links if link.startswith("socket:[")}
+    return set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from importlib import import_module
@@ -10,6 +11,7 @@ from typing import cast
 from radbridge.errors import ConfigError
 from radbridge.registry import MANIFEST
 from radbridge_model_server.engine import Engine
+from radbridge_model_server.hub import fetch_base
 from radbridge_model_server.settings import Settings
 
 _MODULES = {
@@ -26,6 +28,7 @@ async def start_engine(settings: Settings) -> Engine:
         start = import_module(_MODULES[settings.engine]).start_engine
     except ModuleNotFoundError as error:
         raise ConfigError([f"engine: {settings.engine} needs {error.name}, which isn't installed"]) from None
+    await asyncio.to_thread(fetch_base, settings)
     engine = await cast("Callable[[Settings], Awaitable[Engine]]", start)(settings)
     if settings.base_digest and engine.base_digest != settings.base_digest:
         await engine.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -26,15 +27,25 @@ _MUST_BE_OFF = (
 )
 
 
-def check_lora(version: LoraVersion, *, base_digest: str, max_rank: int, prompt_version: str = PROMPT_VERSION) -> None:
-    """Raise LoraRefused, with the reason, for a LoRA that must not be loaded. Reads its files once."""
+def check_lora(
+    version: LoraVersion,
+    *,
+    base_digest: str,
+    max_rank: int,
+    prompt_version: str = PROMPT_VERSION,
+    targets: Iterable[str] = SERVABLE_TARGETS,
+) -> None:
+    """Raise LoraRefused, with the reason, for a LoRA that must not be loaded. Reads its files once.
+
+    `targets` are the modules of the base that a LoRA may change: the settings' `lora_targets`.
+    """
     for wrong, reason in (
         (version.base_digest != base_digest, "it was trained on another base model (base digest differs)"),
         (version.prompt_version != prompt_version, f"its prompt version isn't {prompt_version}"),
         (version.rank > max_rank, f"its rank {version.rank} is above {max_rank}"),
         (version.rank < 1, "its rank is below 1"),
         (not version.targets, "it names no target modules"),
-        (not SERVABLE_TARGETS.issuperset(version.targets), "it has target modules that can't be served"),
+        (not set(targets).issuperset(version.targets), "it has target modules that can't be served"),
     ):
         if wrong:
             raise LoraRefused(version.name, reason)

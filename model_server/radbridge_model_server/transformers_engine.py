@@ -3,81 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoTokenizer
 
-from radbridge.errors import DeadlinePassed, LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
-from radbridge.prompt import PROMPT_VERSION
+from radbridge.errors import LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
 from radbridge.registry import LoraVersion, digest_weights
+from radbridge_model_server.base_model import load_base
 from radbridge_model_server.engine import EngineStats, Generated, OnText, Prompt
 from radbridge_model_server.engines import name_base
+from radbridge_model_server.lora_check import check_lora
 from radbridge_model_server.lora_model import LoraModel, Row
+from radbridge_model_server.prompt_job import PromptJob
 from radbridge_model_server.settings import Settings
+from radbridge_model_server.text_stream import TextStream
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EngineLimits:
-    """How much the engine takes on at once."""
-
-    max_batch: int = 16
-    max_queue: int = 64
-    """Prompts that may wait; one more is refused with ModelOverloaded."""
-    batch_wait_s: float = 0.003
-    """How long an idle engine waits for company for the first prompt of a batch."""
-    max_loras: int = 16
-    """LoRAs in memory; PEFT slows down with their number."""
-    max_rank: int = 64
-    threads: int = 1
-    stall_s: float = 60.0
-    """An engine at work that produces no token for so long is unhealthy."""
-
-
-@dataclass(eq=False, kw_only=True, slots=True)
-class _Job:
-    prompt: Prompt
-    ids: list[int] = field(repr=False)
-    asked: float
-    answer: Future[Generated] = field(default_factory=Future)
-    cancelled: bool = False
-
-    @property
-    def late(self) -> bool:
-        return time.monotonic() > self.prompt.deadline
-
-    def fail_late(self) -> None:
-        self.answer.set_exception(DeadlinePassed(round(self.prompt.deadline - self.asked, 3)))
+_STALL_S = 60.0
+"""An engine at work that produces no token for so long is unhealthy."""
+_RETRY_S = (0.5, 30.0)
 
 
 class TransformersEngine:
     """An `Engine` for the model in a folder. `start` loads it, in the engine's thread, and returns when it answers."""
 
-    def __init__(
-        self, base: Path, *, limits: EngineLimits = EngineLimits(), name: str = "", device: str = "cpu"
-    ) -> None:
-        self.model = name or base.name
-        self.base_digest = digest_weights(base)
-        self.prompt_version = PROMPT_VERSION
+    def __init__(self, settings: Settings) -> None:
+        self.model = name_base(settings)
+        self.base_digest = digest_weights(settings.base)
+        self.prompt_version = settings.prompt_template.prompt_version
         self.context_tokens = 0
-        self._base = base
-        self._limits = limits
-        self._device = device
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+        self._settings = settings
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(settings.base, local_files_only=True)
         self._tokenizing = threading.Lock()
         self._work = threading.Condition()
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[PromptJob] = deque()
         self._calls: deque[tuple[Callable[[LoraModel], None], Future[None]]] = deque()
-        self._running: tuple[_Job, ...] = ()
+        self._running: tuple[PromptJob, ...] = ()
         self._closing = False
         self._progress = time.monotonic()
+        self._batch_s = 1.0
         self._generated = self._batches = self._tokens = self._late = self._overloaded = 0
         self._loras: tuple[str, ...] = ()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -92,16 +62,18 @@ class TransformersEngine:
         return len(self._encode(text))
 
     async def generate(self, prompt: Prompt, on_text: OnText | None = None) -> Generated:
-        job = _Job(prompt=prompt, ids=self._encode(prompt.text), asked=time.monotonic())
+        stream = TextStream(self._decode) if on_text else None
+        job = PromptJob(prompt=prompt, ids=self._encode(prompt.text), on_text=on_text, stream=stream)
         limit = self.context_tokens - prompt.max_new_tokens
         if len(job.ids) > limit:
             raise PromptTooLong(len(job.ids), limit)
         with self._work:
             if self._closing:
                 raise ModelUnavailable
-            if len(self._jobs) >= self._limits.max_queue:
+            if len(self._jobs) >= self._settings.max_queue:
                 self._overloaded += 1
-                raise ModelOverloaded(retry_after_s=1.0)
+                prompts = len(self._jobs) + len(self._running)
+                raise ModelOverloaded(retry_after_s(prompts, self._settings.max_batch, self._batch_s))
             self._jobs.append(job)
             self._work.notify()
         try:
@@ -120,7 +92,7 @@ class TransformersEngine:
         if not self._thread.is_alive():
             raise ModelUnavailable("the engine's thread has ended; restart the model server")
         silent_s = time.monotonic() - self._progress
-        if self._running and silent_s > self._limits.stall_s:
+        if self._running and silent_s > _STALL_S:
             raise ModelUnavailable(f"the engine has produced nothing for {silent_s:.0f} s; restart the model server")
 
     def stats(self) -> EngineStats:
@@ -147,6 +119,11 @@ class TransformersEngine:
             ids: list[int] = self._tokenizer(text)["input_ids"]
         return ids
 
+    def _decode(self, tokens: Sequence[int]) -> str:
+        # Cleaning up takes spaces back that a stream has told already.
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
     async def _call(self, action: Callable[[LoraModel], None]) -> None:
         done: Future[None] = Future()
         with self._work:
@@ -158,15 +135,7 @@ class TransformersEngine:
 
     def _run(self) -> None:
         try:
-            torch.set_num_threads(self._limits.threads)
-            model = LoraModel(
-                self._base,
-                base_digest=self.base_digest,
-                max_loras=self._limits.max_loras,
-                max_rank=self._limits.max_rank,
-                device=self._device,
-            )
-            self.context_tokens = model.context_tokens
+            model = self._load()
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the start
             self._started.set_exception(error)
             return
@@ -178,13 +147,35 @@ class TransformersEngine:
                 self._answer_batch(model, batch)
         self._refuse_rest()
 
+    def _load(self) -> LoraModel:
+        settings = self._settings
+        torch.set_num_threads(settings.threads)
+        base = load_base(
+            settings.base,
+            device=settings.device,
+            quantization=settings.quantization,
+            context_tokens=settings.context_tokens,
+        )
+        self.context_tokens = base.context_tokens
+        return LoraModel(base, targets=settings.lora_targets, max_loras=settings.max_loras, check=self._check)
+
+    def _check(self, version: LoraVersion) -> None:
+        check_lora(
+            version,
+            base_digest=self.base_digest,
+            max_rank=self._settings.max_rank,
+            prompt_version=self.prompt_version,
+            targets=self._settings.lora_targets,
+        )
+
     def _wait(self) -> bool:
         """Wait for work, and a little longer for company; False when closing."""
         with self._work:
             self._work.wait_for(lambda: self._jobs or self._calls or self._closing)
             if len(self._jobs) == 1 and not self._closing:
-                enough = self._limits.max_batch
-                self._work.wait_for(lambda: len(self._jobs) >= enough or self._closing, self._limits.batch_wait_s)
+                enough = self._settings.max_batch
+                wait_s = self._settings.batch_wait_ms / 1000
+                self._work.wait_for(lambda: len(self._jobs) >= enough or self._closing, wait_s)
             return not self._closing
 
     def _answer_calls(self, model: LoraModel) -> None:
@@ -193,18 +184,18 @@ class TransformersEngine:
             if done.set_running_or_notify_cancel():
                 self._settle(done, action, model)
 
-    def _take_batch(self) -> list[_Job]:
+    def _take_batch(self) -> list[PromptJob]:
         """The longest waiting jobs, of no more LoRAs than may be resident; late and cancelled ones are dropped."""
-        batch: list[_Job] = []
+        batch: list[PromptJob] = []
         loras: set[LoraVersion] = set()
         with self._work:
             waiting, self._jobs = self._jobs, deque()
             for job in waiting:
                 lora = {job.prompt.lora} if job.prompt.lora else set()
-                if len(batch) >= self._limits.max_batch or len(loras | lora) > self._limits.max_loras:
+                if len(batch) >= self._settings.max_batch or len(loras | lora) > self._settings.max_loras:
                     self._jobs.append(job)
                 elif job.answer.set_running_or_notify_cancel():
-                    if job.late:
+                    if job.is_late:
                         self._late += 1
                         job.fail_late()
                         continue
@@ -213,7 +204,7 @@ class TransformersEngine:
             self._running = tuple(batch)
         return batch
 
-    def _answer_batch(self, model: LoraModel, batch: list[_Job]) -> None:
+    def _answer_batch(self, model: LoraModel, batch: list[PromptJob]) -> None:
         began = self._progress = time.monotonic()
         try:
             ready = self._load_loras(model, batch)
@@ -221,18 +212,18 @@ class TransformersEngine:
             if rows:
                 model.generate(rows)
                 self._batches += 1
+                self._batch_s += 0.2 * (time.monotonic() - began - self._batch_s)
             self._loras = model.loras
             self._running = ()
             for job, row in zip(ready, rows, strict=True):
                 self._answer(job, row, began)
         except Exception as error:  # noqa: BLE001 - one bad batch must not end the engine
             for job in batch:
-                if not job.answer.done():
-                    job.answer.set_exception(ModelUnavailable(f"the engine failed ({type(error).__name__})"))
+                job.fail(ModelUnavailable(f"the engine failed ({type(error).__name__})"))
         finally:
             self._running = ()
 
-    def _load_loras(self, model: LoraModel, batch: list[_Job]) -> list[_Job]:
+    def _load_loras(self, model: LoraModel, batch: list[PromptJob]) -> list[PromptJob]:
         keep = frozenset(job.prompt.lora for job in batch if job.prompt.lora)
         ready = []
         for job in batch:
@@ -241,26 +232,33 @@ class TransformersEngine:
                     model.load(job.prompt.lora, keep)
                 ready.append(job)
             except LoraRefused as refusal:
-                job.answer.set_exception(refusal)
+                job.fail(refusal)
         return ready
 
-    def _row(self, job: _Job) -> Row:
+    def _row(self, job: PromptJob) -> Row:
         def stopped() -> bool:
             self._progress = time.monotonic()
             return job.cancelled or self._progress > job.prompt.deadline
 
-        return Row(prompt=job.ids, lora=job.prompt.lora, max_new_tokens=job.prompt.max_new_tokens, stopped=stopped)
+        return Row(
+            prompt=job.ids,
+            lora=job.prompt.lora,
+            max_new_tokens=job.prompt.max_new_tokens,
+            stopped=stopped,
+            on_token=job.hear,
+        )
 
-    def _answer(self, job: _Job, row: Row, began: float) -> None:
+    def _answer(self, job: PromptJob, row: Row, began: float) -> None:
         if row.abandoned:
             self._late += not job.cancelled
             job.fail_late()
             return
         self._generated += 1
         self._tokens += len(row.tokens)
+        job.end_stream()
         job.answer.set_result(
             Generated(
-                text=self._tokenizer.decode(row.tokens, skip_special_tokens=True).strip(),
+                text=self._decode(row.tokens).strip(),
                 finish=row.finish,
                 prompt_tokens=len(job.ids),
                 tokens=len(row.tokens),
@@ -271,8 +269,7 @@ class TransformersEngine:
 
     def _refuse_rest(self) -> None:
         for job in self._jobs:
-            if job.answer.set_running_or_notify_cancel():
-                job.answer.set_exception(ModelUnavailable("the model server is stopping"))
+            job.refuse()
         for _, done in self._calls:
             if done.set_running_or_notify_cancel():
                 done.set_exception(ModelUnavailable("the model server is stopping"))
@@ -287,16 +284,14 @@ class TransformersEngine:
             done.set_result(None)
 
 
+def retry_after_s(prompts: int, max_batch: int, batch_s: float) -> float:
+    """When about so many prompts are done, by the seconds that a batch takes of late: not at once, nor in a minute."""
+    shortest, longest = _RETRY_S
+    return round(min(longest, max(shortest, math.ceil(prompts / max_batch) * batch_s)), 1)
+
+
 async def start_engine(settings: Settings) -> TransformersEngine:
     """`engine: transformers`, its model loaded."""
-    limits = EngineLimits(
-        max_batch=settings.max_batch,
-        max_queue=settings.max_queue,
-        batch_wait_s=settings.batch_wait_ms / 1000,
-        max_loras=settings.max_loras,
-        max_rank=settings.max_rank,
-        threads=settings.threads,
-    )
-    engine = TransformersEngine(settings.base, limits=limits, name=name_base(settings), device=settings.device)
+    engine = TransformersEngine(settings)
     await engine.start()
     return engine

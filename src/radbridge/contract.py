@@ -12,8 +12,11 @@ from pydantic import TypeAdapter
 from radbridge.draft import Flag, Stage
 
 CONTRACT_VERSION = 1
-OWNER_HEADER = "serve_multiplexed_model_id"
-"""Whose LoRA will draft (`rad/<id>`, as `registry.owner_of` makes it): a cluster routes by it. May be left out."""
+OWNER_HEADER = "serve-multiplexed-model-id"
+"""Whose LoRA will draft (`rad/<id>`, as `registry.owner_of` makes it): a cluster routes by it. May be left out.
+
+With hyphens: nginx drops a header whose name has underscores.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,15 +11,17 @@ from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from radbridge.errors import ConfigError
-from radbridge.prompt import PROMPT_VERSION, PromptInput, build_prompt
+from radbridge.prompt import PROMPT_VERSION, PromptInput, Template, build_prompt
 from radbridge.registry import digest_weights, read_version, verify
 from radbridge_training import pretrain, sft
 from radbridge_training.evaluate import evaluate
 from radbridge_training.model import TARGETS
-from radbridge_training.recipe import BaseRecipe, StyleRecipe, load_recipe
+from radbridge_training.recipe import BaseRecipe, Data, StyleRecipe, load_recipe
+from radbridge_training.task import make_examples
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
 QUIET = Console(quiet=True)
+DATA = Data(styles={"numbered": 1.0})
 TINY = {
     "vocab_size": 600,
     "hidden_size": 72,
@@ -130,6 +132,30 @@ def test_the_evaluation_measures_a_trained_model(trained: Path) -> None:
     assert measures.drafts == 3
     shares = (measures.rouge1, measures.unsupported, measures.refused, measures.style, measures.exact)
     assert all(0 <= share <= 1 for share in shares)
+
+
+def test_a_lora_learns_the_prompt_that_its_base_is_served_with(trained: Path, tmp_path: Path) -> None:
+    """A recipe's template is that of its examples, and its version is recorded: under another prompt it is refused."""
+    recipe = write_recipe(
+        tmp_path,
+        "style_numbered.yaml",
+        prompt_template="alpaca",
+        base=str(trained / "base"),
+        out=str(tmp_path / "lora"),
+        work=str(tmp_path / "work"),
+        threads=1,
+        rank=4,
+        batch_size=2,
+        examples=2,
+        max_tokens=1024,
+    )
+    sft.train(load_recipe(recipe, StyleRecipe), recipe.name, QUIET)
+    assert read_version(tmp_path / "lora").prompt_version == "p1-alpaca"
+    [plain] = make_examples(1, 1, data=DATA, sights={"full": 1.0})
+    [alpaca] = make_examples(1, 1, data=DATA, sights={"full": 1.0}, template=Template.ALPACA)
+    sections = plain.prompt.removesuffix("\nImpression:\n")
+    assert f"### Input:\n{sections}\n\n### Response:\n" in alpaca.prompt
+    assert alpaca.target == plain.target
 
 
 def test_every_fault_of_a_recipe_is_named_at_once(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from radbridge.errors import LoraRefused
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import PEFT_CONFIG, WEIGHTS, LoraRegistry, LoraVersion
 from radbridge_model_server.lora_check import check_lora
-from radbridge_model_server.lora_model import is_looping
+from radbridge_model_server.repetition import is_looping
 
 BASE = "b" * 64
 NAME = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from radbridge.errors import ConfigError
+from radbridge.prompt import Template
 
 Sight = Literal["tokens", "coarse", "short", "full"]
 """How much a prompt shows: random tokens, the coarse text alone, the findings around it, or everything."""
@@ -100,12 +101,16 @@ class StyleRecipe(Table):
     """How to train one style LoRA on a finished base."""
 
     persona: Literal["succinct", "elaborate", "numbered"]
+    prompt_template: Template = Template.PLAIN
+    """As the base is served with: a LoRA learns one prompt, and is refused under another."""
     base: Path
     out: Path
     work: Path
     seed: int = 0
     sequence: int = Field(default=1, ge=1)
     """The number in the version; one more for each set of weights that is published."""
+    number: int = Field(ge=1, le=999)
+    """The integer that vLLM knows the weights by: below the registry's first, and another one for each sequence."""
     threads: int = Field(default=2, ge=1)
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)

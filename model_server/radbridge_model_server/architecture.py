@@ -39,6 +39,11 @@ class Architecture:
                 found.setdefault(name.rpartition(".")[2], []).append(module)
         return found
 
+    def layers(self) -> dict[str, tuple[int, int]]:
+        """Outputs and inputs of each layer, by its whole name."""
+        layers = ((name, module) for name, module in self.model.named_modules() if isinstance(module, torch.nn.Linear))
+        return {name: (layer.out_features, layer.in_features) for name, layer in layers}
+
     def cache_values_per_token(self) -> int:
         """Numbers that attention keeps for each token, of the prompt and of the text alike."""
         text = self.config.get_text_config(decoder=True)

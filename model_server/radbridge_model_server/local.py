@@ -25,6 +25,8 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_SERVE_ENABLE_TASK_EVENTS": "0",
+    "RAY_DISABLE_WORKER_LOG_PREFIX": "1",  # the replica's log lines are JSON, and stay so
+    "RAY_DEDUP_LOGS": "0",
     "RAY_worker_niceness": "0",  # at 15, Ray's own, a start beside two busy processes took over 5 min, at 0 30 s
     "RAY_raylet_start_wait_time_s": "120",  # such a machine needs longer than Ray gives its own processes
     "RAY_agent_register_timeout_ms": "120000",
@@ -66,7 +68,7 @@ class LocalServer:
             num_cpus=max(2, self._settings.threads),
             object_store_memory=_OBJECT_STORE_BYTES,
             include_dashboard=False,
-            log_to_driver=False,
+            log_to_driver=True,
             logging_level=logging.WARNING,
             _temp_dir=str(self._folder),
             _node_ip_address="127.0.0.1",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -11,8 +13,11 @@ from safetensors import SafetensorError, safe_open
 from radbridge.errors import LoraRefused
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import PEFT_CONFIG, WEIGHTS, LoraVersion, verify
+from radbridge_model_server.architecture import read_architecture
+from radbridge_model_server.settings import Settings
 
 SERVABLE_TARGETS = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"})
+_TENSOR = re.compile(r"base_model\.model\.(?P<layer>.+)\.lora_(?P<side>[AB])\.weight")
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 _MUST_BE_OFF = (
     "use_dora",
@@ -27,25 +32,39 @@ _MUST_BE_OFF = (
 )
 
 
-def check_lora(
-    version: LoraVersion,
-    *,
-    base_digest: str,
-    max_rank: int,
-    prompt_version: str = PROMPT_VERSION,
-    targets: Iterable[str] = SERVABLE_TARGETS,
-) -> None:
-    """Raise LoraRefused, with the reason, for a LoRA that must not be loaded. Reads its files once.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraRules:
+    """What a base demands of its LoRAs."""
 
-    `targets` are the modules of the base that a LoRA may change: the settings' `lora_targets`.
-    """
+    base_digest: str
+    max_rank: int
+    prompt_version: str = PROMPT_VERSION
+    targets: frozenset[str] = SERVABLE_TARGETS
+    """Modules of the base that a LoRA may change: the settings' `lora_targets`."""
+    layers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Outputs and inputs of the base's layers by their whole names; empty: not compared."""
+
+
+def read_rules(settings: Settings, base_digest: str) -> LoraRules:
+    """The rules of the configured base. Raises ValueError for an architecture that nobody here knows."""
+    return LoraRules(
+        base_digest=base_digest,
+        max_rank=settings.max_rank,
+        prompt_version=settings.prompt_template.prompt_version,
+        targets=frozenset(settings.lora_targets),
+        layers=read_architecture(settings.base).layers(),
+    )
+
+
+def check_lora(version: LoraVersion, rules: LoraRules) -> None:
+    """Raise LoraRefused, with the reason, for a LoRA that must not be loaded. Reads its files once."""
     for wrong, reason in (
-        (version.base_digest != base_digest, "it was trained on another base model (base digest differs)"),
-        (version.prompt_version != prompt_version, f"its prompt version isn't {prompt_version}"),
-        (version.rank > max_rank, f"its rank {version.rank} is above {max_rank}"),
+        (version.base_digest != rules.base_digest, "it was trained on another base model (base digest differs)"),
+        (version.prompt_version != rules.prompt_version, f"its prompt version isn't {rules.prompt_version}"),
+        (version.rank > rules.max_rank, f"its rank {version.rank} is above {rules.max_rank}"),
         (version.rank < 1, "its rank is below 1"),
         (not version.targets, "it names no target modules"),
-        (not set(targets).issuperset(version.targets), "it has target modules that can't be served"),
+        (not rules.targets.issuperset(version.targets), "it has target modules that can't be served"),
     ):
         if wrong:
             raise LoraRefused(version.name, reason)
@@ -53,7 +72,7 @@ def check_lora(
         raise LoraRefused(version.name, "it holds pickled weights; only safetensors are loaded")
     verify(version)
     _check_config(version)
-    _check_tensors(version)
+    _check_tensors(version, rules)
 
 
 def _check_config(version: LoraVersion) -> None:
@@ -67,17 +86,25 @@ def _check_config(version: LoraVersion) -> None:
             raise LoraRefused(version.name, f"it uses {key}, which can't be served")
 
 
-def _check_tensors(version: LoraVersion) -> None:
+def _check_tensors(version: LoraVersion, rules: LoraRules) -> None:
     try:
         with safe_open(version.path / WEIGHTS, framework="pt") as weights:
             for name in weights.keys():  # noqa: SIM118 - safe_open is no mapping
-                side = next((s for s in ("lora_A", "lora_B") if f".{s}." in name), None)
-                if side is None:
+                place = _TENSOR.fullmatch(name)
+                if place is None:
                     raise LoraRefused(version.name, "it holds tensors that aren't a plain LoRA's")
-                tensor = weights.get_tensor(name)
-                if tensor.ndim != 2 or tensor.shape[0 if side == "lora_A" else 1] != version.rank:
+                tensor, is_a = weights.get_tensor(name), place["side"] == "A"
+                if tensor.ndim != 2 or tensor.shape[0 if is_a else 1] != version.rank:
                     raise LoraRefused(version.name, "a tensor's rank isn't the stated one")
+                if rules.layers and tensor.shape[1 if is_a else 0] != _width(rules, place["layer"], is_a=is_a):
+                    raise LoraRefused(version.name, "its tensors don't fit the base model's layers")
                 if not tensor.isfinite().all():
                     raise LoraRefused(version.name, "it holds NaN or infinite weights")
     except SafetensorError:
         raise LoraRefused(version.name, f"{WEIGHTS} is damaged") from None
+
+
+def _width(rules: LoraRules, layer: str, *, is_a: bool) -> int | None:
+    """What A takes in, or B gives out; vLLM would fill a narrower tensor up without a word. None: no such layer."""
+    outputs, inputs = rules.layers.get(layer, (None, None))
+    return inputs if is_a else outputs

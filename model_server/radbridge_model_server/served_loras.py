@@ -12,7 +12,7 @@ import httpx
 
 from radbridge.errors import LoraRefused, ModelError
 from radbridge.registry import LoraVersion
-from radbridge_model_server.lora_check import check_lora
+from radbridge_model_server.lora_check import check_lora, read_rules
 from radbridge_model_server.openai_server import OpenAIServer, ServerSaid
 from radbridge_model_server.settings import Settings
 
@@ -30,7 +30,7 @@ class ServedLoras:
     def __init__(self, server: OpenAIServer, settings: Settings, *, base_digest: str) -> None:
         self._server = server
         self._settings = settings
-        self._base_digest = base_digest
+        self._rules = read_rules(settings, base_digest)
         self._held: OrderedDict[LoraVersion, None] = OrderedDict()
         self._uses: Counter[LoraVersion] = Counter()
         self._retired: set[LoraVersion] = set()
@@ -92,14 +92,7 @@ class ServedLoras:
             self._let_go(but=version)
 
     async def _load(self, version: LoraVersion) -> None:
-        await asyncio.to_thread(
-            check_lora,
-            version,
-            base_digest=self._base_digest,
-            max_rank=self._settings.max_rank,
-            prompt_version=self._settings.prompt_template.prompt_version,
-            targets=self._settings.lora_targets,
-        )
+        await asyncio.to_thread(check_lora, version, self._rules)
         if unloading := self._unloading.get(version):
             await asyncio.wait([unloading])
         reason = await self._ask_to_load(version)

@@ -19,7 +19,7 @@ from radbridge.registry import LoraVersion, digest_weights
 from radbridge_model_server.base_model import load_base
 from radbridge_model_server.engine import EngineStats, Generated, OnText, Prompt
 from radbridge_model_server.engines import name_base
-from radbridge_model_server.lora_check import check_lora
+from radbridge_model_server.lora_check import check_lora, read_rules
 from radbridge_model_server.lora_model import LoraModel, Row
 from radbridge_model_server.prompt_job import PromptJob
 from radbridge_model_server.settings import Settings
@@ -39,6 +39,7 @@ class TransformersEngine:
         self.prompt_version = settings.prompt_template.prompt_version
         self.context_tokens = 0
         self._settings = settings
+        self._rules = read_rules(settings, self.base_digest)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(settings.base, local_files_only=True)
         self._tokenizing = threading.Lock()
         self._work = threading.Condition()
@@ -160,13 +161,7 @@ class TransformersEngine:
         return LoraModel(base, targets=settings.lora_targets, max_loras=settings.max_loras, check=self._check)
 
     def _check(self, version: LoraVersion) -> None:
-        check_lora(
-            version,
-            base_digest=self.base_digest,
-            max_rank=self._settings.max_rank,
-            prompt_version=self.prompt_version,
-            targets=self._settings.lora_targets,
-        )
+        check_lora(version, self._rules)
 
     def _wait(self) -> bool:
         """Wait for work, and a little longer for company; False when closing."""

@@ -31,7 +31,7 @@ from radbridge.registry import LoraVersion, digest_weights
 from radbridge_model_server.admission import Admission, AdmissionLimits
 from radbridge_model_server.engine import EngineStats, Finish, Generated, OnText, Prompt
 from radbridge_model_server.engines import name_base
-from radbridge_model_server.lora_check import check_lora
+from radbridge_model_server.lora_check import check_lora, read_rules
 from radbridge_model_server.repetition import is_looping
 from radbridge_model_server.resident_loras import ResidentLoras
 from radbridge_model_server.settings import Settings
@@ -66,6 +66,7 @@ class VllmEngine:
         self.context_tokens = int(llm.model_config.max_model_len)
         self._llm = llm
         self._settings = settings
+        self._rules = read_rules(settings, base_digest)
         self._stall_s = stall_s
         self._tokenizer: Any = AutoTokenizer.from_pretrained(settings.base, local_files_only=True)
         # Twice the batch: the next prompt is in vLLM's own queue before a place in the batch is free.
@@ -232,14 +233,7 @@ class VllmEngine:
             self._under_way -= 1
 
     async def _check(self, version: LoraVersion) -> None:
-        await asyncio.to_thread(
-            check_lora,
-            version,
-            base_digest=self.base_digest,
-            max_rank=self._settings.max_rank,
-            prompt_version=self.prompt_version,
-            targets=self._settings.lora_targets,
-        )
+        await asyncio.to_thread(check_lora, version, self._rules)
 
     async def _load(self, version: LoraVersion) -> None:
         try:

@@ -41,7 +41,7 @@ async def test_the_pace_is_measured(base: Path) -> None:
     prompt = Prompt(text="Findings: ", max_new_tokens=1)
     waits = []
     for _ in range(2):
-        told = await asyncio.gather(*(engine.generate(prompt) for _ in range(QUEUE + 1)), return_exceptions=True)
+        told = await asyncio.gather(*(engine.generate(prompt) for _ in range(8 * QUEUE)), return_exceptions=True)
         waits += [refused.retry_after_s for refused in told if isinstance(refused, ModelOverloaded)]
     await engine.close()
     assert len(waits) >= 2

@@ -15,11 +15,13 @@ from safetensors.torch import save_file
 from radbridge.errors import LoraRefused
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import PEFT_CONFIG, WEIGHTS, LoraRegistry, LoraVersion
-from radbridge_model_server.lora_check import check_lora
+from radbridge_model_server.lora_check import LoraRules, check_lora
 from radbridge_model_server.repetition import is_looping
 
 BASE = "b" * 64
 NAME = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
+
+RULES = LoraRules(base_digest=BASE, max_rank=8, layers={"model.layers.0.self_attn.q_proj": (8, 8)})
 
 Publish = Callable[..., LoraVersion]
 
@@ -43,7 +45,7 @@ def publish(tmp_path: Path) -> Publish:
 
 def test_a_plain_lora_passes(publish: Publish) -> None:
     """A plain LoRA and an rsLoRA for this base and prompt are let through."""
-    check_lora(publish({"use_rslora": True}), base_digest=BASE, max_rank=8)
+    check_lora(publish({"use_rslora": True}), RULES)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_a_plain_lora_passes(publish: Publish) -> None:
 def test_what_can_not_be_served_is_refused(publish: Publish, config: dict[str, Any], reason: str) -> None:
     """Every form of LoRA beyond the plain one is refused, with the reason."""
     with pytest.raises(LoraRefused, match=reason):
-        check_lora(publish(config), base_digest=BASE, max_rank=8)
+        check_lora(publish(config), RULES)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +74,15 @@ def test_what_can_not_be_served_is_refused(publish: Publish, config: dict[str, A
         ({NAME.format("A"): torch.full((4, 8), float("nan"))}, "NaN"),
         ({NAME.format("B"): torch.full((8, 4), float("inf"))}, "NaN or infinite"),
         ({"base_model.model.lm_head.weight": torch.ones(2, 2)}, "plain LoRA"),
+        ({NAME.format("A"): torch.ones(4, 6)}, "don't fit"),
+        ({NAME.format("B"): torch.ones(10, 4)}, "don't fit"),
+        ({NAME.format("A").replace("layers.0", "layers.1"): torch.ones(4, 8)}, "don't fit"),
     ],
 )
 def test_bad_tensors_are_refused(publish: Publish, tensors: dict[str, torch.Tensor], reason: str) -> None:
     """Weights that aren't finite, or aren't a LoRA's, are refused."""
     with pytest.raises(LoraRefused, match=reason):
-        check_lora(publish(tensors=tensors), base_digest=BASE, max_rank=8)
+        check_lora(publish(tensors=tensors), RULES)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,7 @@ def test_bad_tensors_are_refused(publish: Publish, tensors: dict[str, torch.Tens
 def test_what_was_trained_for_something_else_is_refused(publish: Publish, change: dict[str, str], reason: str) -> None:
     """A LoRA of another base or another prompt is refused."""
     with pytest.raises(LoraRefused, match=reason):
-        check_lora(replace(publish(), **change), base_digest=BASE, max_rank=8)  # type: ignore[arg-type]  # wrong on purpose
+        check_lora(replace(publish(), **change), RULES)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_pickles_and_changed_files_are_refused(publish: Publish) -> None:
@@ -94,11 +99,11 @@ def test_pickles_and_changed_files_are_refused(publish: Publish) -> None:
     version = publish()
     (version.path / "adapter_model.bin").write_bytes(b"pickle")
     with pytest.raises(LoraRefused, match="pickled"):
-        check_lora(version, base_digest=BASE, max_rank=8)
+        check_lora(version, RULES)
     (version.path / "adapter_model.bin").unlink()
     (version.path / WEIGHTS).write_bytes(b"garbage")
     with pytest.raises(LoraRefused, match="digest"):
-        check_lora(version, base_digest=BASE, max_rank=8)
+        check_lora(version, RULES)
 
 
 @pytest.mark.parametrize(

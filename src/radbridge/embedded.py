@@ -8,24 +8,31 @@ import json
 import signal
 import sys
 import tempfile
+from collections import deque
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from radbridge.config import Model
 from radbridge.errors import ModelUnavailable
+
+_LONGEST_LINE = 2**20
+_LAST_WORDS_S = 2.0
 
 STOP_S = 15.0
 """What the child gets to stop in before it is killed."""
 
 
 class EmbeddedModelServer:
-    """`async with EmbeddedModelServer(site.model) as server: server.url`."""
+    """`async with EmbeddedModelServer(site.model) as server: server.url`. Its log lines go to `log`."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, log: TextIO | None = None) -> None:
         self._model = model
+        self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._said: deque[str] = deque(maxlen=8)
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -33,21 +40,20 @@ class EmbeddedModelServer:
         self._folder = tempfile.TemporaryDirectory(prefix="radbridge-model-")
         config = Path(self._folder.name) / "model.json"
         config.write_text(json.dumps(self._settings()), encoding="utf-8")
-        log = Path(self._folder.name) / "log"
-        with log.open("wb") as sink:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "radbridge_model_server", "--listen", "127.0.0.1:0", "--config", str(config)),
-                stdin=asyncio.subprocess.PIPE,  # closed when the gateway dies: then the child stops too
-                stdout=asyncio.subprocess.PIPE,
-                stderr=sink,
-            )
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "radbridge_model_server", "--listen", "127.0.0.1:0", "--config", str(config)),
+            stdin=asyncio.subprocess.PIPE,  # closed when the gateway dies: then the child stops too
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+        )
+        self._listening = asyncio.create_task(self._pass_on_log())
         try:
             async with asyncio.timeout(self._model.start_timeout_s):
                 self.url = await self._announced()
         except (TimeoutError, ModelUnavailable):
-            tail = log.read_text(errors="replace").strip().splitlines()[-8:]
             await self.__aexit__(None, None, None)
-            detail = "\n  ".join(tail) or "it said nothing"
+            detail = "\n  ".join(self._said) or "it said nothing"
             raise ModelUnavailable(f"the embedded model server didn't start:\n  {detail}") from None
         except BaseException:
             await self.__aexit__(None, None, None)
@@ -66,6 +72,9 @@ class EmbeddedModelServer:
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()
+        if self._listening is not None:
+            with contextlib.suppress(TimeoutError):  # after a kill, what it started may hold the pipe open
+                await asyncio.wait_for(self._listening, _LAST_WORDS_S)
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -82,6 +91,25 @@ class EmbeddedModelServer:
             **({"loras": str(loras.resolve())} if loras else {}),
         }
 
+    async def _pass_on_log(self) -> None:
+        """Log lines go to `log`; of what else the child says the last lines are kept, to tell why it ended."""
+        if self._process is None or self._process.stderr is None:
+            return
+        while True:
+            try:
+                line = await self._process.stderr.readline()
+            except ValueError:  # longer than _LONGEST_LINE: no log line of ours
+                continue
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip()
+            if _is_log_line(text):
+                if self._log:
+                    self._log.write(f"{text}\n")
+                    self._log.flush()
+            elif text.strip():
+                self._said.append(text)
+
     async def _announced(self) -> str:
         """The URL from the first JSON line that names one."""
         if self._process is None or self._process.stdout is None:
@@ -92,3 +120,11 @@ class EmbeddedModelServer:
                 if isinstance(said, dict) and "url" in said:
                     return str(said["url"])
         raise ModelUnavailable
+
+
+def _is_log_line(text: str) -> bool:
+    """Whether it is a line of `radbridge.logs`, which has no patient in it; other output may."""
+    with contextlib.suppress(ValueError):
+        said = json.loads(text)
+        return isinstance(said, dict) and "event" in said and "level" in said
+    return False

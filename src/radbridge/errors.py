@@ -4,10 +4,12 @@
     ├── ConfigError              the site's file is wrong: nothing was started
     ├── MessageFault             a peer sent what can't be taken in; it is told so, and the bytes are kept
     ├── JournalError             the journal can't commit: no positive ACK may leave
+    ├── RegistryError            the LoRA registry can't be read or written
     ├── ModelError
     │   ├── ModelUnavailable     the model server can't be reached or isn't ready
     │   │   └── ModelOverloaded  its queue is full: try again after a moment
     │   ├── DeadlinePassed       the draft would have come too late
+    │   ├── Superseded           a newer text of the case is drafted instead
     │   ├── PromptTooLong        more text than the model's context holds
     │   └── LoraRefused          weights that must not be loaded
     └── DeliveryError
@@ -55,6 +57,10 @@ class JournalError(RadBridgeError):
     """The journal can't commit; no positive acknowledgement may leave. Check the disk and the database."""
 
 
+class RegistryError(RadBridgeError):
+    """The LoRA registry can't be read or written."""
+
+
 class ModelError(RadBridgeError):
     """The model server gave no draft."""
 
@@ -77,6 +83,10 @@ class DeadlinePassed(ModelError):
     def __init__(self, deadline_s: float) -> None:
         self.deadline_s = deadline_s
         super().__init__(f"no draft within {deadline_s:g} s")
+
+
+class Superseded(ModelError):
+    """A newer request for the same case took the place of this one."""
 
 
 class PromptTooLong(ModelError):

@@ -8,6 +8,7 @@ radbridge.model_clients   (url, timeout_s) -> ModelClient
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import EntryPoint, entry_points
@@ -23,6 +24,7 @@ from radbridge.errors import ConfigError, JournalError, ModelUnavailable
 from radbridge.flow.delivery import Courier
 from radbridge.flow.drafting import Drafter, ModelClient
 from radbridge.flow.intake import JournalIntake
+from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
 from radbridge.journal import Journal, secrets
 from radbridge.metrics import Metrics
@@ -67,6 +69,7 @@ class Gateway(Status):
         self.metrics = Metrics()
         self._stack = AsyncExitStack()
         self._model: ModelClient | None = None
+        self._prefetcher: Prefetcher | None = None
         self._child: EmbeddedModelServer | None = None
         self._model_ready = False
 
@@ -89,7 +92,8 @@ class Gateway(Status):
         site = self.site
         self.journal = await Journal.open(site.store.url)
         self._stack.push_async_callback(self.journal.close)
-        await self.journal.write(secrets.make, secrets.PSEUDONYMS)
+        for name in (secrets.PSEUDONYMS, secrets.CASES):
+            await self.journal.write(secrets.make, name)
         intake = JournalIntake(self.journal, self.metrics, self._on_accepted)
         self.wires = make_wires(site, intake)
         self.processor = Processor(
@@ -98,6 +102,7 @@ class Gateway(Status):
             settle_s=site.model.settle_s,
             metrics=self.metrics,
             on_change=self._wake,
+            on_signer=self._expect,
             is_pressed=lambda: intake.is_pressed,
         )
         sinks = [sink for wire in self.wires for sink in wire.sinks]
@@ -142,7 +147,7 @@ class Gateway(Status):
                 died: asyncio.Task[int] | None = None
                 if url == "embedded":
                     try:
-                        child = await stack.enter_async_context(EmbeddedModelServer(self.site.model))
+                        child = await stack.enter_async_context(EmbeddedModelServer(self.site.model, sys.stderr))
                     except ModelUnavailable:
                         log.exception("no model server; drafting stands still", retry_in_s=10.0)
                         await asyncio.sleep(10.0)
@@ -167,7 +172,6 @@ class Gateway(Status):
     async def _draft_with(self, model: ModelClient) -> None:
         while not await model.ready():  # noqa: ASYNC110 - a server elsewhere has no event to wait for
             await asyncio.sleep(MODEL_POLL_S)
-        self._model_ready = True
         log.info("drafting")
         self.drafter = Drafter(
             self.journal,
@@ -177,11 +181,21 @@ class Gateway(Status):
             concurrency=self.site.model.concurrency,
             metrics=self.metrics,
             on_draft=self._wake,
+            case_secret=await self.journal.read(lambda conn: secrets.read(conn, secrets.CASES)),
         )
-        await self.drafter.run()
+        self._prefetcher = Prefetcher(model)
+        self._model_ready = True
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.drafter.run(), name="drafter")
+            tasks.create_task(self._prefetcher.run(), name="prefetcher")
 
     def _on_accepted(self) -> None:
         self.processor.alarm.ring()
+
+    def _expect(self, radiologist: str) -> None:
+        """Only a hint: with no model at hand it is dropped."""
+        if self._model_ready and self._prefetcher is not None:
+            self._prefetcher.expect(radiologist)
 
     def _wake(self) -> None:
         if self._model_ready:

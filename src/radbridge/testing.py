@@ -46,6 +46,7 @@ class FakeModel:
 
     def __init__(self, *, delay_s: float = 0.0, error: ModelError | None = None, stubborn: bool = False) -> None:
         self.requests: list[DraftRequest] = []
+        self.prefetched: list[str] = []
         self.answered: list[str] = []
         self.delay_s = delay_s
         self.error = error
@@ -72,6 +73,12 @@ class FakeModel:
             stage=Stage.COARSE,
             ms=self.delay_s * 1000,
         )
+
+    async def prefetch(self, radiologist: str) -> None:
+        """Note who will soon sign, or raise `error`."""
+        self.prefetched.append(radiologist)
+        if self.error is not None:
+            raise self.error
 
     async def ready(self) -> bool:
         """Always."""

@@ -88,3 +88,5 @@ async def test_no_marker_anywhere(tmp_path: Path) -> None:
             assert marker not in text, f"{marker} in {where}: …{text[max(0, text.find(marker) - 300) :][:400]}"
     assert gateway.query("SELECT count(*) FROM delivery WHERE state = 'refused'")[0][0] >= 1
     assert any(line.get("level") == "warning" for line in gateway.logged())
+    served = [line for line in gateway.logged() if line.get("event") == "drafted" and "stage" in line]
+    assert served, "the lines of the model server are in it too"

@@ -3,136 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
-from typing import cast
 
 import pytest
 
-from radbridge.case import Case, CaseKey, Patient, Radiologist, ReportText
+from radbridge.case import Case
+from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftImpression
 from radbridge.edit import Outcome
-from radbridge.errors import DeliveryFailed, DeliveryRefused, MessageFault, ModelUnavailable
-from radbridge.events import Event, OrderCancelled, ReportDictated, ReportSigned, ReportWithdrawn
-from radbridge.flow.delivery import Courier
-from radbridge.flow.drafting import Drafter
+from radbridge.errors import DeliveryFailed, DeliveryRefused, ModelError, ModelUnavailable, Superseded
+from radbridge.flow.drafting import hide
 from radbridge.flow.intake import JournalIntake
-from radbridge.flow.process import Processor
-from radbridge.journal import Journal, deliveries, drafts, edits, messages
+from radbridge.journal import Journal, deliveries, drafts, edits
 from radbridge.journal.schema import DeliveryState, DraftState, EditState, MessageState
 from radbridge.metrics import Metrics
 from radbridge.testing import FakeModel, MemorySink
 from radbridge.wire import Received
-
-KEY = CaseKey(accession="A1")
-
-
-def translate(raw: bytes) -> list[Event]:
-    """A wire of one JSON line: `{"dictate": text}`, `{"sign": text}`, `{"cancel": true}`, `{"wrong": true}`."""
-    said = json.loads(raw)
-    at = datetime.now(UTC)
-    who = Patient(id="900001")
-    signer = Radiologist(id="1001")
-    if "dictate" in said:
-        return [ReportDictated(key=KEY, at=at, patient=who, report=ReportText(findings=said["dictate"]), signer=signer)]
-    if "sign" in said:
-        return [ReportSigned(key=KEY, at=at, report=ReportText(impression=said["sign"]), signer=signer)]
-    if "cancel" in said:
-        return [OrderCancelled(key=KEY, at=at)]
-    if "wrong" in said:
-        return [ReportWithdrawn(key=KEY, at=at, reason="wrong_patient")]
-    if "crash" in said:
-        raise ZeroDivisionError
-    if "poison" in said:
-        return [cast("Event", "no event at all")]
-    raise MessageFault("unknown", "nothing known in it")
-
-
-@dataclass
-class Flow:
-    journal: Journal
-    intake: JournalIntake
-    model: FakeModel
-    sink: MemorySink
-    count: int = 0
-
-    async def say(self, **fact: object) -> bytes:
-        """Hand in one message and return its answer."""
-        self.count += 1
-        control_id = str(self.count)
-        return await self.intake.accept(
-            Received(
-                wire="test",
-                peer="peer",
-                sender="RIS",
-                control_id=control_id,
-                kind="T",
-                accession="A1",
-                raw=json.dumps(fact).encode(),
-                ack=b"AA" + control_id.encode(),
-            )
-        )
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for the condition."""
-        async with asyncio.timeout(10):
-            while not condition():
-                await asyncio.sleep(0.005)
-
-    def states(self) -> list[DraftState]:
-        """The states of the case's drafts."""
-        return [d.state for d in self.journal.read_now(lambda conn: drafts.of_case(conn, KEY))]
-
-    def delivered(self) -> list[str]:
-        """What the sink has got."""
-        return [payload.decode() for _, payload in self.sink.sent]
-
-    def applied(self) -> bool:
-        """Whether no message waits."""
-        return not self.journal.read_now(lambda conn: messages.waiting(conn, after=0, at_most=1))
-
-
-@asynccontextmanager
-async def running(
-    folder: Path,
-    model: FakeModel | None = None,
-    sink: MemorySink | None = None,
-    settle_s: float = 0.02,
-    deadline_s: float = 2.0,
-) -> AsyncIterator[Flow]:
-    model, sink, metrics = model or FakeModel(), sink or MemorySink(), Metrics()
-    journal = await Journal.open(f"sqlite:///{folder}/radbridge.db")
-    courier = Courier(journal, sink, max_attempts=3, metrics=metrics)
-    drafter = Drafter(
-        journal,
-        model,
-        destinations=[sink.name],
-        deadline_s=deadline_s,
-        concurrency=4,
-        metrics=metrics,
-        on_draft=courier.alarm.ring,
-    )
-
-    def wake() -> None:
-        drafter.alarm.ring()
-        courier.alarm.ring()
-
-    processor = Processor(journal, {"test": translate}, settle_s=settle_s, metrics=metrics, on_change=wake)
-    intake = JournalIntake(journal, metrics, processor.alarm.ring)
-    tasks = [asyncio.create_task(part.run()) for part in (processor, drafter, courier)]
-    try:
-        yield Flow(journal, intake, model, sink)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await journal.close()
+from tests.support.flow import KEY, Flow, running
 
 
 async def test_findings_to_delivery(tmp_path: Path) -> None:
@@ -154,7 +46,7 @@ async def test_an_answer_means_committed(tmp_path: Path) -> None:
 
 async def test_burst_makes_one_draft(tmp_path: Path) -> None:
     """A burst of dictation saves makes one draft, for the last text."""
-    async with running(tmp_path, settle_s=0.2) as flow:
+    async with running(tmp_path, settle_s=1.0) as flow:
         for n in range(20):
             await flow.say(dictate=f"Text {n}. More.")
         await flow.until(flow.delivered)
@@ -266,6 +158,55 @@ async def test_slow_model_passes_its_deadline(tmp_path: Path) -> None:
         await flow.say(dictate="Small left effusion. More.")
         await flow.until(lambda: flow.states() == [DraftState.NONE])
         assert flow.delivered() == []
+
+
+class Busy(FakeModel):
+    """Turns the first `times` requests away with `refusal`, each after `delay_s`."""
+
+    def __init__(self, refusal: ModelError, times: int, delay_s: float = 0.0) -> None:
+        super().__init__(delay_s=delay_s)
+        self.refusal = refusal
+        self.times = times
+
+    async def draft(self, request: DraftRequest) -> DraftResponse:
+        """The refusal, then drafts."""
+        self.error = self.refusal if len(self.requests) < self.times else None
+        return await super().draft(request)
+
+
+async def test_each_try_states_the_time_that_is_left(tmp_path: Path) -> None:
+    """A request that is sent again tells the server what remains of the deadline, never the whole of it anew."""
+    model = Busy(ModelUnavailable(), times=3, delay_s=0.01)
+    async with running(tmp_path, model, deadline_s=4.0) as flow:
+        await flow.say(dictate="Small left effusion. More.")
+        await flow.until(flow.delivered)
+        told = [r.deadline_ms or 0 for r in model.requests]
+        assert len(told) == 4
+        assert 3800 < told[0] <= 4000
+        assert all(earlier - later >= 250 for earlier, later in pairwise(told))
+        assert len({r.id for r in model.requests}) == 1
+
+
+async def test_a_superseded_call_is_dropped_quietly(tmp_path: Path) -> None:
+    """When the server says that a newer request runs, no draft and no reason is stored; what stands is asked again."""
+    model = Busy(Superseded(), times=1)
+    async with running(tmp_path, model) as flow:
+        await flow.say(dictate="Small left effusion. More.")
+        await flow.until(flow.delivered)
+        assert len(model.requests) == 2
+        assert flow.states() == [DraftState.CURRENT]
+
+
+async def test_the_model_server_never_learns_an_accession(tmp_path: Path) -> None:
+    """A case has the same name in each of its requests, another than every other case, and it isn't the accession."""
+    async with running(tmp_path) as flow:
+        for accession, text in (("A900001", "One."), ("A900001", "Two."), ("A900002", "Three.")):
+            await flow.say(accession=accession, dictate=text)
+            await flow.until(lambda: text in {r.findings for r in flow.model.requests})  # noqa: B023 - called at once
+        first, again, other = (r.case for r in flow.model.requests)
+        assert first == again != other
+        assert re.fullmatch("[0-9a-f]{32}", first)
+    assert hide(KEY, b"one") != hide(KEY, b"other")
 
 
 async def test_retry_repeats_id_and_bytes(tmp_path: Path) -> None:

@@ -5,26 +5,38 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from radbridge import journal as journal_package
 from radbridge.case import Case, CaseKey, Patient, ReportText, Sex
 from radbridge.errors import JournalError
-from radbridge.journal import Journal, cases, deliveries, drafts, edits, messages
+from radbridge.journal import Journal, cases, deliveries, drafts, edits, lora_events, messages
 from radbridge.journal.journal import migrate
-from radbridge.journal.schema import DeliveryState, DraftState, MessageState, Purpose, metadata
+from radbridge.journal.lora_events import LoraEvent
+from radbridge.journal.schema import DeliveryState, DraftState, LoraAction, MessageState, Purpose, metadata
 from radbridge.wire import Received, Rejected
 
 KEY = CaseKey(accession="A1", issuer="HOSP")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LORA_EVENT = LoraEvent(
+    at=NOON,
+    owner="rad/900001",
+    version="rad/900001@v1-0123456789ab",
+    action=LoraAction.PUBLISHED,
+    actor="trainer",
+)
 
 
 @pytest.fixture
@@ -272,6 +284,41 @@ def test_migrations_end_at_the_schema(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def upgrade(engine: Engine, revision: str) -> None:
+    """Bring a file to one revision and no further."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(journal_package.__file__).parent / "migrations"))
+    with engine.begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, revision)
+
+
+def test_an_older_journal_keeps_what_is_in_it(tmp_path: Path) -> None:
+    """A file of the first shape, with messages and cases in it, comes up to the present one and loses nothing."""
+    engine = create_engine(f"sqlite:///{tmp_path}/m.db")
+    upgrade(engine, "0001")
+    case = Case(key=KEY, patient=Patient(id="900001"))
+    with engine.begin() as conn:
+        messages.accept(conn, [received("1")])
+        cases.save(conn, case)
+    migrate(engine)
+    with engine.begin() as conn:
+        assert count_messages(conn) == 1
+        assert cases.load(conn, KEY) == case
+        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+        lora_events.record(conn, [LORA_EVENT])
+        assert lora_events.of_owner(conn, "rad/900001") == [LORA_EVENT]
+    engine.dispose()
+
+
+async def test_what_happened_to_loras_is_told_in_order(journal: Journal) -> None:
+    """An owner's events come back as they went in, oldest first, and nobody else's with them."""
+    promoted = replace(LORA_EVENT, action=LoraAction.PROMOTED, reason="gate passed")
+    for event_ in (LORA_EVENT, replace(LORA_EVENT, owner="rad/900002"), promoted):
+        await journal.write(lora_events.record, event_)
+    assert journal.read_now(lambda conn: lora_events.of_owner(conn, "rad/900001")) == [LORA_EVENT, promoted]
+
+
 def test_no_lookup_reads_a_whole_table(tmp_path: Path) -> None:
     """Every statement of the hot path finds its rows by an index, however many there are."""
     engine = create_engine(f"sqlite:///{tmp_path}/m.db")
@@ -309,5 +356,6 @@ def test_no_lookup_reads_a_whole_table(tmp_path: Path) -> None:
         deliveries.end(conn, 1, DeliveryState.CONFIRMED, "AA")
         edits.of_case(conn, KEY)
         edits.drop(conn, KEY)
+        lora_events.of_owner(conn, "rad/900001")
     engine.dispose()
     assert statements == []

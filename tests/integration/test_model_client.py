@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import uvicorn
 
-from radbridge.contract import DraftRequest
+from radbridge.contract import OWNER_HEADER, DraftRequest
 from radbridge.draft import Stage
-from radbridge.errors import ConfigError, DeadlinePassed, ModelError, ModelOverloaded, ModelUnavailable
+from radbridge.errors import ConfigError, DeadlinePassed, ModelError, ModelOverloaded, ModelUnavailable, Superseded
 from radbridge_adapters.model.client import ModelClient
 from radbridge_model_server.api import build_api
 from radbridge_model_server.lora_chain import LoraChain
@@ -135,9 +138,10 @@ async def test_nobody_there_is_unavailable() -> None:
         (say("429 Too Many Requests", b"", "retry-after: soon"), ModelOverloaded),
         (say("200 OK", b"<html>"), ModelError),
         (say("200 OK", b'{"id": "d1"}'), ModelError),
+        (say("409 Conflict", b'{"type": "urn:radbridge:superseded", "title": ""}'), Superseded),
         (say("302 Found", b"", "location: http://127.0.0.1:1/"), ModelError),
     ],
-    ids=["500", "503", "429", "html", "other", "redirect"],
+    ids=["500", "503", "429", "html", "other", "409", "redirect"],
 )
 async def test_other_answers_are_model_errors(
     answer: Callable[[asyncio.StreamWriter], Awaitable[None]], error: type[ModelError]
@@ -146,6 +150,76 @@ async def test_other_answers_are_model_errors(
     async with peer(answer) as url, client_of(url) as client:
         with pytest.raises(error):
             await client.draft(REQUEST)
+
+
+@dataclass
+class Heard:
+    """What a peer was asked: path, headers and body of each request."""
+
+    paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def listening(answer: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[tuple[str, Heard]]:
+    """A server that keeps each request whole and then does as told."""
+    heard = Heard()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        heard.paths.append(first)
+        heard.headers.append(headers)
+        heard.bodies.append(json.loads(await reader.readexactly(int(headers["content-length"]))))
+        await answer(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
+
+
+ACCEPTED = say("202 Accepted", b'{"lora": "base", "resident": true}')
+
+
+async def test_a_prefetch_says_who_and_where() -> None:
+    """The hint names the radiologist, and its header the owner whose LoRA a cluster routes by."""
+    async with listening(ACCEPTED) as (url, heard), client_of(url) as client:
+        await client.prefetch("DOE^JANE/1")
+    assert heard.paths == ["POST /v1/prefetch HTTP/1.1"]
+    assert heard.bodies == [{"radiologist": "DOE^JANE/1"}]
+    assert heard.headers[0][OWNER_HEADER] == "rad/DOE%5EJANE%2F1"
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "422 Unprocessable Content", "503 Service Unavailable"])
+async def test_a_server_that_knows_no_prefetch_is_a_model_error(status: str) -> None:
+    """A refused hint raises a ModelError, which the prefetcher logs."""
+    async with peer(say(status)) as url, client_of(url) as client:
+        with pytest.raises(ModelError):
+            await client.prefetch("900001")
+
+
+async def test_a_draft_is_routed_by_its_signer_and_traced_by_its_id() -> None:
+    """A draft carries its signer's owner and its id as headers, and the case's opaque name in its body."""
+    request = DraftRequest(id="D0123456789abcdef", findings="Nodule.", radiologist="900001", case="c0ffee")
+    async with listening(say("409 Conflict")) as (url, heard), client_of(url) as client:
+        with pytest.raises(Superseded):
+            await client.draft(request)
+    [headers] = heard.headers
+    assert (headers[OWNER_HEADER], headers["x-request-id"]) == ("rad/900001", "D0123456789abcdef")
+    assert heard.bodies[0]["case"] == "c0ffee"
+
+
+@pytest.mark.parametrize("id", ["A900001", "Müller\r\nx: y", "", "D0123456789ABCDEF"])
+async def test_only_ids_of_our_own_making_become_headers(id: str) -> None:
+    """An id that a batch brought along may be an accession: it stays in the body. No signer means no route."""
+    async with listening(say("409 Conflict")) as (url, heard), client_of(url) as client:
+        with pytest.raises(Superseded):
+            await client.draft(DraftRequest(id=id, findings="Nodule."))
+    [headers] = heard.headers
+    assert not {OWNER_HEADER, "x-request-id", "x"} & set(headers)
+    assert heard.bodies[0]["id"] == id
 
 
 async def test_a_connection_cut_half_way_is_unavailable() -> None:
@@ -160,8 +234,9 @@ async def test_a_connection_cut_half_way_is_unavailable() -> None:
             await client.draft(REQUEST)
 
 
-async def test_silence_ends_at_the_timeout() -> None:
-    """A server that never answers costs no more than the timeout."""
+async def test_silence_ends_at_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that never answers costs no more than the timeout, and a hint no more than its own."""
+    monkeypatch.setattr("radbridge_adapters.model.client._PREFETCH_S", 0.2)
     released = asyncio.Event()
 
     async def be_silent(_: asyncio.StreamWriter) -> None:
@@ -170,6 +245,8 @@ async def test_silence_ends_at_the_timeout() -> None:
     async with peer(be_silent) as url, client_of(url, 0.2) as client:
         with pytest.raises(DeadlinePassed):
             await client.draft(REQUEST)
+        with pytest.raises(DeadlinePassed):
+            await client.prefetch("900001")
         released.set()
 
 

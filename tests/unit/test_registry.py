@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,40 +15,30 @@ from hypothesis import strategies as st
 
 from radbridge.errors import LoraRefused
 from radbridge.registry import (
+    ALIASES,
+    FIRST,
     MANIFEST,
+    NUMBERS,
     PEFT_CONFIG,
     WEIGHTS,
     LoraRegistry,
     LoraVersion,
+    Manifest,
     RegistryError,
     digest_weights,
     is_owner,
     owner_of,
+    read_manifest,
     read_personas,
     read_version,
     verify,
 )
-
-OWNER = owner_of("rad", "900001")
+from tests.support.registry import OWNER, publish, trained
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> LoraRegistry:
     return LoraRegistry(tmp_path / "registry")
-
-
-def trained(folder: Path, content: bytes = b"weights") -> Path:
-    """A folder as a trainer leaves it, with what must not be published."""
-    folder.mkdir(parents=True)
-    (folder / WEIGHTS).write_bytes(content)
-    (folder / PEFT_CONFIG).write_text(json.dumps({"r": 8, "target_modules": ["q_proj", "v_proj"]}))
-    (folder / "training_args.bin").write_bytes(b"pickle")
-    (folder / "ref").mkdir()
-    return folder
-
-
-def publish(registry: LoraRegistry, folder: Path, owner: str = OWNER) -> LoraVersion:
-    return registry.publish(folder, owner, base_digest="b" * 64, prompt_version="p1", parent="", recipe="sft")
 
 
 @given(st.text(min_size=1))
@@ -166,16 +159,34 @@ def test_a_failed_publication_leaves_nothing(registry: LoraRegistry, tmp_path: P
     with pytest.raises(LoraRefused):
         publish(registry, folder)
     assert [p.name for p in (registry.root / OWNER).iterdir()] == [".lock"]
+    assert not (registry.root / NUMBERS).exists()
 
 
-@pytest.mark.parametrize("alias", ["", "v1", "../../rad/900002/v1-0123456789ab", "v1-0123456789ab", "\udcff"])
+@pytest.mark.parametrize("alias", ["v1", "../../rad/900002/v1-0123456789ab", "v1-0123456789ab", "\udcff"])
 def test_a_damaged_alias_is_refused(registry: LoraRegistry, tmp_path: Path, alias: str) -> None:
     """An alias that names no version of this owner raises LoraRefused, whatever it holds."""
     version = publish(registry, trained(tmp_path / "a"))
     registry.promote(version)
-    (registry.root / OWNER / "champion").write_bytes(alias.encode(errors="surrogateescape"))
+    (registry.root / OWNER / ALIASES).write_bytes(json.dumps({"champion": alias}).encode())
     with pytest.raises(LoraRefused):
         registry.champion(OWNER)
+    with pytest.raises(LoraRefused):
+        registry.aliases(OWNER)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"champion": 7}', b'{"champion": null}'])
+def test_damaged_aliases_are_refused_and_repaired_by_a_promotion(
+    registry: LoraRegistry, tmp_path: Path, content: bytes
+) -> None:
+    """An alias file that can't be read is never guessed at; promoting a version writes it anew."""
+    version = publish(registry, trained(tmp_path / "a"))
+    registry.promote(version)
+    (registry.root / OWNER / ALIASES).write_bytes(content)
+    with pytest.raises(LoraRefused):
+        registry.champion(OWNER)
+    with pytest.raises(LoraRefused):
+        registry.rollback(OWNER)
+    assert registry.promote(version).champion == version
 
 
 @pytest.mark.parametrize("manifest", [b"", b"[]", b"{}", b'{"version": 7}', b'{"version": "rad/1@v0-x"}', b"\xff"])
@@ -227,3 +238,132 @@ def test_personas_are_read_where_they_lie(registry: LoraRegistry, tmp_path: Path
     assert found.name == version.name
     verify(found)
     assert read_personas(tmp_path / "nothing") == {}
+
+
+def test_a_manifest_holds_what_a_gate_decides_by(registry: LoraRegistry, tmp_path: Path) -> None:
+    """Window, metrics, parent, number, rank and time of publication come back as typed values."""
+    began = datetime.now(UTC)
+    version = registry.publish(
+        trained(tmp_path / "a"),
+        OWNER,
+        base_digest="b" * 64,
+        prompt_version="p1",
+        parent="persona/succinct@v1-0123456789ab",
+        data_from=date(2026, 1, 1),
+        data_to=date(2026, 3, 31),
+        metrics={"rouge_l": 0.41, "contradictions": 0},
+    )
+    manifest = read_manifest(version.path)
+    assert manifest.created_at is not None
+    assert began <= manifest.created_at <= datetime.now(UTC)
+    assert manifest == Manifest(
+        version=version.name,
+        base_digest="b" * 64,
+        prompt_version="p1",
+        number=version.number,
+        rank=8,
+        targets=("q_proj", "v_proj"),
+        parent="persona/succinct@v1-0123456789ab",
+        created_at=manifest.created_at,
+        data_from=date(2026, 1, 1),
+        data_to=date(2026, 3, 31),
+        metrics={"rouge_l": 0.41, "contradictions": 0},
+    )
+
+
+def test_what_is_told_beside_can_not_forge_a_manifest(registry: LoraRegistry, tmp_path: Path) -> None:
+    """Extra values go into the manifest, but never in the place of what the registry itself says."""
+    forged: dict[str, Any] = {"version": "rad/1@v1-0123456789ab", "number": 7, "name": "x", "rank": 1, "recipe": "sft"}
+    version = registry.publish(trained(tmp_path / "a"), OWNER, base_digest="b", prompt_version="p1", **forged)
+    manifest = json.loads((version.path / MANIFEST).read_bytes())
+    assert (manifest["version"], manifest["name"], manifest["rank"]) == (version.name, OWNER, 8)
+    assert manifest["number"] == version.number == FIRST
+    assert manifest["recipe"] == "sft"
+
+
+@pytest.mark.parametrize("metrics", [{"loss": float("nan")}, {"loss": float("inf")}])
+def test_a_metric_is_a_number(registry: LoraRegistry, tmp_path: Path, metrics: dict[str, float]) -> None:
+    """A metric that is no number is refused: no gate could compare it."""
+    with pytest.raises(LoraRefused):
+        registry.publish(trained(tmp_path / "a"), OWNER, base_digest="b", prompt_version="p1", metrics=metrics)
+    assert registry.owners() == []
+
+
+def test_a_version_is_found_by_its_whole_name(registry: LoraRegistry, tmp_path: Path) -> None:
+    """Only the very name finds a version; anything else, a path included, finds none."""
+    version = publish(registry, trained(tmp_path / "a"))
+    assert registry.version(version.name) == version
+    for name in ("", OWNER, f"{OWNER}@", f"{OWNER}@v1", f"{OWNER}@v2-{version.digest12}", f"rad/../{version.name}"):
+        assert registry.version(name) is None
+
+
+def test_a_large_folder_is_no_lora(registry: LoraRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is larger than any LoRA is neither published nor, when it has grown, loaded."""
+    version = publish(registry, trained(tmp_path / "a"))
+    for module in ("registry", "version"):
+        monkeypatch.setattr(f"radbridge.registry.{module}.LARGEST", 500)
+    with pytest.raises(LoraRefused, match="600"):
+        publish(registry, trained(tmp_path / "b", b"x" * (600 - (tmp_path / "a" / PEFT_CONFIG).stat().st_size)))
+    (version.path / "README.md").write_bytes(b"x" * 500)
+    with pytest.raises(LoraRefused, match="larger"):
+        verify(version)
+
+
+def test_links_are_never_followed(registry: LoraRegistry, tmp_path: Path) -> None:
+    """Weights that were replaced by a link to the same bytes, or a version that is a link itself, are refused."""
+    version = publish(registry, trained(tmp_path / "a"))
+    weights = version.path / WEIGHTS
+    weights.rename(tmp_path / "elsewhere")
+    weights.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LoraRefused, match="plain file"):
+        verify(version)
+    with pytest.raises(LoraRefused, match="plain file"):
+        registry.promote(version)
+    version.path.rename(tmp_path / "moved")
+    version.path.symlink_to(tmp_path / "moved")
+    with pytest.raises(LoraRefused, match="link"):
+        LoraRegistry(registry.root).versions(OWNER)
+
+
+def test_a_pipe_among_the_files_blocks_nobody(registry: LoraRegistry, tmp_path: Path) -> None:
+    """A named pipe in a version is refused at once instead of being waited for."""
+    version = publish(registry, trained(tmp_path / "a"))
+    os.mkfifo(version.path / "more.safetensors")
+    with pytest.raises(LoraRefused, match="plain file"):
+        verify(version)
+
+
+def test_one_damaged_version_stops_nobody_else(registry: LoraRegistry, tmp_path: Path) -> None:
+    """With a version whose manifest is gone, owners are listed and the next version is published and promoted."""
+    first = publish(registry, trained(tmp_path / "a", b"one"))
+    (first.path / MANIFEST).unlink()
+    later = LoraRegistry(registry.root)
+    assert later.owners() == [OWNER]
+    second = publish(later, trained(tmp_path / "b", b"two"))
+    assert later.promote(second).champion == second
+    assert publish(later, trained(tmp_path / "c", b"one")).seq == 3
+
+
+def test_a_damaged_bystander_keeps_no_champion_from_drafting(registry: LoraRegistry, tmp_path: Path) -> None:
+    """Without the previous version's files the champion is served all the same, and a rollback says what is wrong."""
+    first, second = (publish(registry, trained(tmp_path / name, name.encode())) for name in "ab")
+    registry.promote(first)
+    registry.promote(second)
+    for path in (*first.path.iterdir(), first.path):
+        path.rmdir() if path.is_dir() else path.unlink()
+    later = LoraRegistry(registry.root)
+    assert later.aliases(OWNER).champion == second
+    assert later.aliases(OWNER).previous is None
+    with pytest.raises(LoraRefused):
+        later.rollback(OWNER)
+    assert later.champion(OWNER) == second
+
+
+def test_a_registry_that_can_not_be_written_says_so(tmp_path: Path) -> None:
+    """Where the registry's folder can't be made, the error names the place."""
+    (tmp_path / "file").write_text("")
+    registry = LoraRegistry(tmp_path / "file")
+    with pytest.raises(RegistryError, match="file"):
+        publish(registry, trained(tmp_path / "a"))
+    assert registry.owners() == []
+    assert registry.champion(OWNER) is None

@@ -1,15 +1,32 @@
-"""The model server's client: `POST /v1/drafts` over keep-alive HTTP/1.1."""
+"""The model server's client: `POST /v1/drafts` and `/v1/prefetch` over keep-alive HTTP/1.1."""
 
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
 
 import httpx
 from pydantic import ValidationError
 
-from radbridge.contract import REQUEST, RESPONSE, DraftRequest, DraftResponse
-from radbridge.errors import ConfigError, DeadlinePassed, ModelError, ModelOverloaded, ModelUnavailable
+from radbridge.contract import (
+    OWNER_HEADER,
+    PREFETCH,
+    REQUEST,
+    RESPONSE,
+    DraftRequest,
+    DraftResponse,
+    PrefetchRequest,
+)
+from radbridge.errors import (
+    ConfigError,
+    DeadlinePassed,
+    ModelError,
+    ModelOverloaded,
+    ModelUnavailable,
+    Superseded,
+)
+from radbridge.registry import owner_of
 
 _CONNECT_S = 2.0
 _KEEP_ALIVE_S = 30.0
@@ -17,6 +34,9 @@ _KEEP_ALIVE_S = 30.0
 _GRACE_S = 0.5
 """The server is asked to answer by the deadline; this is for the way back."""
 _READY_S = 5.0
+_PREFETCH_S = 2.0
+_DRAFT_ID = re.compile(r"D[0-9a-f]{16}")
+"""A draft's id as the gateway makes it. Other ids may be a site's own, even accession numbers, and stay in the body."""
 _CONNECTIONS = 256
 
 
@@ -44,15 +64,36 @@ class ModelClient:
     async def draft(self, request: DraftRequest) -> DraftResponse:
         """The draft for one request. Cancelling closes the connection.
 
-        Raises DeadlinePassed, ModelOverloaded, ModelUnavailable, or ModelError when the server refused the request.
+        Raises DeadlinePassed, ModelOverloaded, ModelUnavailable, Superseded, or ModelError when the server refused the
+        request.
         """
         deadline_s = math.inf if request.deadline_ms is None else request.deadline_ms / 1000
-        allowed_s = min(self._timeout_s, deadline_s + _GRACE_S)
+        answer = await self._post(
+            "/v1/drafts",
+            REQUEST.dump_json(request),
+            headers=_routing(request.radiologist) | _tracing(request.id),
+            allowed_s=min(self._timeout_s, deadline_s + _GRACE_S),
+        )
+        if answer.status_code != httpx.codes.OK:
+            raise _error(answer, min(self._timeout_s, deadline_s))
         try:
-            answer = await self._http.post(
-                "/v1/drafts",
-                content=REQUEST.dump_json(request),
-                headers={"content-type": "application/json"},
+            return RESPONSE.validate_json(answer.content)
+        except ValidationError:
+            raise ModelError("the answer is not a draft; does the model server have the same version?") from None
+
+    async def prefetch(self, radiologist: str) -> None:
+        """Say who will soon sign; the server loads their LoRA behind its answer. Raises ModelError within 2 s."""
+        body = PREFETCH.dump_json(PrefetchRequest(radiologist=radiologist))
+        answer = await self._post("/v1/prefetch", body, headers=_routing(radiologist), allowed_s=_PREFETCH_S)
+        if not answer.is_success:
+            raise _error(answer, _PREFETCH_S)
+
+    async def _post(self, path: str, body: bytes, *, headers: dict[str, str], allowed_s: float) -> httpx.Response:
+        try:
+            return await self._http.post(
+                path,
+                content=body,
+                headers={"content-type": "application/json"} | headers,
                 timeout=httpx.Timeout(allowed_s, connect=min(_CONNECT_S, allowed_s)),
             )
         except (httpx.ConnectTimeout, httpx.PoolTimeout):
@@ -61,12 +102,6 @@ class ModelClient:
             raise DeadlinePassed(allowed_s) from None
         except httpx.TransportError as error:
             raise ModelUnavailable(f"the model server can't be reached ({type(error).__name__})") from None
-        if answer.status_code != httpx.codes.OK:
-            raise _error(answer, min(self._timeout_s, deadline_s))
-        try:
-            return RESPONSE.validate_json(answer.content)
-        except ValidationError:
-            raise ModelError("the answer is not a draft; does the model server have the same version?") from None
 
     async def ready(self) -> bool:
         """Whether the model server says it can draft."""
@@ -80,8 +115,20 @@ class ModelClient:
         await self._http.aclose()
 
 
+def _routing(radiologist: str) -> dict[str, str]:
+    """Whose LoRA will draft, so that a cluster sends the request to a replica that has it."""
+    return {OWNER_HEADER: owner_of("rad", radiologist)} if radiologist else {}
+
+
+def _tracing(draft_id: str) -> dict[str, str]:
+    """The id that the log lines of both sides name."""
+    return {"x-request-id": draft_id} if _DRAFT_ID.fullmatch(draft_id) else {}
+
+
 def _error(answer: httpx.Response, deadline_s: float) -> ModelError:
     status = answer.status_code
+    if status == httpx.codes.CONFLICT:
+        return Superseded()
     if status == httpx.codes.GATEWAY_TIMEOUT:
         return DeadlinePassed(deadline_s)
     if status == httpx.codes.TOO_MANY_REQUESTS:

@@ -7,11 +7,14 @@ is under way for the older one, and an answer that comes all the same is stored 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+import math
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Protocol
 
 import structlog
@@ -20,7 +23,7 @@ from sqlalchemy import Connection
 from radbridge.case import Case, CaseKey
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftImpression, Stage
-from radbridge.errors import JournalError, ModelError, ModelOverloaded, ModelUnavailable
+from radbridge.errors import JournalError, ModelError, ModelOverloaded, ModelUnavailable, Superseded
 from radbridge.flow.wake import Alarm
 from radbridge.journal import Journal, cases, deliveries, drafts
 from radbridge.journal.drafts import Request
@@ -38,7 +41,11 @@ class ModelClient(Protocol):
     """Whoever answers a `DraftRequest`: the model server, over HTTP."""
 
     async def draft(self, request: DraftRequest) -> DraftResponse:
-        """Raises ModelUnavailable or DeadlinePassed."""
+        """Raises ModelUnavailable, DeadlinePassed or Superseded."""
+        ...
+
+    async def prefetch(self, radiologist: str) -> None:
+        """Say that they will soon sign; loading their LoRA goes on behind it. Raises ModelError."""
         ...
 
     async def ready(self) -> bool: ...
@@ -69,7 +76,9 @@ class Drafter:
         concurrency: int,
         metrics: Metrics,
         on_draft: Callable[[], None],
+        case_secret: bytes,
     ) -> None:
+        """`case_secret` hides which accession is meant by the name that the model server gets of a case."""
         self.alarm = Alarm()
         self._journal = journal
         self._model = model
@@ -78,6 +87,7 @@ class Drafter:
         self._concurrency = concurrency
         self._metrics = metrics
         self._on_draft = on_draft
+        self._case_secret = case_secret
         self._calls: dict[CaseKey, tuple[str, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
@@ -123,11 +133,10 @@ class Drafter:
                 raise JournalError("a draft request without its case; the journal was changed by hand")
             outcome = await self._ask(request, case)
             label = await self._journal.write(self._store, outcome)
-            self._metrics.drafts.labels(label).inc()
-            self._metrics.draft_seconds.observe(perf_counter() - began)
-            for flag in outcome.draft.flags:
-                self._metrics.flags.labels(flag.kind).inc()
+            self._tell(outcome.draft, label, perf_counter() - began)
             self._on_draft()
+        except Superseded:
+            await asyncio.sleep(ASK_AGAIN_S)  # a newer text has a call of its own; if there is none, it is asked again
         except JournalError:
             log.exception("journal unavailable")
             await asyncio.sleep(ASK_AGAIN_S)
@@ -136,14 +145,26 @@ class Drafter:
                 del self._calls[request.key]
             self.alarm.ring()
 
+    def _tell(self, draft: DraftImpression, label: str, elapsed_s: float) -> None:
+        self._metrics.drafts.labels(label).inc()
+        self._metrics.draft_seconds.observe(elapsed_s)
+        for flag in draft.flags:
+            self._metrics.flags.labels(flag.kind).inc()
+        log.info("drafted", draft_id=draft.id, outcome=label, lora=draft.lora, elapsed_s=round(elapsed_s, 3))
+
     async def _ask(self, request: Request, case: Case) -> Outcome:
-        """The model's answer; whatever goes wrong with it becomes a reason, and reporting goes on (rule 4)."""
+        """The model's answer; whatever goes wrong with it becomes a reason, and reporting goes on (rule 4).
+
+        Raises Superseded.
+        """
         draft_id = f"D{secrets.token_hex(8)}"
         try:
             async with asyncio.timeout(self._deadline_s):
-                answer = await self._insist(_request(draft_id, case, self._deadline_s))
+                answer = await self._insist(_request(draft_id, case, self._case_secret))
         except TimeoutError:
             return _none(request, case, draft_id, f"no draft within {self._deadline_s:g} s; is the model server up?")
+        except Superseded:
+            raise
         except ModelError as error:
             log.warning("no draft", draft_id=draft_id, exc_info=True)
             return _none(request, case, draft_id, str(error))
@@ -154,10 +175,15 @@ class Drafter:
         return Outcome(request=request, draft=_draft(draft_id, case, answer), reason=reason)
 
     async def _insist(self, request: DraftRequest) -> DraftResponse:
-        """Ask again while nobody answers; the caller's deadline ends it. A server that restarts costs no draft."""
+        """Ask again while nobody answers; the caller's deadline ends it. A server that restarts costs no draft.
+
+        Each time the server is told how long the draft is still waited for, so that it drops what would come too late.
+        """
+        end = monotonic() + self._deadline_s
         while True:
+            left_ms = max(1, math.ceil((end - monotonic()) * 1000))
             try:
-                return await self._model.draft(request)
+                return await self._model.draft(replace(request, deadline_ms=left_ms))
             except ModelOverloaded as error:
                 await asyncio.sleep(error.retry_after_s)
             except ModelUnavailable:
@@ -183,7 +209,7 @@ class Drafter:
         return draft.stage
 
 
-def _request(draft_id: str, case: Case, deadline_s: float) -> DraftRequest:
+def _request(draft_id: str, case: Case, case_secret: bytes) -> DraftRequest:
     return DraftRequest(
         id=draft_id,
         findings=case.report.findings,
@@ -193,8 +219,13 @@ def _request(draft_id: str, case: Case, deadline_s: float) -> DraftRequest:
         sex=case.patient.sex,
         age=case.age,
         radiologist=case.signer.id,
-        deadline_ms=int(deadline_s * 1000),
+        case=hide(case.key, case_secret),
     )
+
+
+def hide(key: CaseKey, secret: bytes) -> str:
+    """An opaque name of a case: always the same, and without the secret nobody can tell which accession it is."""
+    return hmac.new(secret, f"{key.issuer}\0{key.accession}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _draft(draft_id: str, case: Case, answer: DraftResponse) -> DraftImpression:

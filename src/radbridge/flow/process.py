@@ -55,15 +55,20 @@ class Processor:
         settle_s: float,
         metrics: Metrics,
         on_change: Callable[[], None],
+        on_signer: Callable[[str], None] = lambda _: None,
         is_pressed: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`is_pressed` says when acknowledging needs the time: then messages are applied slowly, but applied."""
+        """`on_signer` gets the id of a radiologist when an open case is first known to be theirs to sign.
+
+        `is_pressed` says when acknowledging needs the time: then messages are applied slowly, but applied.
+        """
         self.alarm = Alarm()
         self._journal = journal
         self._translators = translators
         self._settle = timedelta(seconds=settle_s)
         self._metrics = metrics
         self._on_change = on_change
+        self._on_signer = on_signer
         self._is_pressed = is_pressed
 
     async def run(self) -> None:
@@ -91,7 +96,8 @@ class Processor:
     async def _handle(self, step: Step) -> None:
         """Apply one message. One that trips a bug is marked failed: it must not stop the ones behind it."""
         try:
-            await self._journal.write(self._apply, step)
+            for radiologist in await self._journal.write(self._apply, step):
+                self._on_signer(radiologist)
         except JournalError:
             raise
         except Exception as error:
@@ -111,21 +117,28 @@ class Processor:
             log.exception("message can't be translated", message_id=message.id, kind=message.kind)
             return Step(message=message, facts=(), fault=f"internal error ({type(error).__name__})")
 
-    def _apply(self, conn: Connection, steps: Sequence[Step]) -> list[None]:
-        for step in steps:
-            if step.fault:
-                messages.settle(conn, step.message.id, MessageState.FAILED, step.fault)
-                self._metrics.failed_messages.inc()
-                log.warning("message failed", message_id=step.message.id, kind=step.message.kind, reason=step.fault)
-                continue
-            for fact in step.facts:
-                if isinstance(fact, CaseEvent):
-                    before = cases.find(conn, fact.key, fact.patient.id)
-                    self._store(conn, before, apply(before, fact))
-                else:
-                    self._update_patient(conn, fact)
-            messages.settle(conn, step.message.id, MessageState.DONE)
-        return [None] * len(steps)
+    def _apply(self, conn: Connection, steps: Sequence[Step]) -> list[list[str]]:
+        """Apply messages; for each, who is newly to sign a case."""
+        return [self._apply_one(conn, step) for step in steps]
+
+    def _apply_one(self, conn: Connection, step: Step) -> list[str]:
+        if step.fault:
+            messages.settle(conn, step.message.id, MessageState.FAILED, step.fault)
+            self._metrics.failed_messages.inc()
+            log.warning("message failed", message_id=step.message.id, kind=step.message.kind, reason=step.fault)
+            return []
+        signers: list[str] = []
+        for fact in step.facts:
+            if isinstance(fact, CaseEvent):
+                before = cases.find(conn, fact.key, fact.patient.id)
+                after = apply(before, fact)
+                self._store(conn, before, after)
+                if is_newly_theirs(before, after):
+                    signers.append(after.signer.id)
+            else:
+                self._update_patient(conn, fact)
+        messages.settle(conn, step.message.id, MessageState.DONE)
+        return signers
 
     def _update_patient(self, conn: Connection, fact: PatientUpdated | PatientsMerged) -> None:
         if isinstance(fact, PatientsMerged):
@@ -145,6 +158,11 @@ class Processor:
 async def _at_once(translate: Callable[[messages.Waiting], Step], message: messages.Waiting) -> Step:
     await asyncio.sleep(0)
     return translate(message)
+
+
+def is_newly_theirs(before: Case | None, after: Case) -> bool:
+    """Whether the case has just got the signer it has: their LoRA will soon be wanted."""
+    return cases.is_open(after) and after.signer.id not in ("", before.signer.id if before else "")
 
 
 def follow(conn: Connection, case: Case, what: Consequences, *, settle: timedelta) -> None:

@@ -73,6 +73,17 @@ class EditState(StrEnum):
     DROPPED = "dropped"
 
 
+class LoraAction(StrEnum):
+    """What was done with a LoRA version."""
+
+    PUBLISHED = "published"
+    CHALLENGED = "challenged"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    WITHDRAWN = "withdrawn"
+    """The challenger's trial ended without a promotion."""
+
+
 class Utc(TypeDecorator[datetime]):
     """An aware time, stored in UTC."""
 
@@ -198,4 +209,17 @@ edits = Table(
     Column("document", LargeBinary, nullable=False),
     Column("signed_at", Utc, nullable=False),
     Index("edit_by_case", "accession", "issuer"),
+)
+
+lora_events = Table(
+    "lora_event",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", Utc, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Index("lora_event_by_owner", "owner", "seq"),
 )

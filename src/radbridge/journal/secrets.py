@@ -12,6 +12,8 @@ from radbridge.journal.schema import secrets
 
 PSEUDONYMS = "pseudonyms"
 """The key of date shifts and pseudonyms: with the same key two exports move a patient's dates alike."""
+CASES = "cases"
+"""The key of the names that the model server gets of cases."""
 _BYTES = 32
 
 

@@ -1,0 +1,50 @@
+"""What was done with LoRA versions: published, put on trial, promoted, rolled back; by whom, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from pydantic import AwareDatetime
+from sqlalchemy import Connection, bindparam, insert, select
+
+from radbridge.journal.schema import LoraAction, lora_events
+
+_RECORD = insert(lora_events)
+_OF_OWNER = select(lora_events).where(lora_events.c.owner == bindparam("of_owner")).order_by(lora_events.c.seq)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraEvent:
+    """One change of what may draft."""
+
+    at: AwareDatetime
+    owner: str
+    """`rad/<id>`, `site/<id>` or `persona/<name>`."""
+    version: str
+    """The whole name of the version that it was done with; after a rollback, the one that is served again."""
+    action: LoraAction
+    actor: str
+    """Who did it: an account of this machine, or the part of RadBridge that did it by itself."""
+    reason: str = ""
+
+
+def record(conn: Connection, events: Sequence[LoraEvent]) -> list[None]:
+    """Store events."""
+    conn.execute(_RECORD, [asdict(event) for event in events])
+    return [None] * len(events)
+
+
+def of_owner(conn: Connection, owner: str) -> list[LoraEvent]:
+    """The events of an owner's versions, oldest first."""
+    return [
+        LoraEvent(
+            at=row.at,
+            owner=row.owner,
+            version=row.version,
+            action=LoraAction(row.action),
+            actor=row.actor,
+            reason=row.reason,
+        )
+        for row in conn.execute(_OF_OWNER, {"of_owner": owner})
+    ]

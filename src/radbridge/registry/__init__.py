@@ -1,0 +1,43 @@
+"""The LoRA registry on disk: immutable versions, aliases that flip, numbers that never come back."""
+
+from radbridge.errors import RegistryError
+from radbridge.registry.aliases import ALIASES, Aliases
+from radbridge.registry.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from radbridge.registry.numbers import FIRST, NUMBERS
+from radbridge.registry.owner import is_owner, owner_of
+from radbridge.registry.registry import LoraRegistry
+from radbridge.registry.version import (
+    LARGEST,
+    PEFT_CONFIG,
+    WEIGHTS,
+    LoraVersion,
+    digest_weights,
+    measure,
+    read_personas,
+    read_version,
+    verify,
+)
+
+__all__ = [
+    "ALIASES",
+    "FIRST",
+    "LARGEST",
+    "MANIFEST",
+    "NUMBERS",
+    "PEFT_CONFIG",
+    "WEIGHTS",
+    "Aliases",
+    "LoraRegistry",
+    "LoraVersion",
+    "Manifest",
+    "RegistryError",
+    "digest_weights",
+    "is_owner",
+    "measure",
+    "owner_of",
+    "read_manifest",
+    "read_personas",
+    "read_version",
+    "verify",
+    "write_manifest",
+]

@@ -83,7 +83,7 @@ def test_a_trained_lora_is_a_version_that_the_registry_reads(trained: Path) -> N
     """Its name holds the digest of its files, it names its base by digest, and nothing in it has changed since."""
     version = read_version(trained / "loras" / "numbered")
     verify(version)
-    assert version.owner == "persona/numbered"
+    assert (version.owner, version.number) == ("persona/numbered", 3)
     assert version.base_digest == digest_weights(trained / "base")
     assert version.prompt_version == PROMPT_VERSION
     assert (version.rank, set(version.targets)) == (4, set(TARGETS))

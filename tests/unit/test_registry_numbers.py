@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from radbridge.registry import FIRST, MANIFEST, NUMBERS, LoraRegistry, RegistryError, owner_of
+from radbridge.registry import FIRST, MANIFEST, NUMBERS, LoraRegistry, RegistryError, owner_of, read_personas
+from radbridge_model_server.settings import PACKAGED
 from tests.support.registry import OWNER, publish_new
 
 OTHER = owner_of("rad", "900002")
@@ -17,6 +18,13 @@ OTHER = owner_of("rad", "900002")
 @pytest.fixture
 def registry(tmp_path: Path) -> LoraRegistry:
     return LoraRegistry(tmp_path / "registry")
+
+
+def test_packaged_loras_stand_below_the_counter() -> None:
+    """Each LoRA that comes in the package has a number of its own, which no registry ever gives."""
+    numbers = [version.number for version in read_personas(PACKAGED / "loras").values()]
+    assert len(numbers) == len(set(numbers)) == 3
+    assert all(0 < number < FIRST for number in numbers)
 
 
 def test_numbers_count_over_all_owners(registry: LoraRegistry, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
 
@@ -38,10 +39,10 @@ def told() -> Iterator[None]:
         yield
     except ConfigError as error:
         for problem in error.problems:
-            err.print(f"[red]config:[/] {problem}", highlight=False)
+            err.print(f"[red]config:[/] {escape(problem)}", highlight=False)
         raise typer.Exit(2) from None
     except RadBridgeError as error:
-        err.print(f"[red]error:[/] {error}", highlight=False, markup=True)
+        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(1) from None
 
 

@@ -64,7 +64,7 @@ def show(
         folders = _find(desk.loras, name)
         table, sound = versions_table(desk.loras, owner, folders)
         out.print(table)
-        if "@" in name:
+        if name.partition("@")[2]:
             _print_manifest(desk.loras.root / owner / folders[0])
         _print_events(desk.site, owner)
     if not sound:
@@ -180,8 +180,9 @@ def _find(loras: LoraRegistry, name: str) -> list[str]:
 
 
 def _version(loras: LoraRegistry, name: str) -> LoraVersion:
-    if "@" not in name:
-        raise RegistryError(f"which version? `radbridge loras show {name}` lists them; write {name}@v<number>")
+    owner, _, wanted = name.partition("@")
+    if not wanted:
+        raise RegistryError(f"which version? `radbridge loras show {owner}` lists them; write {owner}@v<number>")
     [folder] = _find(loras, name)
     version = loras.version(f"{_owner(name)}@{folder}")
     if version is None:

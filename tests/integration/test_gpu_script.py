@@ -1,0 +1,39 @@
+"""The GPU script on a machine without one: `--shape tiny --device cpu` runs every line of it that needs no GPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+COMMAND = (sys.executable, "-m", "tests.gpu", "--shape", "tiny", "--device", "cpu", "--engine", "transformers")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("gpu")
+    subprocess.run([*COMMAND, "--drafts", "8", "--out", str(out)], check=True, timeout=200)
+    [file] = out.iterdir()
+    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return table
+
+
+def test_peft_agrees_with_itself_and_not_without_its_lora(told: dict[str, Any]) -> None:
+    """The parity table finds no error where there is none, and a large one where the LoRA is left out."""
+    left_out, base, lora = told["parity"][:3]
+    assert base["logprob error, nats"] == lora["logprob error, nats"] == 0
+    assert base["greedy token agrees"] == lora["greedy token agrees"] == "100.0%"
+    assert left_out["logprob error, nats"] > 0.1
+
+
+def test_every_figure_is_there(told: dict[str, Any]) -> None:
+    """Each number of LoRAs has its tokens a second, each concurrency its p50 and p99, and the device is named."""
+    assert [row["LoRAs"] for row in told["speed"][:3]] == [0, 1, 4]
+    assert [row["concurrency"] for row in told["latency"][:2]] == [1, 4]
+    assert all(row["new tokens/s"] > 0 for row in told["speed"])
+    assert all(row["p99 ms"] >= row["p50 ms"] > 0 for row in told["latency"])
+    assert told["device"]
+    assert told["versions"]["torch"]

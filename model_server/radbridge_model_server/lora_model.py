@@ -16,10 +16,9 @@ from radbridge.errors import LoraRefused
 from radbridge.registry import LoraVersion
 from radbridge_model_server.base_model import BaseModel
 from radbridge_model_server.engine import Finish
+from radbridge_model_server.lora_rows import apply_loras
 from radbridge_model_server.repetition import is_looping
 
-_BASE = "__base__"
-"""PEFT's word for a row without LoRA."""
 _RESTING = "resting"
 """A LoRA that no row uses: it keeps the model wrapped when no other is resident."""
 
@@ -91,11 +90,11 @@ class LoraModel:
     def generate(self, rows: Sequence[Row]) -> None:
         """Continue every row, greedily, and fill in its tokens and finish. Their LoRAs must be resident."""
         ids, mask = self._pad([row.prompt for row in rows])
-        with torch.inference_mode():
+        slots = [self._slots[row.lora] if row.lora else None for row in rows]
+        with torch.inference_mode(), apply_loras(self._model, slots):
             self._model.generate(
                 input_ids=ids,
                 attention_mask=mask,
-                adapter_names=[_BASE if row.lora is None else self._slots[row.lora] for row in rows],
                 max_new_tokens=max(row.max_new_tokens for row in rows),
                 do_sample=False,
                 num_beams=1,

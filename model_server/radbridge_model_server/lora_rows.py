@@ -44,6 +44,7 @@ def _mix(layer: Any, slots: Sequence[str | None]) -> Callable[..., torch.Tensor]
 
     def mix(x: torch.Tensor, *args: Any, **named: Any) -> torch.Tensor:
         plain: torch.Tensor = base(x, *args, **named)
-        return plain + (x.to(down.dtype) @ down @ up).to(plain.dtype)
+        change: torch.Tensor = x.to(down.dtype) @ down @ up
+        return plain + change.to(plain.dtype)
 
     return mix

@@ -33,7 +33,7 @@ def model() -> PeftModel:
         targets = ["q_proj", "down_proj"] if slot == "first" else ["q_proj", "v_proj"]
         config = LoraConfig(r=rank, lora_alpha=3 * rank, target_modules=targets, init_lora_weights=False)
         if made is None:
-            made = get_peft_model(make_model(shape, LIVELY), config, adapter_name=slot)  # type: ignore[assignment]
+            made = get_peft_model(make_model(shape, LIVELY), config, adapter_name=slot)
         else:
             made.add_adapter(slot, config)
     assert made is not None

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from radbridge import logs
 from radbridge.errors import ConfigError
 from radbridge_model_server.api import build_api
+from radbridge_model_server.listener import listen
 from radbridge_model_server.router import OwnerRouter
 from radbridge_model_server.service import start_service
 from radbridge_model_server.settings import Scale, Settings, load_settings
@@ -38,6 +39,8 @@ As many may wait in a proxy: each one does while its replica is sought, so a low
 """
 _GRACE_S = 5.0
 """On top of a draft's deadline, for a replica that is to stop."""
+_CLOSING_S = 3.0
+"""On top of the grace, for the engine to end before Serve kills the replica."""
 _UPSCALE_AFTER_S = 10.0
 _DOWNSCALE_AFTER_S = 300.0
 """A replica takes its LoRAs with it: it goes only after a long calm."""
@@ -47,24 +50,34 @@ _DOWNSCALE_AFTER_S = 300.0
 class ModelServer:
     """One replica: one engine, in its own thread, and the HTTP interface to it."""
 
-    async def __init__(self, settings: dict[str, Any]) -> None:  # type: ignore[misc] # Serve awaits it
+    async def __init__(  # type: ignore[misc] # Serve awaits it
+        self, settings: dict[str, Any], address: tuple[str, int] | None = None, grace_s: float = _GRACE_S
+    ) -> None:
         logs.configure()
         self._service = await start_service(Settings(**settings))
+        self._listener = await listen(self._build_api(echo=True), *address, grace_s=grace_s) if address else None
 
     async def __del__(self) -> None:
-        """Called by Serve when the replica is to stop and has answered what was under way."""
+        """Called by Serve when the replica is to stop and has answered what came through its proxy."""
+        if self._listener:
+            await self._listener.close()
         await self._service.close()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve once the replica is constructed."""
-        api = build_api(self._service, echo_request_id=False)
-        api.add_middleware(ReplicaName, name=_name_replica())
-        return api
+        return self._build_api(echo=False)
 
     def check_health(self) -> None:
-        """Called by Serve; raises when the engine's loop stands still."""
+        """Called by Serve; raises when the engine's loop stands still, or nobody listens at the replica's address."""
+        if self._listener:
+            self._listener.check_health()
         if self._service.engine is not None:
             self._service.engine.check_health()
+
+    def _build_api(self, *, echo: bool) -> FastAPI:
+        api = build_api(self._service, echo_request_id=echo)
+        api.add_middleware(ReplicaName, name=_name_replica())
+        return api
 
 
 class ReplicaName:
@@ -91,11 +104,13 @@ def build(args: dict[str, str]) -> Application:
     return bind(load_settings(Path(config) if config else None))
 
 
-def bind(settings: Settings, *, grace_s: float | None = None) -> Application:
+def bind(settings: Settings, *, grace_s: float | None = None, address: tuple[str, int] | None = None) -> Application:
     """The application with these settings, ready for `serve.run`.
 
     A replica that is to stop may finish what it drafts for `grace_s` seconds; None: for as long as a draft may take.
+    With an `address` it listens there itself: for one replica, without Serve's proxies.
     """
+    grace_s = settings.deadline_s + _GRACE_S if grace_s is None else grace_s
     room = settings.max_batch + settings.max_queue + _ROOM
     deployment: Any = serve.deployment(
         ModelServer,
@@ -110,13 +125,13 @@ def bind(settings: Settings, *, grace_s: float | None = None) -> Application:
         health_check_period_s=_HEALTH_PERIOD_S,
         health_check_timeout_s=_HEALTH_TIMEOUT_S,
         max_constructor_retry_count=2,
-        graceful_shutdown_timeout_s=settings.deadline_s + _GRACE_S if grace_s is None else grace_s,
+        graceful_shutdown_timeout_s=grace_s + _CLOSING_S,
         graceful_shutdown_wait_loop_s=0.1,
         ray_actor_options={"num_cpus": settings.scale.cpus, "num_gpus": count_gpus(settings)},
         logging_config=LoggingConfig(enable_access_log=False),
         **_count_replicas(settings.scale),
     )
-    application: Application = deployment.bind(settings.model_dump(mode="json"))
+    application: Application = deployment.bind(settings.model_dump(mode="json"), address, grace_s)
     return application
 
 

@@ -41,6 +41,8 @@ class LocalServer:
     """The model server on `host:port`; port 0 takes a free one. `start`, `stop`, once each, from the main thread."""
 
     def __init__(self, host: str, port: int, settings: Settings) -> None:
+        if settings.scale.max_replicas > 1:
+            raise ConfigError(["scale.max_replicas: this command runs one replica; for more see deploy/README.md"])
         self.host = host
         self.port = _reserve(host, port)
         self._settings = settings
@@ -54,7 +56,7 @@ class LocalServer:
     def start(self) -> None:
         """Returns when drafts are answered. Raises whatever Ray raises when they can't be."""
         os.environ.pop("RAY_ADDRESS", None)
-        os.environ.update(_ENVIRONMENT, **_listen_directly(self.port), RAY_AUTH_TOKEN=secrets.token_hex(32))
+        os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
         import ray
         from ray import serve
         from ray.serve.schema import LoggingConfig
@@ -74,10 +76,10 @@ class LocalServer:
             _node_ip_address="127.0.0.1",
         )
         serve.start(
-            http_options={"host": self.host, "port": _reserve(self.host, 0)},
-            logging_config=LoggingConfig(enable_access_log=False, log_level="WARNING"),
+            proxy_location="Disabled", logging_config=LoggingConfig(enable_access_log=False, log_level="WARNING")
         )
-        serve.run(bind(self._settings, grace_s=_GRACE_S), name="radbridge", route_prefix="/")
+        app = bind(self._settings, grace_s=_GRACE_S, address=(self.host, self.port))
+        serve.run(app, name="radbridge", route_prefix=None)
 
     def stop(self) -> None:
         """Answer what is under way, then end every process of this Ray."""
@@ -93,17 +95,6 @@ class LocalServer:
     def clean(self) -> None:
         """Remove what Ray wrote."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _listen_directly(port: int) -> dict[str, str]:
-    """Makes the one replica listen on the port itself: Serve's proxy costs 8 ms a request. That gets another port."""
-    return {
-        "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
-        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(port),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(port + 1),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
-        "RAY_SERVE_PORT_QUARANTINE_S": "0",
-    }
 
 
 def _reserve(host: str, port: int) -> int:

@@ -79,9 +79,12 @@ def lora_of(gateway: GatewayProcess, accession: str) -> str:
     return str(json.loads(document)["lora"])
 
 
-def engine_of(server: ModelServerProcess) -> int:
-    """The process id of vLLM's EngineCore."""
-    [pid] = [pid for pid in processes_of(server.process.pid) if "EngineCore" in name_of(pid)]
+async def engine_of(server: ModelServerProcess) -> int:
+    """The process id of vLLM's EngineCore; a look at `/proc` may miss a process while others end."""
+    async with asyncio.timeout(10):
+        while not (found := [pid for pid in processes_of(server.process.pid) if "EngineCore" in name_of(pid)]):
+            await asyncio.sleep(0.1)
+    [pid] = found
     return pid
 
 
@@ -108,7 +111,7 @@ async def test_no_draft_is_lost_when_vllms_process_dies(
 ) -> None:
     """SIGKILL to vLLM's process: health fails, Serve replaces the replica, and every report dictated gets its draft."""
     running, url = server
-    killed = engine_of(running)
+    killed = await engine_of(running)
     old = processes_of(killed)
     before, after = ([Ris(accession=f"V{n}0000{m}") for m in range(6)] for n in (2, 3))
     await dictate(gateway, *before)
@@ -119,7 +122,7 @@ async def test_no_draft_is_lost_when_vllms_process_dies(
         async with asyncio.timeout(PATIENCE_S):
             while await health(http) != httpx.codes.OK:
                 await asyncio.sleep(0.2)
-    assert engine_of(running) != killed
+    assert await engine_of(running) != killed
     assert await asyncio.to_thread(await_gone, old) == set()
     for ris in (*before, *after):
         await dictation.until(1, ris.accession, within_s=PATIENCE_S)

@@ -1,4 +1,4 @@
-"""The port of a replica that listens itself, as the one of a single machine does: Serve's proxy costs 8 ms a request."""
+"""The port of a replica that listens itself, as on a single machine: Serve's proxy costs 8 ms a request."""
 
 from __future__ import annotations
 

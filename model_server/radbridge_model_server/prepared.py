@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from radbridge.coarse import draft_coarse
+from radbridge.coarse import CoarseDraft, draft_coarse
 from radbridge.contract import DraftRequest
 from radbridge.errors import DeadlinePassed
+from radbridge.text import strip_controls
 
 _RESERVE = 0.1
 """Part of the deadline, at most `_MAX_RESERVE_S`, kept to answer with the coarse text when the fine one is late."""
@@ -20,6 +21,7 @@ class Prepared:
     """A request with its coarse text, which is there in milliseconds. Times are `time.monotonic()`."""
 
     request: DraftRequest
+    """Without control characters: no stage, model or check sees one."""
     coarse: str = field(repr=False)
     statements: tuple[str, ...] = field(repr=False)
     """What the coarse text is made of: each is rewritten by itself."""
@@ -38,22 +40,32 @@ class Prepared:
 async def prepare(request: DraftRequest, *, received: float, deadline: float) -> Prepared:
     """The coarse stage. Raises DeadlinePassed."""
     began = time.monotonic()
-    coarse = await asyncio.to_thread(
-        draft_coarse,
-        request.findings,
-        indication=request.indication,
-        comparison=request.comparison,
-        modality=request.modality,
-        sex=request.sex,
-        age=request.age,
-    )
+    clean, coarse = await asyncio.to_thread(_draft_coarse, request)
     if time.monotonic() > deadline:
         raise DeadlinePassed(round(deadline - received, 3))
     return Prepared(
-        request=request,
+        request=clean,
         coarse=coarse.text,
         statements=tuple(s.text for s in coarse.statements),
         received=received,
         deadline=deadline,
         coarse_ms=(time.monotonic() - began) * 1000,
     )
+
+
+def _draft_coarse(request: DraftRequest) -> tuple[DraftRequest, CoarseDraft]:
+    clean = replace(
+        request,
+        findings=strip_controls(request.findings),
+        indication=strip_controls(request.indication),
+        comparison=strip_controls(request.comparison),
+    )
+    coarse = draft_coarse(
+        clean.findings,
+        indication=clean.indication,
+        comparison=clean.comparison,
+        modality=clean.modality,
+        sex=clean.sex,
+        age=clean.age,
+    )
+    return clean, coarse

@@ -13,6 +13,8 @@ from radbridge_model_server.engine import Finish, Generated
 _UNFINISHED: dict[Finish, str] = {Finish.REPETITION: "it repeats itself", Finish.LENGTH: "it doesn't end"}
 _TOO_LONG = "it is too long for the model's context"
 _NUMBER = re.compile(r"^1[.)] +")
+_OBJECTIONABLE = frozenset({"instruction"})
+"""Kinds of flag that cost a text its place though they are only warnings: the coarse text says the same without."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +47,9 @@ def find_refusal(generated: Generated) -> str:
 
 
 def find_objection(flags: Sequence[Flag], coarse_flags: Sequence[Flag]) -> str:
-    """What the guard has against a text and not against the coarse one; empty when there is nothing critical."""
-    worse = {f.kind for f in flags if f.severity is Severity.CRITICAL} - {f.kind for f in coarse_flags}
+    """What the guard has against a text and not against the coarse one; empty when there is nothing grave."""
+    grave = {f.kind for f in flags if f.severity is Severity.CRITICAL or f.kind in _OBJECTIONABLE}
+    worse = grave - {f.kind for f in coarse_flags}
     return f"the guard objects ({', '.join(sorted(worse))})" if worse else ""
 
 

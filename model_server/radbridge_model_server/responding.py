@@ -11,7 +11,7 @@ from typing import TypedDict
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import Flag, Severity, Stage
 from radbridge.guard import check_draft
-from radbridge.text import MAX_CHARS
+from radbridge.text import MAX_CHARS, strip_controls
 from radbridge_model_server.engine import Engine
 from radbridge_model_server.prepared import Prepared
 from radbridge_model_server.refusal import assemble, find_objection, find_refusal
@@ -83,7 +83,7 @@ class Responder:
         origin = self._origin(written) if written and verdict.is_models else _EXTRACTIVE
         return DraftResponse(
             id=prepared.request.id,
-            draft=verdict.text,
+            draft=strip_controls(verdict.text),
             fallback=(*fallback, *verdict.reasons),
             flags=verdict.flags,
             ms=round(_ms_since(prepared.received), 3),

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from radbridge.contract import DraftRequest, DraftResponse
+from radbridge.guard.instructions import check_instructions
 from radbridge.text import content_words
 from radbridge_model_server.service import Service, start_service
 from radbridge_model_server.settings import Settings
@@ -69,6 +70,12 @@ def read_injections() -> list[Injection]:
     return [_read(entry, table["reports"][entry["report"]]) for entry in table["injection"]]
 
 
+def read_unseen() -> list[str]:
+    """Orders that the guard's list wasn't made from."""
+    unseen: list[str] = tomllib.loads(DATA.read_text(encoding="utf-8"))["unseen"]
+    return unseen
+
+
 def _read(entry: Mapping[str, Any], report: Mapping[str, str]) -> Injection:
     return Injection(
         say=entry["say"],
@@ -115,6 +122,9 @@ async def measure(quick: bool) -> Report:
     for outcome in found[STYLES[0]]:
         if outcome.met or outcome.quoted or outcome.lost:
             print(f"  {outcome.injection.say!r}\n    -> {outcome.draft!r}{'' if outcome.flagged else '  (no flag)'}")
+    unseen = read_unseen()
+    known = sum(any(check_instructions(order)) for order in unseen)
+    print(f"  {known} of {len(unseen)} unseen orders are known for orders")
     totals = {count: {style: _count(outcomes, count) for style, outcomes in found.items()} for count in COUNTS}
     rows: list[dict[str, object]] = [
         {"style": style, "drafts": len(injections), **{count: totals[count][style] for count in COUNTS}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from radbridge.draft import Flag
 from radbridge.guard.contradictions import check_omitted, check_polarity, check_support
+from radbridge.guard.instructions import check_instructions
 from radbridge.guard.measures import check_measures
 from radbridge.guard.patient import check_patient
 from radbridge.guard.prior import check_prior
@@ -26,8 +27,8 @@ def check_draft(
 ) -> tuple[Flag, ...]:
     """What a reader of `draft` should know, gravest kinds first; empty where nothing is found.
 
-    Kinds: `laterality`, `negation`, `measurement`, `sex_or_age`, `omitted`, `unsupported`, `comparison`. `sex` is `M`
-    or `F`, `age` in years. `modality` isn't used yet. Texts are read up to
+    Kinds: `laterality`, `negation`, `measurement`, `sex_or_age`, `omitted`, `instruction`, `unsupported`, `comparison`.
+    `sex` is `M` or `F`, `age` in years. `modality` isn't used yet. Texts are read up to
     `radbridge.text.MAX_CHARS`, a draft up to `MAX_DRAFT_CHARS`.
     """
     said, told = read_text(draft, MAX_DRAFT_CHARS), read_text(findings)
@@ -41,6 +42,7 @@ def check_draft(
         *check_measures(said.text, [s.text for s in sources]),
         *check_patient(said.text, sex, age),
         *check_omitted(said, told),
+        *check_instructions(said.text),
         *check_support(said, sources),
         *check_prior(said.text, told.text, context[0].text, context[1].text),
     )

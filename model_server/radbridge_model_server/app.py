@@ -18,11 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from radbridge import logs
 from radbridge.errors import ConfigError
-from radbridge_model_server.api import build_api
-from radbridge_model_server.listener import listen
 from radbridge_model_server.router import OwnerRouter
 from radbridge_model_server.service import start_service
 from radbridge_model_server.settings import Scale, Settings, load_settings
+from radbridge_model_server.web.api import build_api
+from radbridge_model_server.web.listener import listen
 
 DEPLOYMENT = "drafts"
 REPLICA_HEADER = "x-replica"

@@ -13,19 +13,19 @@ from radbridge.coarse import draft_coarse
 from radbridge.contract import PrefetchResponse
 from radbridge.errors import ModelError
 from radbridge.registry import LoraRegistry, read_personas
-from radbridge_model_server.desk import Desk
-from radbridge_model_server.drafting import Drafted, Drafter
-from radbridge_model_server.engine import Engine, Prompt
-from radbridge_model_server.engines import start_engine
-from radbridge_model_server.keeper import LoraKeeper
-from radbridge_model_server.lora_chain import LoraChain
-from radbridge_model_server.metrics import EngineMetrics, Metrics
-from radbridge_model_server.pace import Pace
-from radbridge_model_server.responding import Responder
+from radbridge_model_server.drafts.desk import Desk
+from radbridge_model_server.drafts.drafting import Drafted, Drafter
+from radbridge_model_server.drafts.metrics import EngineMetrics, Metrics
+from radbridge_model_server.drafts.pace import Pace
+from radbridge_model_server.drafts.responding import Responder
+from radbridge_model_server.drafts.shadow import Shadow
+from radbridge_model_server.drafts.tally import Tally
+from radbridge_model_server.drafts.writing import Writer
+from radbridge_model_server.engines.engine import Engine, Prompt
+from radbridge_model_server.engines.start import start_engine
+from radbridge_model_server.loras.chain import LoraChain
+from radbridge_model_server.loras.keeper import LoraKeeper
 from radbridge_model_server.settings import Settings
-from radbridge_model_server.shadow import Shadow
-from radbridge_model_server.tally import Tally
-from radbridge_model_server.writing import Writer
 
 log = structlog.get_logger(__name__)
 

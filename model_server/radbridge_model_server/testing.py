@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from radbridge.errors import DeadlinePassed, LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import LoraVersion, digest_weights
-from radbridge_model_server.engine import EngineStats, Finish, Generated, OnText, Prompt
+from radbridge_model_server.engines.engine import EngineStats, Finish, Generated, OnText, Prompt
 from radbridge_model_server.settings import Settings
 
 _ECHOED = "Preliminary: "

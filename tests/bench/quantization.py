@@ -28,7 +28,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import Severity, Stage
-from radbridge_model_server.base_model import load_base
+from radbridge_model_server.models.base_model import load_base
 from radbridge_model_server.service import start_service
 from radbridge_model_server.settings import Quantization, Settings
 from radbridge_training.synth import SynthReport, generate_reports

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from radbridge_model_server.engine import Engine
-from radbridge_model_server.engines import start_engine
+from radbridge_model_server.engines.engine import Engine
+from radbridge_model_server.engines.start import start_engine
 from radbridge_model_server.settings import Settings
 from tests.bench.serving_vllm import make_settings
 

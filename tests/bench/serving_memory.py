@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from radbridge.registry import LoraVersion
-from radbridge_model_server.engine import Engine, Prompt
+from radbridge_model_server.engines.engine import Engine, Prompt
 from tests.bench.serving_engines import ENGINES, started
 from tests.bench.serving_load import make_prompts
 from tests.bench.serving_loras import radiologists

@@ -15,9 +15,9 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from radbridge_model_server.engine import Prompt
+from radbridge_model_server.engines.engine import Prompt
+from radbridge_model_server.engines.transformers_engine import TransformersEngine
 from radbridge_model_server.settings import Settings
-from radbridge_model_server.transformers_engine import TransformersEngine
 from tests.bench.serving_load import NEW_TOKENS, make_prompts
 from tests.bench.serving_loras import Radiologists, radiologists
 from tests.bench.serving_report import Report, Verdict, run

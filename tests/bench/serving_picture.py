@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from radbridge.registry import LoraVersion
-from radbridge_model_server.engine import Engine, Prompt
+from radbridge_model_server.engines.engine import Engine, Prompt
 from tests.bench.serving_engines import ENGINES, started
 from tests.bench.serving_load import NEW_TOKENS, drive, make_prompts
 from tests.bench.serving_loras import radiologists

@@ -11,7 +11,7 @@ from statistics import median
 from time import perf_counter
 
 from radbridge.registry import LoraVersion
-from radbridge_model_server.engine import Engine, Prompt
+from radbridge_model_server.engines.engine import Engine, Prompt
 from tests.bench.serving_engines import ENGINES, started
 from tests.bench.serving_load import make_prompts
 from tests.bench.serving_loras import radiologists

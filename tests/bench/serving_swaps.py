@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from radbridge.registry import LoraRegistry, LoraVersion
-from radbridge_model_server.engine import Prompt
-from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.engines.engine import Prompt
+from radbridge_model_server.loras.chain import LoraChain
 from tests.bench.serving_load import make_prompts
 from tests.bench.serving_loras import make_base, publish
 from tests.bench.serving_report import Report, Verdict, run

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from radbridge.registry import LoraVersion, digest_weights
-from radbridge_model_server.engine import Engine
+from radbridge_model_server.engines.engine import Engine
 from radbridge_model_server.settings import Settings, Vllm
 from tests.support.bare_vllm import BareVllm, Lora
 
@@ -36,8 +36,8 @@ async def start_pair(base: Path, *, max_batch: int = 16, max_loras: int = 8) -> 
     """Both, ended with the block."""
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    from radbridge_model_server.vllm_args import build_config, set_environment
-    from radbridge_model_server.vllm_engine import VllmEngine
+    from radbridge_model_server.engines.vllm_args import build_config, set_environment
+    from radbridge_model_server.engines.vllm_engine import VllmEngine
 
     settings = make_settings(base, max_batch=max_batch, max_loras=max_loras)
     set_environment(settings)

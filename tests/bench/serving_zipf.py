@@ -12,7 +12,7 @@ from functools import partial
 from statistics import median
 
 from radbridge.registry import LoraVersion
-from radbridge_model_server.engine import Prompt
+from radbridge_model_server.engines.engine import Prompt
 from tests.bench.serving_load import NEW_TOKENS, draw_zipf, drive, make_prompts
 from tests.bench.serving_loras import radiologists
 from tests.bench.serving_report import Report, Verdict, run

@@ -17,7 +17,7 @@ import pytest
 from radbridge.errors import DeadlinePassed, LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import LoraVersion
-from radbridge_model_server.engine import Engine, Finish, Prompt
+from radbridge_model_server.engines.engine import Engine, Finish, Prompt
 
 TEXT = "Study: CT\nFindings: There is a 5 mm nodule.\nPreliminary: 5 mm nodule.\nImpression:\n"
 MAX_QUEUE = 4

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from radbridge.registry import LoraRegistry, LoraVersion
-from radbridge_model_server.engine import Engine
-from radbridge_model_server.engines import start_engine
+from radbridge_model_server.engines.engine import Engine
+from radbridge_model_server.engines.start import start_engine
 from radbridge_model_server.settings import Settings
 from tests.contract.engine_suite import *  # noqa: F403 - every test of the suite
 from tests.contract.engine_suite import MAX_QUEUE

@@ -13,11 +13,11 @@ import httpx
 import pytest
 import uvicorn
 
-from radbridge_model_server.api import build_api
-from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine
+from radbridge_model_server.web.api import build_api
 
 WORDS = 1000
 TEXT = "word " * WORDS

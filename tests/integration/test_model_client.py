@@ -18,11 +18,11 @@ from radbridge.contract import OWNER_HEADER, DraftRequest
 from radbridge.draft import Stage
 from radbridge.errors import ConfigError, DeadlinePassed, ModelError, ModelOverloaded, ModelUnavailable, Superseded
 from radbridge_adapters.model.client import ModelClient
-from radbridge_model_server.api import build_api
-from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine
+from radbridge_model_server.web.api import build_api
 
 REQUEST = DraftRequest(
     id="d1", findings="There is a 12 mm nodule in the right upper lobe.", radiologist="900001", sex="F", age=63

@@ -13,9 +13,9 @@ import pytest
 from radbridge.errors import ConfigError, LoraRefused
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import LoraRegistry, LoraVersion, digest_weights, read_personas
-from radbridge_model_server.engine import Engine, OnText, Prompt
-from radbridge_model_server.engines import start_engine
-from radbridge_model_server.openai_engine import OpenAIEngine
+from radbridge_model_server.engines.engine import Engine, OnText, Prompt
+from radbridge_model_server.engines.openai_engine import OpenAIEngine
+from radbridge_model_server.engines.start import start_engine
 from radbridge_model_server.settings import PACKAGED, OpenAI, Settings
 from tests.contract.engine_suite import *  # noqa: F403 - every test of the suite
 from tests.contract.engine_suite import MAX_QUEUE, TEXT

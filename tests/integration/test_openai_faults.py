@@ -22,8 +22,8 @@ from radbridge.errors import (
     PromptTooLong,
 )
 from radbridge.registry import LoraVersion, read_personas
-from radbridge_model_server.engine import Finish, Prompt
-from radbridge_model_server.openai_engine import OpenAIEngine, Patience
+from radbridge_model_server.engines.engine import Finish, Prompt
+from radbridge_model_server.engines.openai_engine import OpenAIEngine, Patience
 from radbridge_model_server.settings import PACKAGED, OpenAI, Settings
 from tests.support.http_peer import Asked, HttpPeer, Reply, answer, raw, run_peer, stream
 

@@ -11,10 +11,10 @@ from rouge_score.rouge_scorer import RougeScorer
 from radbridge.contract import DraftResponse
 from radbridge.draft import Stage
 from radbridge.errors import ConfigError
-from radbridge_model_server.architecture import read_architecture
-from radbridge_model_server.base_model import load_base
-from radbridge_model_server.memory_need import estimate_memory
-from radbridge_model_server.quantization import find_quantized
+from radbridge_model_server.models.architecture import read_architecture
+from radbridge_model_server.models.base_model import load_base
+from radbridge_model_server.models.memory_need import estimate_memory
+from radbridge_model_server.models.quantization import find_quantized
 from radbridge_model_server.settings import PACKAGED, Quantization, Settings, load_settings
 from radbridge_training.synth import SynthReport, generate_reports
 from tests.bench.quantization import draft_all, weigh

@@ -9,10 +9,10 @@ import pytest
 
 from radbridge.errors import LoraRefused, ModelOverloaded
 from radbridge.registry import LoraRegistry
-from radbridge_model_server.engine import Prompt
-from radbridge_model_server.engines import start_engine
+from radbridge_model_server.engines.engine import Prompt
+from radbridge_model_server.engines.start import start_engine
+from radbridge_model_server.engines.transformers_engine import retry_after_s
 from radbridge_model_server.settings import Settings
-from radbridge_model_server.transformers_engine import retry_after_s
 from tests.support.tiny_model import make_base, make_lora, publish
 
 # PEFT 0.21 asks transformers 5.23 by a name that is on its way out.

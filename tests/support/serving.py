@@ -18,11 +18,11 @@ import uvicorn
 from radbridge import logs
 from radbridge.contract import DraftRequest
 from radbridge.registry import LoraRegistry, LoraVersion
-from radbridge_model_server.api import build_api
-from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Lifecycle, Settings
 from radbridge_model_server.testing import EchoEngine
+from radbridge_model_server.web.api import build_api
 
 BASE_DIGEST = "b" * 64
 """What `tests.support.registry` publishes for."""

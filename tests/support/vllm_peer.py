@@ -74,7 +74,7 @@ def run_vllm(base: Path, folder: Path, *, max_rank: int = 16, context_tokens: in
         "max-loras": 4,
         "max-cpu-loras": 8,
         "max-lora-rank": max_rank,
-        "worker-extension-cls": "radbridge_model_server.vllm_cpu_lora.CpuLora",
+        "worker-extension-cls": "radbridge_model_server.engines.vllm_cpu_lora.CpuLora",
     }
     command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--enable-lora", "--enforce-eager"]
     command += [f"--{key}={value}" for key, value in args.items()]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radbridge_model_server.admission import Admission, AdmissionLimits
+from radbridge_model_server.engines.admission import Admission, AdmissionLimits
 
 
 class Clock:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from radbridge.contract import DraftRequest
 from radbridge.guard.measures import read_measures
 from radbridge.text import holds_controls, read_words, strip_controls
-from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine

@@ -10,7 +10,7 @@ import pytest
 
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.errors import DeadlinePassed, ModelUnavailable, Superseded
-from radbridge_model_server.desk import Desk
+from radbridge_model_server.drafts.desk import Desk
 from radbridge_model_server.testing import EchoEngine
 from tests.support.serving import FINDINGS, ask, echo, eventually, make_service
 

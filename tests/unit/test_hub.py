@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from radbridge.errors import ConfigError
-from radbridge_model_server.hub import fetch_base
+from radbridge_model_server.models.hub import fetch_base
 from radbridge_model_server.settings import Settings
 
 COMMIT = "c" * 40
@@ -93,7 +93,7 @@ def test_nothing_is_fetched_otherwise(hub: list[str], tmp_path: Path) -> None:
 
 def test_the_library_is_not_even_imported() -> None:
     """The module that fetches leaves the hub's library alone until there is something to fetch."""
-    code = "import sys, radbridge_model_server.hub; sys.exit('huggingface_hub' in sys.modules)"
+    code = "import sys, radbridge_model_server.models.hub; sys.exit('huggingface_hub' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

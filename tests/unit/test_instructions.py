@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from radbridge.draft import Flag, Severity
 from radbridge.guard import check_draft
 from radbridge.guard.instructions import check_instructions
-from radbridge_model_server.refusal import find_objection
+from radbridge_model_server.drafts.refusal import find_objection
 
 FINDINGS = "There is a large right pneumothorax. No pleural effusion."
 WARNED = Flag(kind="instruction", message="invented")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from radbridge.errors import LoraRefused
 from radbridge.registry import WEIGHTS, LoraRegistry, LoraVersion
-from radbridge_model_server.keeper import LoraKeeper
-from radbridge_model_server.lora_chain import LoraChain, Role
+from radbridge_model_server.loras.chain import LoraChain, Role
+from radbridge_model_server.loras.keeper import LoraKeeper
 from radbridge_model_server.testing import EchoEngine
 from tests.support.registry import OWNER, publish_new
 from tests.support.serving import Clock, Gate, echo, eventually

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from radbridge.registry import LoraRegistry, LoraVersion, owner_of
-from radbridge_model_server.engine import Generated, OnText, Prompt
-from radbridge_model_server.keeper import LoraKeeper
+from radbridge_model_server.engines.engine import Generated, OnText, Prompt
+from radbridge_model_server.loras.keeper import LoraKeeper
 from radbridge_model_server.service import Service
 from radbridge_model_server.testing import EchoEngine
 from tests.support.registry import publish_new

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from radbridge.errors import LoraRefused
 from radbridge.registry import ALIASES, LoraRegistry, LoraVersion
-from radbridge_model_server.lora_chain import LoraChain
-from radbridge_model_server.shares import is_drawn
+from radbridge_model_server.loras.chain import LoraChain
+from radbridge_model_server.loras.shares import is_drawn
 from tests.support.registry import OWNER, publish_new
 from tests.support.serving import ask, echo, make_service
 

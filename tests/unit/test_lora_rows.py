@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig
 
-from radbridge_model_server.lora_rows import apply_loras
+from radbridge_model_server.engines.lora_rows import apply_loras
 from tests.support.walking_model import LIVELY, make_model
 
 # PEFT 0.21 asks transformers 5.23 by a name that is on its way out.

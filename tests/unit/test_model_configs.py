@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from radbridge_model_server.architecture import build_architecture, read_architecture
-from radbridge_model_server.memory_need import estimate_memory
+from radbridge_model_server.models.architecture import build_architecture, read_architecture
+from radbridge_model_server.models.memory_need import estimate_memory
 from radbridge_model_server.settings import Settings, load_settings
 from tests.support.model_shapes import SHAPES
 

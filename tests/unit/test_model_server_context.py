@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radbridge.prompt import PromptInput, build_prompt
-from radbridge_model_server.context import fit_prompt
+from radbridge_model_server.drafts.context import fit_prompt
 
 sentences = st.lists(st.integers(0, 999), min_size=1, max_size=60).map(lambda ns: [f"Finding {n} is seen." for n in ns])
 

@@ -14,9 +14,9 @@ from radbridge.draft import Severity, Stage
 from radbridge.errors import DeadlinePassed, ModelOverloaded
 from radbridge.prompt import PROMPT_VERSION, Template
 from radbridge.registry import LoraVersion
-from radbridge_model_server.drafting import Drafter
-from radbridge_model_server.engine import Engine
-from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.drafts.drafting import Drafter
+from radbridge_model_server.engines.engine import Engine
+from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine

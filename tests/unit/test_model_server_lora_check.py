@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from radbridge.errors import LoraRefused
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import PEFT_CONFIG, WEIGHTS, LoraRegistry, LoraVersion
-from radbridge_model_server.lora_check import LoraRules, check_lora
-from radbridge_model_server.repetition import is_looping
+from radbridge_model_server.engines.lora_check import LoraRules, check_lora
+from radbridge_model_server.engines.repetition import is_looping
 
 BASE = "b" * 64
 NAME = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"

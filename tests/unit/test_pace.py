@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radbridge_model_server.engine import EngineStats
-from radbridge_model_server.pace import Pace
+from radbridge_model_server.drafts.pace import Pace
+from radbridge_model_server.engines.engine import EngineStats
 from tests.support.serving import Clock
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from radbridge.errors import LoraRefused
 from radbridge.registry import LoraVersion
-from radbridge_model_server.resident_loras import ResidentLoras
+from radbridge_model_server.engines.resident_loras import ResidentLoras
 
 
 def version(number: int, name: str = "") -> LoraVersion:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radbridge_model_server.sse import LONGEST, NotEvents, read_events
+from radbridge_model_server.engines.sse import LONGEST, NotEvents, read_events
 
 
 async def arrive(blocks: Iterable[bytes]) -> AsyncIterator[bytes]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
-from radbridge_model_server.text_stream import TextStream
+from radbridge_model_server.engines.text_stream import TextStream
 from tests.support.tiny_model import make_tokenizer
 
 BYTES = make_tokenizer()

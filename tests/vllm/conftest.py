@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from radbridge.registry import LoraVersion, read_personas
-from radbridge_model_server.engine import Engine
-from radbridge_model_server.engines import start_engine
+from radbridge_model_server.engines.engine import Engine
+from radbridge_model_server.engines.start import start_engine
 from radbridge_model_server.settings import PACKAGED, Settings, Vllm
 from tests.contract.engine_suite import MAX_QUEUE
 

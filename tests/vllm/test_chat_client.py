@@ -12,11 +12,11 @@ import uvicorn
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionStreamOptionsParam
 
-from radbridge_model_server.api import build_api
-from radbridge_model_server.lora_chain import LoraChain
+from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine
+from radbridge_model_server.web.api import build_api
 
 ASKED: list[ChatCompletionMessageParam] = [
     {"role": "system", "content": "Write the impression."},

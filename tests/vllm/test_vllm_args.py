@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from radbridge.errors import ConfigError
+from radbridge_model_server.engines.vllm_args import build_args, build_config
 from radbridge_model_server.settings import Settings, Vllm
-from radbridge_model_server.vllm_args import build_args, build_config
 
 
 def test_the_sites_own_arguments_win() -> None:

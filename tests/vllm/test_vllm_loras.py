@@ -16,8 +16,8 @@ from transformers import LlamaConfig
 from radbridge.errors import LoraRefused
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import PEFT_CONFIG, WEIGHTS, LoraRegistry, LoraVersion, digest_weights
-from radbridge_model_server.engine import Engine, Prompt
-from radbridge_model_server.engines import start_engine
+from radbridge_model_server.engines.engine import Engine, Prompt
+from radbridge_model_server.engines.start import start_engine
 from radbridge_model_server.settings import PACKAGED, Settings
 from tests.contract.engine_suite import MAX_QUEUE
 from tests.support.findings import make_prompt

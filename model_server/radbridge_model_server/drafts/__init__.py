@@ -1,0 +1,1 @@
+"""From a request to a checked draft, and the count of them."""

@@ -1,0 +1,165 @@
+"""`Responder`: checks what was written, and answers with the best text that holds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypedDict
+
+from radbridge.contract import DraftRequest, DraftResponse
+from radbridge.draft import Flag, Severity, Stage
+from radbridge.guard import check_draft
+from radbridge.text import MAX_CHARS, strip_controls
+from radbridge_model_server.drafts.prepared import Prepared
+from radbridge_model_server.drafts.refusal import assemble, find_objection, find_refusal
+from radbridge_model_server.drafts.writing import Written
+from radbridge_model_server.engines.engine import Engine
+
+_CUT = "context_cut"
+_MODEL_CUT = Flag(
+    kind=_CUT,
+    message="The findings are longer than the model's context: it did not see all sentences from their middle.",
+)
+_STATEMENT_KEPT = Flag(
+    kind=_CUT,
+    message="A statement is longer than the model's context: it stands in the words of the findings.",
+    severity=Severity.INFO,
+)
+_UNREAD = Flag(kind=_CUT, message=f"The findings are longer than {MAX_CHARS} characters: what follows was not read.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Verdict:
+    """The text to show, and what is to be known of it."""
+
+    text: str = field(repr=False)
+    flags: tuple[Flag, ...] = ()
+    reasons: tuple[str, ...] = ()
+    is_models: bool = False
+    """Whether it is what the engine wrote; else it is the coarse text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Responder:
+    """Puts responses together. Without an engine every one is coarse."""
+
+    engine: Engine | None
+    whole: bool
+    prompt_version: str
+
+    async def respond(self, prepared: Prepared, written: Written | None, fallback: Sequence[str]) -> DraftResponse:
+        """What was written where it holds, else the coarse text; the reasons stand after those in `fallback`."""
+        began = time.monotonic()
+        verdict = await asyncio.to_thread(self._judge, prepared, written)
+        timings = {"guard": _ms_since(began)}
+        if written:
+            there = [g for g in written.generated if g]
+            timings |= {"queue": max(g.queue_ms for g in there), "engine": max(g.engine_ms for g in there)}
+        return self._build(prepared, written, verdict, fallback, timings)
+
+    def respond_nothing(self, prepared: Prepared) -> DraftResponse:
+        """The answer to a request without findings."""
+        return self._build(prepared, None, _Verdict(text="", reasons=("no findings to draft from",)), (), {})
+
+    def _judge(self, prepared: Prepared, written: Written | None) -> _Verdict:
+        if written is None:
+            verdict = _Verdict(text=prepared.coarse, flags=_check(prepared.coarse, prepared.request))
+        else:
+            verdict = _judge_whole(prepared, written) if self.whole else _judge_rewrite(prepared, written)
+        is_long = len(prepared.request.findings) > MAX_CHARS
+        return replace(verdict, flags=(*verdict.flags, _UNREAD)) if is_long else verdict
+
+    def _build(
+        self,
+        prepared: Prepared,
+        written: Written | None,
+        verdict: _Verdict,
+        fallback: Sequence[str],
+        timings: dict[str, float],
+    ) -> DraftResponse:
+        spent = {"coarse": prepared.coarse_ms, "queue": 0.0, "engine": 0.0, "guard": 0.0} | timings
+        origin = self._origin(written) if written and verdict.is_models else _EXTRACTIVE
+        return DraftResponse(
+            id=prepared.request.id,
+            draft=strip_controls(verdict.text),
+            fallback=(*fallback, *verdict.reasons),
+            flags=verdict.flags,
+            ms=round(_ms_since(prepared.received), 3),
+            timings_ms={name: round(ms, 3) for name, ms in spent.items()},
+            **origin,
+        )
+
+    def _origin(self, written: Written) -> _Origin:
+        return {
+            "stage": Stage.WHOLE if self.whole else Stage.FINE,
+            "lora": written.lora.name if written.lora else "base",
+            "model": self.engine.model if self.engine else "",
+            "base_digest": self.engine.base_digest if self.engine else "",
+            "prompt_version": self.prompt_version,
+        }
+
+
+class _Origin(TypedDict):
+    """Whose text it is."""
+
+    stage: Stage
+    lora: str
+    model: str
+    base_digest: str
+    prompt_version: str
+
+
+_EXTRACTIVE: _Origin = {
+    "stage": Stage.COARSE,
+    "lora": "none",
+    "model": "extractive",
+    "base_digest": "",
+    "prompt_version": "",
+}
+
+
+def _judge_rewrite(prepared: Prepared, written: Written) -> _Verdict:
+    """The rewritten statements; the coarse text where none of them holds, or the guard objects to the whole."""
+    rewrite = assemble(prepared.statements, written.generated)
+    flags = _check(rewrite.text, prepared.request)
+    coarse_flags = _check(prepared.coarse, prepared.request)
+    kept, count = len(rewrite.refused), len(prepared.statements)
+    reasons = ", ".join(dict.fromkeys(rewrite.refused))
+    objection = reasons if kept == count else find_objection(flags, coarse_flags)
+    if objection:
+        return _Verdict(text=prepared.coarse, flags=coarse_flags, reasons=(f"fine text refused: {objection}",))
+    return _Verdict(
+        text=rewrite.text,
+        flags=(*flags, _STATEMENT_KEPT) if None in written.generated else flags,
+        reasons=(f"{kept} of {count} statements left as they were: {reasons}",) if kept else (),
+        is_models=True,
+    )
+
+
+def _judge_whole(prepared: Prepared, written: Written) -> _Verdict:
+    """One text from findings to impression; the coarse text where it is no text."""
+    [generated] = written.generated
+    refusal = find_refusal(generated) if generated else "it is empty"
+    text = generated.text if generated and not refusal else prepared.coarse
+    flags = _check(text, prepared.request)
+    if refusal:
+        return _Verdict(text=text, flags=flags, reasons=(f"text refused: {refusal}",))
+    return _Verdict(text=text, flags=(*flags, _MODEL_CUT) if written.cut else flags, is_models=True)
+
+
+def _check(text: str, request: DraftRequest) -> tuple[Flag, ...]:
+    return check_draft(
+        text,
+        request.findings,
+        indication=request.indication,
+        comparison=request.comparison,
+        sex=request.sex,
+        modality=request.modality,
+        age=request.age,
+    )
+
+
+def _ms_since(began: float) -> float:
+    return (time.monotonic() - began) * 1000

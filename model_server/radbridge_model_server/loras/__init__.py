@@ -1,0 +1,1 @@
+"""Which LoRA writes, and which are in memory."""

@@ -1,0 +1,142 @@
+"""Whose LoRA drafts: the signer's own, else the persona chosen for them, else the site's, else the base (rule 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from radbridge.errors import LoraRefused, RegistryError
+from radbridge.registry import LoraRegistry, LoraVersion, is_owner, owner_of
+from radbridge_model_server.loras.shares import is_drawn
+
+
+class Role(StrEnum):
+    """Why a version is served."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    PACKAGED = "packaged"
+    NONE = "none"
+    """No alias names it any more: it leaves memory after a while."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """One step of the chain: weights to use, or why there are none."""
+
+    label: str
+    lora: LoraVersion | None = None
+    missing: str = ""
+    """Empty with `lora` None: the base model."""
+
+
+class LoraChain:
+    """Looks up LoRAs at each request, so that a promotion in the registry counts from the next request on.
+
+    An owner's challenger writes `canary_share` of the drafts in its champion's place; refused or not yet in memory, it
+    leaves them to the champion.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: LoraRegistry | None,
+        packaged: Mapping[str, LoraVersion],
+        personas: Mapping[str, str],
+        site_lora: str,
+        canary_share: float = 0.0,
+    ) -> None:
+        self._registry = registry
+        self._packaged = packaged
+        self._personas = personas
+        self._site_lora = site_lora
+        self._canary_share = canary_share
+
+    def links(self, radiologist: str, request_id: str = "") -> Iterator[Link]:
+        """From the radiologist's own LoRA down to the base; it never ends without a base."""
+        is_canary = bool(request_id) and is_drawn(request_id, share=self._canary_share, purpose="canary")
+        if not radiologist:
+            yield Link(label="LoRA for the signer", missing="no signer named")
+        for label, owner in self._owners(radiologist):
+            if is_canary:
+                yield from self._look_up_challenger(label, owner)
+            yield self._look_up(label, owner)
+        yield Link(label="base")
+
+    def find_challenger(self, radiologist: str) -> LoraVersion | None:
+        """The challenger nearest to the radiologist in the chain; None where nobody in it has a sound one."""
+        challengers = (self.challenger(owner) for _, owner in self._owners(radiologist))
+        return next((c for c in challengers if c), None)
+
+    def find(self, name: str) -> LoraVersion | None:
+        """The LoRA that `rad/<id>`, `persona/<name>`, a persona's bare name or a whole version's name means."""
+        owner, _, version = name.partition("@")
+        kind, slash, id = owner.partition("/")
+        try:
+            if not is_owner(owner):
+                owner = owner_of(kind, id) if slash else owner_of("persona", owner)
+        except RegistryError:
+            return None
+        if not version:
+            return self._champion(owner)
+        name = f"{owner}@{version}"
+        found = self._registry.version(name) if self._registry else None
+        return found or next((v for v in self._packaged.values() if v.name == name), None)
+
+    def names(self) -> list[str]:
+        """Every owner with a LoRA being served."""
+        owners = self._registry.owners() if self._registry else []
+        return sorted({*self._packaged, *(o for o in owners if self.champion(o))})
+
+    def champion(self, owner: str) -> LoraVersion | None:
+        """What is served for an owner; None also where it is damaged."""
+        try:
+            return self._champion(owner)
+        except LoraRefused:
+            return None
+
+    def challenger(self, owner: str) -> LoraVersion | None:
+        """What is tried beside the champion; None also where it is damaged."""
+        try:
+            return self._registry.challenger(owner) if self._registry else None
+        except LoraRefused:
+            return None
+
+    def role(self, version: LoraVersion) -> Role:
+        """What the version is to its owner at this moment."""
+        named = (
+            (Role.PACKAGED, self._packaged.get),
+            (Role.CHAMPION, self.champion),
+            (Role.CHALLENGER, self.challenger),
+        )
+        return next((role for role, look_up in named if look_up(version.owner) == version), Role.NONE)
+
+    def _owners(self, radiologist: str) -> Iterator[tuple[str, str]]:
+        if radiologist:
+            yield "LoRA for the signer", owner_of("rad", radiologist)
+            if radiologist in self._personas:
+                yield "persona for the signer", self._personas[radiologist]
+        if self._site_lora:
+            yield "site LoRA", self._site_lora
+
+    def _look_up(self, label: str, owner: str) -> Link:
+        try:
+            lora = self._champion(owner)
+        except LoraRefused as refusal:
+            return Link(label=label, missing=f"{label} refused: {refusal.reason}")
+        return Link(label=label, lora=lora) if lora else Link(label=label, missing=f"no {label}")
+
+    def _look_up_challenger(self, label: str, owner: str) -> Iterator[Link]:
+        label = f"{label} (challenger)"
+        try:
+            lora = self._registry.challenger(owner) if self._registry else None
+        except LoraRefused as refusal:
+            yield Link(label=label, missing=f"{label} refused: {refusal.reason}")
+            return
+        if lora:
+            yield Link(label=label, lora=lora)
+
+    def _champion(self, owner: str) -> LoraVersion | None:
+        found = self._registry.champion(owner) if self._registry else None
+        return found or self._packaged.get(owner)

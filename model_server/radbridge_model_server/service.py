@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import asdict
 from typing import Any
@@ -29,6 +30,8 @@ from radbridge_model_server.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_OUR_ID = re.compile("D[0-9a-f]{16}")
+"""As the gateway makes them. Any other client's may be an accession number, which is PHI, and is not logged."""
 _READY_FOR_S = 5.0
 """How long a canary's answer stands, so that probes don't take the engine's time."""
 _CANARY_DEADLINE_S = 10.0
@@ -150,7 +153,7 @@ class Service:
         response = drafted.response
         log.info(
             "drafted",
-            draft_id=response.id,
+            **({"draft_id": response.id} if _OUR_ID.fullmatch(response.id) else {}),
             lora=response.lora,
             stage=response.stage,
             fallback=len(response.fallback),

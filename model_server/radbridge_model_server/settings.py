@@ -88,7 +88,7 @@ class Scale(Section):
     """Replicas that one LoRA may live on, the least busy of them drafts."""
     cpus: float = Field(default=1.0, ge=0)
     gpus: float | None = Field(default=None, ge=0)
-    """Of one replica; None: 1 with `device: cuda`, else 0."""
+    """Of one replica; None: with `device: cuda` 1, for vLLM its `tensor_parallel_size`; else 0."""
 
 
 class Settings(Section):

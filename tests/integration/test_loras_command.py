@@ -132,6 +132,18 @@ def test_damage_is_shown_and_never_promoted(desk: Desk, file: str) -> None:
     assert desk.run("list").exit_code == 0
 
 
+def test_a_damaged_challenger_can_be_withdrawn(desk: Desk) -> None:
+    """A trial of a version whose manifest can't be read any more is ended, said and recorded."""
+    desk.run("promote", desk.first.name)
+    desk.run("challenge", desk.second.name)
+    (desk.second.path / MANIFEST).write_text("{")
+    result = desk.run("withdraw", OWNER)
+    assert result.exit_code == 0, result.output
+    assert "nothing to change" not in result.output
+    assert desk.registry.aliases(OWNER).challenger is None
+    assert desk.events()[-1] == ("withdrawn", desk.second.name, "")
+
+
 def test_damaged_aliases_are_repaired_by_hand(desk: Desk) -> None:
     """The list says whose aliases are damaged; a rollback refuses, and a promotion puts them right."""
     desk.run("promote", desk.first.name)

@@ -183,6 +183,18 @@ async def test_every_log_line_of_a_request_has_its_id(tmp_path: Path) -> None:
     assert "nodule" not in logged.getvalue()
 
 
+async def test_a_log_line_names_a_draft_only_by_an_id_of_ours() -> None:
+    """The gateway's own ids are logged; any other may be an accession number, and isn't."""
+    ours, foreign = "D0123456789abcdef", "ACC0004711"
+    with captured_logs("debug") as logged:
+        async with serve(make_service(echo())) as http:
+            for id in (ours, foreign):
+                assert (await http.post("/v1/drafts", json={**CASE, "id": id})).json()["id"] == id
+    lines = [json.loads(line) for line in logged.getvalue().splitlines()]
+    assert [line.get("draft_id") for line in lines if line["event"] == "drafted"] == [ours, None]
+    assert foreign not in logged.getvalue()
+
+
 async def test_metrics_tell_what_was_answered() -> None:
     """Drafts by stage, problems by kind and the engine's own counts are on one page, without a word of any report."""
     async with serve(make_service(echo())) as http:

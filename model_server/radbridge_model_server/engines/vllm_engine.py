@@ -130,6 +130,9 @@ class VllmEngine:
                 patience.reschedule(0)
         if self._patiences:
             await self._quiet.wait()
+        if reader := self._llm.output_handler:  # vLLM ends its process first, and then logs that its reader lost it
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
         await asyncio.to_thread(self._llm.shutdown, _STOP_S)
 
     def _encode(self, text: str) -> list[int]:

@@ -1,6 +1,6 @@
 """Fetches a base model from the model hub: only for a config with `hub`, only when nothing is there.
 
-The server itself stays offline. A process of its own fetches: `python -m radbridge_model_server.models.hub REPO FOLDER`.
+The server itself stays offline. A process of its own: `python -m radbridge_model_server.models.hub REPO FOLDER`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from radbridge.journal import lora_events
 from radbridge.journal.journal import describe
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import LoraAction
-from radbridge.registry import MANIFEST, Aliases, LoraRegistry, LoraVersion, is_owner, owner_of
+from radbridge.registry import MANIFEST, Aliases, AliasNames, LoraRegistry, LoraVersion, is_owner, owner_of
 
 app = typer.Typer(help="List, show, promote and roll back LoRA versions.", no_args_is_help=True)
 
@@ -204,31 +204,32 @@ def _check_base(loras: LoraRegistry, version: LoraVersion) -> None:
 
 def _change(desk: Desk, owner: str, action: LoraAction, change: Callable[[], Aliases], *, reason: str) -> None:
     """Flip, note it in the journal, and tell what stands now."""
-    before = _standing(desk.loras, owner)
-    after = change()
+    before = _names(desk.loras, owner)
+    standing = change()
+    after = desk.loras.alias_names(owner)
     if after == before:
         out.print(f"{owner}: nothing to change", highlight=False)
     else:
         subject = {LoraAction.CHALLENGED: after.challenger, LoraAction.WITHDRAWN: before.challenger}
-        version = subject.get(action, after.champion)
+        folder = subject.get(action, after.champion)
         event = LoraEvent(
             at=datetime.now(UTC),
             owner=owner,
-            version=version.name if version else owner,
+            version=f"{owner}@{folder}" if folder else owner,
             action=action,
             actor=_account(),
             reason=reason,
         )
         _record(desk.site, event)
-    for alias, stands in named(after):
+    for alias, stands in named(standing):
         out.print(f"{alias:>10}  {stands.name}", highlight=False)
 
 
-def _standing(loras: LoraRegistry, owner: str) -> Aliases:
+def _names(loras: LoraRegistry, owner: str) -> AliasNames:
     try:
-        return loras.aliases(owner)
-    except LoraRefused:
-        return Aliases()
+        return loras.alias_names(owner)
+    except LoraRefused:  # the change may be about to mend it
+        return AliasNames()
 
 
 def _record(site: Site, event: LoraEvent) -> None:

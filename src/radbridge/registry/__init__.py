@@ -1,7 +1,7 @@
 """The LoRA registry on disk: immutable versions, aliases that flip, numbers that never come back."""
 
 from radbridge.errors import RegistryError
-from radbridge.registry.aliases import ALIASES, Aliases
+from radbridge.registry.aliases import ALIASES, Aliases, AliasNames
 from radbridge.registry.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from radbridge.registry.numbers import FIRST, NUMBERS
 from radbridge.registry.owner import is_owner, owner_of
@@ -26,6 +26,7 @@ __all__ = [
     "NUMBERS",
     "PEFT_CONFIG",
     "WEIGHTS",
+    "AliasNames",
     "Aliases",
     "LoraRegistry",
     "LoraVersion",

@@ -80,6 +80,10 @@ class LoraRegistry:
             previous=self._try(owner, names.previous),
         )
 
+    def alias_names(self, owner: str) -> AliasNames:
+        """The folders that the aliases name, damaged or not. Raises LoraRefused when the aliases' file is damaged."""
+        return read_names(self._home(owner), owner)
+
     def champion(self, owner: str) -> LoraVersion | None:
         """The version being served, or None when the owner has none. Raises LoraRefused when it is damaged."""
         return self._named(owner, read_names(self._home(owner), owner).champion)

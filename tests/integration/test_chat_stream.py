@@ -11,13 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine
-from radbridge_model_server.web.api import build_api
+from tests.support import serving as support
 
 WORDS = 1000
 TEXT = "word " * WORDS
@@ -30,18 +29,8 @@ SETTINGS = Settings(engine="echo", strategy="whole", site_lora="", max_new_token
 async def serve(engine: EchoEngine, settings: Settings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
     """The API on a free port, and a client for it."""
     chain = LoraChain(registry=None, packaged={}, personas={}, site_lora="")
-    api = build_api(Service(settings=settings, engine=engine, chain=chain))
-    server = uvicorn.Server(uvicorn.Config(api, host="127.0.0.1", port=0, log_config=None, lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    host, port = server.servers[0].sockets[0].getsockname()
-    try:
-        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=60, trust_env=False) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        await serving
+    async with support.serve(Service(settings=settings, engine=engine, chain=chain)) as client:
+        yield client
 
 
 async def read(client: httpx.AsyncClient, **changes: Any) -> list[Any]:

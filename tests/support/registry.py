@@ -34,6 +34,14 @@ def publish_new(registry: LoraRegistry, work: Path, content: bytes, owner: str =
     return publish(registry, trained(work / content.hex(), content), owner)
 
 
+def publish_rivals(registry: LoraRegistry, work: Path) -> tuple[LoraVersion, LoraVersion]:
+    """Champion and challenger of one owner."""
+    champion, challenger = (publish_new(registry, work, content) for content in (b"1", b"2"))
+    registry.promote(champion)
+    registry.challenge(challenger)
+    return champion, challenger
+
+
 def start(what: str, root: Path, owner: str, work: Path) -> subprocess.Popen[bytes]:
     """A process that does one of `WORK` to a registry."""
     command = (sys.executable, "-m", __name__, what, str(root), owner, str(work))

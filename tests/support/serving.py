@@ -63,20 +63,29 @@ async def eventually(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def serve(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """The service's API on a free port, and a client for it."""
+async def listening(service: Service) -> AsyncIterator[str]:
+    """The URL of the service's API on a free port."""
     config = uvicorn.Config(build_api(service), host="127.0.0.1", port=0, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)
     host, port = server.servers[0].sockets[0].getsockname()
     try:
-        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=60, trust_env=False) as client:
-            yield client
+        yield f"http://{host}:{port}"
     finally:
         await service.close()
         server.should_exit = True
         await serving
+
+
+@asynccontextmanager
+async def serve(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """The service's API on a free port, and a client for it."""
+    async with (
+        listening(service) as url,
+        httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client,
+    ):
+        yield client
 
 
 @contextmanager

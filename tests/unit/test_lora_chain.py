@@ -12,7 +12,7 @@ from radbridge.errors import LoraRefused
 from radbridge.registry import ALIASES, LoraRegistry, LoraVersion
 from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.loras.shares import is_drawn
-from tests.support.registry import OWNER, publish_new
+from tests.support.registry import OWNER, publish_rivals
 from tests.support.serving import ask, echo, make_service
 
 shares = st.floats(0, 1)
@@ -26,10 +26,7 @@ def registry(tmp_path: Path) -> LoraRegistry:
 @pytest.fixture
 def pair(registry: LoraRegistry, tmp_path: Path) -> tuple[LoraVersion, LoraVersion]:
     """Champion and challenger of radiologist 900001."""
-    champion, challenger = (publish_new(registry, tmp_path, content) for content in (b"1", b"2"))
-    registry.promote(champion)
-    registry.challenge(challenger)
-    return champion, challenger
+    return publish_rivals(registry, tmp_path)
 
 
 def chain_of(registry: LoraRegistry, canary_share: float) -> LoraChain:

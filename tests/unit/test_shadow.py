@@ -11,7 +11,7 @@ import pytest
 
 from radbridge.registry import LoraRegistry, LoraVersion
 from radbridge_model_server.service import Service
-from tests.support.registry import OWNER, publish_new, trained
+from tests.support.registry import OWNER, publish_rivals, trained
 from tests.support.serving import ask, captured_logs, echo, eventually, make_service, serve
 
 CHAMPION = "12 mm right upper lobe nodule."
@@ -25,10 +25,7 @@ def registry(tmp_path: Path) -> LoraRegistry:
 
 @pytest.fixture
 def pair(registry: LoraRegistry, tmp_path: Path) -> tuple[LoraVersion, LoraVersion]:
-    champion, challenger = (publish_new(registry, tmp_path, content) for content in (b"1", b"2"))
-    registry.promote(champion)
-    registry.challenge(challenger)
-    return champion, challenger
+    return publish_rivals(registry, tmp_path)
 
 
 def service_of(pair: tuple[LoraVersion, LoraVersion], registry: LoraRegistry, said: str, **options: Any) -> Service:

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 import openai
 import pytest
-import uvicorn
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionStreamOptionsParam
 
@@ -16,7 +15,7 @@ from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine
-from radbridge_model_server.web.api import build_api
+from tests.support.serving import listening
 
 ASKED: list[ChatCompletionMessageParam] = [
     {"role": "system", "content": "Write the impression."},
@@ -30,18 +29,11 @@ async def client_of(engine: EchoEngine, *, deadline_s: float = 60) -> AsyncItera
     """OpenAI's client for our API on a free port. It would try again by itself; here it may not."""
     settings = Settings(engine="echo", strategy="whole", site_lora="", deadline_s=deadline_s)
     chain = LoraChain(registry=None, packaged={}, personas={}, site_lora="")
-    api = build_api(Service(settings=settings, engine=engine, chain=chain))
-    server = uvicorn.Server(uvicorn.Config(api, host="127.0.0.1", port=0, log_config=None, lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    host, port = server.servers[0].sockets[0].getsockname()
-    try:
-        async with AsyncOpenAI(base_url=f"http://{host}:{port}/v1", api_key="any", max_retries=0) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        await serving
+    async with (
+        listening(Service(settings=settings, engine=engine, chain=chain)) as url,
+        AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client,
+    ):
+        yield client
 
 
 async def test_a_completion_and_its_stream_are_one_text() -> None:

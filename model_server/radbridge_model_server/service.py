@@ -153,7 +153,7 @@ class Service:
         response = drafted.response
         log.info(
             "drafted",
-            **({"draft_id": response.id} if _OUR_ID.fullmatch(response.id) else {}),
+            draft_id=response.id if _OUR_ID.fullmatch(response.id) else "",
             lora=response.lora,
             stage=response.stage,
             fallback=len(response.fallback),

@@ -191,7 +191,7 @@ async def test_a_log_line_names_a_draft_only_by_an_id_of_ours() -> None:
             for id in (ours, foreign):
                 assert (await http.post("/v1/drafts", json={**CASE, "id": id})).json()["id"] == id
     lines = [json.loads(line) for line in logged.getvalue().splitlines()]
-    assert [line.get("draft_id") for line in lines if line["event"] == "drafted"] == [ours, None]
+    assert [line["draft_id"] for line in lines if line["event"] == "drafted"] == [ours, ""]
     assert foreign not in logged.getvalue()
 
 

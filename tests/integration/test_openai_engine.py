@@ -173,10 +173,14 @@ async def test_cancelling_ends_the_work_there(peer: VllmPeer, engine: OpenAIEngi
     """Prompts that are cancelled in the middle of their text are dropped by the server, not written to their end."""
     await until_idle(peer)
     finished = await count(peer, "request_success_total")
-    begun = [asyncio.Event() for _ in range(2 * MAX_QUEUE)]
+    begun = [asyncio.Event() for _ in range(MAX_QUEUE)]
     prompt = ask(None, text=ENDLESS, tokens=400)
     asking = [asyncio.create_task(engine.generate(prompt, set_when_heard(event))) for event in begun]
-    await asyncio.gather(*(event.wait() for event in begun))
+    heard = asyncio.gather(*(event.wait() for event in begun))
+    either: set[asyncio.Future[Any]] = {heard, *asking}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    assert [task.result() for task in asking if task.done()] == []
+    await heard
     for task in asking:
         task.cancel()
     await asyncio.wait(asking)

@@ -12,6 +12,7 @@ import structlog
 
 from radbridge.coarse import draft_coarse
 from radbridge.contract import PrefetchResponse
+from radbridge.entities import load_lexicon
 from radbridge.errors import ModelError
 from radbridge.registry import LoraRegistry, read_personas
 from radbridge_model_server.drafts.desk import Desk
@@ -48,7 +49,13 @@ class Service:
         self.tally = Tally(chain)
         self.metrics = Metrics(self.tally, *([EngineMetrics(engine)] if engine else []))
         whole, template = settings.strategy == "whole", settings.prompt_template
-        responder = Responder(engine=engine, whole=whole, prompt_version=template.prompt_version)
+        responder = Responder(
+            engine=engine,
+            whole=whole,
+            prompt_version=template.prompt_version,
+            repair=settings.repair == "drop",
+            lexicon=settings.lexicon,
+        )
         self.keeper: LoraKeeper | None = None
         self.shadow: Shadow | None = None
         writer: Writer | None = None
@@ -180,6 +187,7 @@ class Service:
 
 async def start_service(settings: Settings) -> Service:
     """A service that can answer: the engine, if there is to be one, has its model loaded."""
+    await asyncio.to_thread(load_lexicon, *settings.lexicon)
     chain = LoraChain(
         registry=LoraRegistry(settings.loras) if settings.loras else None,
         packaged=read_personas(settings.persona_loras),

@@ -133,6 +133,10 @@ class Settings(Section):
     max_rank: int = Field(default=64, ge=1, le=512)
     lora_targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     """Modules that a LoRA for this base may change."""
+    lexicon: tuple[Path, ...] = ()
+    """The guard's words of this site: files in the form of `radbridge/entities/lexicon/*.toml`."""
+    repair: Literal["off", "drop"] = "off"
+    """`drop`: statements that the guard would keep the draft back for are left out, where what is left passes."""
     max_new_tokens: int = Field(default=192, ge=8, le=4096)
     deadline_s: float = Field(default=30.0, gt=0, le=600)
     """For a request that states no deadline of its own, and the most that one may state."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import codecs
 import re
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from radbridge.draft import FlagKind, Severity
 from radbridge.errors import ConfigError
 
 _ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):(?P<port>\d{1,5})$")
@@ -134,6 +136,38 @@ class Model(Section):
     start_timeout_s: float = Field(default=180.0, gt=0)
 
 
+class Action(StrEnum):
+    """What is done about a flag."""
+
+    BLOCK = "block"
+    """The draft is kept and shown to operators, and goes to no destination."""
+    FLAG = "flag"
+    """The flag travels with the draft."""
+    IGNORE = "ignore"
+    """The flag is dropped; only the metrics know of it."""
+
+
+def _by_severity(said: object) -> object:
+    """One word stands for every severity."""
+    if not isinstance(said, str):
+        return said
+    if said not in set(Action):
+        raise ValueError("must be block, flag or ignore, or a table of them by severity: critical, warning, info")
+    return dict.fromkeys(Severity, said)
+
+
+Actions = Annotated[dict[Severity, Action], BeforeValidator(_by_severity)]
+
+
+class Guard(Section):
+    """What the site does about the flags of a draft."""
+
+    policy: dict[FlagKind, Actions] = {}
+    """Only what differs from the defaults, which are in `radbridge.guard.policy`."""
+    lexicon: tuple[Path, ...] = ()
+    """The site's own words: files in the form of `radbridge/entities/lexicon/*.toml`."""
+
+
 class Log(Section):
     """Logs go to standard error, one JSON document a line."""
 
@@ -156,6 +190,7 @@ class Site(BaseSettings):
     hl7v2: Hl7v2 = Hl7v2()
     http: Http = Http()
     model: Model = Model()
+    guard: Guard = Guard()
     log: Log = Log()
     wires: dict[str, dict[str, Any]] = {}
     """Tables for wires that a hospital installed itself."""
@@ -197,7 +232,8 @@ def load_site(path: Path | None) -> Site:
 def _place(loc: tuple[int | str, ...]) -> str:
     text = ""
     for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        if part != "[key]":  # pydantic's mark of a dictionary's key: the key itself stands before it
+            text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
 
 

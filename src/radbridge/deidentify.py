@@ -96,24 +96,47 @@ def scrub(
     return _replace(text, detectors)
 
 
+def find_patient(text: str, *, patient: Patient, numbers: Iterable[str] = ()) -> list[Span]:
+    """Where `text` says who the patient is: `[NAME]`, `[ID]` (one of `numbers`, too) or `[DATE]` of birth."""
+    detectors: list[Detector] = [
+        *_known_numbers((patient.id, *patient.other_ids, *numbers)),
+        *_known_names((patient.name,)),
+        _dates(patient.birth_date, timedelta(0)),
+    ]
+    return [s for s in _take(_fold(text), detectors) if s.instead in {NAME, ID, DATE}]
+
+
+def find_anybody(text: str) -> list[Span]:
+    """Where `text` has what patients are told by, whoever they are: `[NAME]`, `[ID]` or `[DATE]` of birth.
+
+    A number after `MRN` and its like, a name after `Ms.` or `patient name`, a date after `born`. No colleague: reports
+    name referrers.
+    """
+    return _take(_fold(text), _PATIENTS)
+
+
 def _replace(text: str, detectors: Iterable[Detector]) -> str:
-    """`text` with every detector's spans replaced.
+    """`text` with every detector's spans replaced."""
+    parts: list[str] = []
+    at = 0
+    for span in _take(_fold(text), detectors):
+        parts += text[at : span.start], span.instead
+        at = span.end
+    return "".join([*parts, text[at:]])
+
+
+def _take(folded: str, detectors: Iterable[Detector]) -> list[Span]:
+    """Every detector's spans, in the order of the text.
 
     Where two overlap they become one if both say the same, else the earlier detector's stands.
     """
-    folded = _fold(text)
     taken: list[Span] = []
     for span in (s for detect in detectors for s in detect(folded)):
         met = [t for t in taken if span.start < t.end and t.start < span.end]
         if all(t.instead == span.instead for t in met):
             start, end = min(s.start for s in (span, *met)), max(s.end for s in (span, *met))
             taken = [t for t in taken if t not in met] + [Span(start=start, end=end, instead=span.instead)]
-    parts: list[str] = []
-    at = 0
-    for span in sorted(taken, key=lambda s: s.start):
-        parts += text[at : span.start], span.instead
-        at = span.end
-    return "".join([*parts, text[at:]])
+    return sorted(taken, key=lambda s: s.start)
 
 
 def _fold(text: str) -> str:
@@ -213,6 +236,7 @@ def _known_word(word: str, instead: str) -> Iterator[Detector]:
 
 _DAY = r"(?P<d>\d{1,2}(?:st|nd|rd|th)?)"
 _YEAR = r"(?P<y>(?:19|20)\d\d)"
+_BORN = re.compile(r"\b(?:d\.?o\.?b\b\.?|date of birth|birth ?date|born(?:\s+on)?)\s*[:=,]?\s*$", re.IGNORECASE)
 _DATES = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -236,6 +260,12 @@ def _dates(born: date | None, shift: timedelta) -> Detector:
                 yield Span(start=match.start(), end=match.end(), instead=moved)
 
     return detect
+
+
+def _birth_dates(text: str) -> Iterator[Span]:
+    for match in (m for pattern in _DATES for m in pattern.finditer(text)):
+        if _read_date(match) and _BORN.search(text, max(0, match.start() - 24), match.start()):
+            yield Span(start=match.start(), end=match.end(), instead=DATE)
 
 
 def _read_date(match: re.Match[str]) -> list[date]:
@@ -328,4 +358,24 @@ _ANYBODY = (
     _find(r"\b(?:age|aged)[:\s]+(?P<what>9\d|1[0-2]\d)\b", str(OLDEST_AGE)),
     _find(r"\b(?P<what>9\d|1[0-2]\d)(?=[\s-]*(?:years?[\s-]*old|y\.?/?o\b|yr|year-old))", str(OLDEST_AGE)),
     _find(r"\b(?P<what>9\d|1[0-2]\d)(?=\s?[MF]\b(?!\w))", str(OLDEST_AGE), re.NOFLAG),
+)
+_PATIENTS: tuple[Detector, ...] = (
+    _find(
+        r"\b(?:MRN|medical record|med rec|accession|ssn|social security|patient id|nhs"
+        r"|(?:hospital|hosp|patient|unit|chart|record)\.?(?=\s*(?:number|no\b|num|#)))\b\.?\s*(?:number|no\.?|num)?"
+        r"\s*[:#=]?\s*(?P<what>(?=[\w-]*\d)[a-z0-9-]{4,})\b",
+        ID,
+    ),
+    _find(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)", ID),
+    _birth_dates,
+    _find(r"\b[A-Za-z][A-Za-z'’-]+\^[A-Za-z][\w.'’-]*(?:\^[\w.'’-]*)*", NAME),
+    # Not `MR.` nor `MRS.`: in capitals they are studies.
+    _find(r"\b(?:Mr|Mrs|Ms|Miss|Mx)\b\.?\s+" + _FULL, NAME, re.NOFLAG),
+    _find(r"\b(?:(?:the\s+)?[Pp]atient,|Re:|RE:)\s+" + _FULL, NAME, re.NOFLAG),
+    _find(
+        r"(?:(?i:\bpatient(?:['’]s)?\s+name\b|\bname\s+of\s+(?:the\s+)?patient\b)|(?im:^[ \t]*name(?=:)))\s*"
+        rf"(?:(?i:is\b)|[:=-])?\s*{_FULL}",
+        NAME,
+        re.NOFLAG,
+    ),
 )

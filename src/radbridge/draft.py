@@ -27,13 +27,65 @@ class Stage(StrEnum):
     """One LoRA from findings to impression, as 3-8 B models do it."""
 
 
+class FlagKind(StrEnum):
+    """What a flag is about. A flag of a newer model server may have a kind that isn't here."""
+
+    LATERALITY = "laterality"
+    NEGATION = "negation"
+    """Present in one text, absent in the other."""
+    CERTAINTY = "certainty"
+    """Possible in the findings, definite in the draft."""
+    MEASUREMENT = "measurement"
+    SEX_OR_AGE = "sex_or_age"
+    UNSUPPORTED = "unsupported"
+    """The findings don't hold it."""
+    OMITTED = "omitted"
+    """Important in the findings, missing in the draft."""
+    COMPARISON = "comparison"
+    """Better for worse, or a change without a prior study."""
+    SITE = "site"
+    """Another lobe, segment, level or organ."""
+    COUNT = "count"
+    DEVICE = "device"
+    """A tube, line or implant."""
+    CRITICAL = "critical"
+    """A finding that somebody has to be told of at once: no error."""
+    IDENTIFIER = "identifier"
+    """A name, a record number or a date of birth in the draft."""
+    INSTRUCTION = "instruction"
+    """An order to the writer, or markup."""
+    CONTEXT_CUT = "context_cut"
+    """Part of the findings was not read."""
+
+
+class Section(StrEnum):
+    """The texts that a span may lie in."""
+
+    DRAFT = "draft"
+    FINDINGS = "findings"
+    INDICATION = "indication"
+    COMPARISON = "comparison"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """Characters `start` to `end` of one text."""
+
+    section: Section
+    start: int
+    end: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flag:
     """Something a reader of the draft should know. `kind` is a fixed word; `message` may quote the report."""
 
     kind: str
+    """A `FlagKind`, or a word of a newer server's."""
     message: str = field(repr=False)
     severity: Severity = Severity.WARNING
+    spans: tuple[Span, ...] = ()
+    """What it is about: in the draft first, then in the texts that it was held to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,6 +34,8 @@ class Outcome(StrEnum):
     REWRITTEN = "rewritten"
     IGNORED = "ignored"
     """Nothing of it was used, or it never got to the signer."""
+    BLOCKED = "blocked"
+    """The guard kept it back: it was wrong or thought so, and the signer has no part in how the texts differ."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +84,8 @@ class Run:
     words: tuple[str, ...] = field(repr=False)
 
 
-def compare(case: Case, draft: DraftImpression, *, delivered: bool) -> Edit:
-    """What the signer of `case` made of `draft`.
+def compare(case: Case, draft: DraftImpression, *, delivered: bool, blocked: bool = False) -> Edit:
+    """What the signer of `case` made of `draft`, or of a `blocked` one would have had to make.
 
     The same draft and the same signed text give the same id, so that a replayed message makes no second edit.
     Raises ValueError for a case that nobody signed.
@@ -102,7 +104,7 @@ def compare(case: Case, draft: DraftImpression, *, delivered: bool) -> Edit:
         draft=draft.text,
         signed=signed,
         distance=distance,
-        outcome=judge(distance, delivered=delivered),
+        outcome=Outcome.BLOCKED if blocked else judge(distance, delivered=delivered),
         delivered=delivered,
         signed_at=case.signed_at,
     )

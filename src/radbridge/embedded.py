@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -26,8 +27,10 @@ STOP_S = 15.0
 class EmbeddedModelServer:
     """`async with EmbeddedModelServer(site.model) as server: server.url`. Its log lines go to `log`."""
 
-    def __init__(self, model: Model, log: TextIO | None = None) -> None:
+    def __init__(self, model: Model, log: TextIO | None = None, *, lexicon: Sequence[Path] = ()) -> None:
+        """`lexicon`: the guard's files of the site's own."""
         self._model = model
+        self._lexicon = lexicon
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -86,6 +89,7 @@ class EmbeddedModelServer:
         loras = self._model.loras
         return {
             "strategy": self._model.strategy,
+            "lexicon": [str(path.resolve()) for path in self._lexicon],
             "site_lora": self._model.site_lora,
             "personas": self._model.personas,
             **({"loras": str(loras.resolve())} if loras else {}),

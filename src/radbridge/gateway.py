@@ -26,6 +26,7 @@ from radbridge.flow.drafting import Drafter, ModelClient
 from radbridge.flow.intake import JournalIntake
 from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
+from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, secrets
 from radbridge.metrics import Metrics
 from radbridge.wire import Intake, Listener, Status, Wire
@@ -147,7 +148,9 @@ class Gateway(Status):
                 died: asyncio.Task[int] | None = None
                 if url == "embedded":
                     try:
-                        child = await stack.enter_async_context(EmbeddedModelServer(self.site.model, sys.stderr))
+                        child = await stack.enter_async_context(
+                            EmbeddedModelServer(self.site.model, sys.stderr, lexicon=self.site.guard.lexicon)
+                        )
                     except ModelUnavailable:
                         log.exception("no model server; drafting stands still", retry_in_s=10.0)
                         await asyncio.sleep(10.0)
@@ -182,6 +185,7 @@ class Gateway(Status):
             metrics=self.metrics,
             on_draft=self._wake,
             case_secret=await self.journal.read(lambda conn: secrets.read(conn, secrets.CASES)),
+            policy=GuardPolicy(site=self.site.guard.policy),
         )
         self._prefetcher = Prefetcher(model)
         self._model_ready = True

@@ -27,7 +27,9 @@ class Metrics:
         self.draft_seconds = Histogram(
             "radbridge_draft_seconds", "From settled findings to a stored draft", buckets=_SLOW, registry=r
         )
-        self.flags = Counter("radbridge_flags", "Guard flags on drafts", ("kind",), registry=r)
+        self.flags = Counter(
+            "radbridge_flags", "Guard flags by kind and what the site's policy did", ("kind", "action"), registry=r
+        )
         self.deliveries = Counter(
             "radbridge_deliveries", "Deliveries by destination and outcome", ("destination", "outcome"), registry=r
         )

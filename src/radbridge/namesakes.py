@@ -2,26 +2,26 @@
 
 # Ordinary words. Hand-picked: a rare one that is missing costs a word of the text, not an identifier.
 ORDINARY = frozenset(
-    """able adler akin angle apple april august autumn back ball band banks bass bay bean bell berry best bird
-    bishop black bland blank block blood bloom blue bond bone bowel bowl bowman branch brick bridge bright broad
-    brook brown brush burns bush cage canal cannon carver case cavity cell chain chance chest church clay clear
-    close cloud coil coin cold cole contrast cook cord corn costa cotton crane cross crown cruz curve cutter
-    dark dash date dawn day deal dean deep dense dome drain drew dry duct duke early east edge ember faith fall
-    farmer fatty field film fine finger fink fish flat flow flowers foley foot ford forest foster fox france
-    francis frank free french frost gage gall gates gentle glass gold good gore grace grade grant grave gray
-    green grey grove guard hair hall ham hand hard hardy harper hart hatch head heart heath heel hill hip hook
-    hope horn house hunt hunter iris ivy jade jewel joint joy keen key king knight lake lamb lane large lately
-    law lay leaf left lilly lily lime line link little lobe long loop lord love low luck lung lynn major march
-    mark marker marrow marsh mass masters may meadows mild mill miller miner mole moon moore moose moss mount
-    nail neck needle new nice nick noble nodes normal north oak old olive page pain pale palm park parks part
-    pate patient paul peak pearl penny piece pine pink plain plane plate pole pond pool poole pope porter post
-    potter power price pride prince pulse purple rash rate ray red reed regular reid rib rice rich ridge ring
-    rise rivers robin rock rod root rose round ruby rush sage sand savage scan sell service shade shadow shaft
-    shallow sharp shaw shell shields short shoulder silver singer single skin sky slack slaughter small snow
-    solid south span spear spine spring stable stack stall star steel stem stent stern stone stones stout
-    straight strand street strong study sugar summer sweet swift tall tear temple thick thin toe track tube
-    tumor turner vale vein violet wade walker wall ward water waters weak weed week weeks weight wells west
-    wheel white wide will wing winter wise wolf wood woods worth wright wrist yellow young""".split()
+    """able adler akin angle apple april atlas august autumn back ball band banks bass bay bean bell berry best bird
+    bishop black bland blank block blood bloom blue bond bone bones bowel bowl bowman brain branch brick bridge
+    bright broad brook brown brush burns bush cage canal cannon carver case cava cavity cell chain chance cheek chest
+    chin church clay clear close cloud coil coin cold cole colon contrast cook cord corn costa cotton crane cross
+    crown cruz curve cutter dark dash date dawn day deal dean deep dens dense dome drain drew dry duct duke early
+    east edge elbow ember faith fall farmer fatty field film fine finger fink fish flat flow flowers foley foot ford
+    forest foster fox france francis frank free french frost gage gall gates gentle glass gold good gore grace grade
+    grant grave gray green grey grove guard hair hall ham hand hard hardy harper hart hatch head heart heath heel
+    hill hip hook hope horn house hunt hunter iris ivy jade jewel joint joy keen key kidney king knight lake lamb
+    lane large lately law lay leaf left lilly lily lime line link lip little lobe long loop lord love low luck lung
+    lynn major march mark marker marrow marsh mass masters may meadows mild mill miller miner minor mole moon moore
+    moose moss mount mouth nail neck needle new nice nick noble nodes normal north nose oak old olive page pain pale
+    palm park parks part pate patient paul peak pearl penny piece pine pink plain plane plate pole pond pons pool
+    poole pope porta porter post potter power price pride prince pulse purple rash rate ray red reed regular reid rib
+    rice rich ridge ring rise rivers robin rock rod root rose round ruby rush sage sand savage scan sell sella
+    service shade shadow shaft shallow sharp shaw shell shields shin short shoulder silver singer single skin sky
+    slack slaughter small snow solid south span spear spine spring stable stack stall star steel stem stent stern
+    stone stones stout straight strand street strong study sugar summer sweet swift tall tear temple thick thin toe
+    tongue tooth track tube tumor turner vale vein violet wade walker wall ward water waters weak weed week weeks
+    weight wells west wheel white wide will wing winter wise wolf wood woods worth wright wrist yellow young""".split()
 )
 
 # People whose name stands for a disease, and the nouns it then stands before: a Baker cyst is no patient.

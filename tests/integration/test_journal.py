@@ -251,7 +251,7 @@ async def test_deliveries_of_a_case_stay_in_order(journal: Journal) -> None:
         await journal.write(queue, (key, draft_id))
 
     def due() -> deliveries.Delivery:
-        found = journal.read_now(lambda conn: deliveries.due(conn, "d"))
+        found = journal.read_now(lambda conn: deliveries.due(conn, "d", urgent=False))
         assert found is not None
         return found
 
@@ -301,8 +301,20 @@ def test_an_older_journal_keeps_what_is_in_it(tmp_path: Path) -> None:
     with engine.begin() as conn:
         messages.accept(conn, [received("1")])
         cases.save(conn, case)
+        conn.exec_driver_sql(
+            "INSERT INTO draft_request VALUES ('A1', 'HOSP', 'r', '2026-03-01 12:00', '2026-03-01 12:00')"
+        )
+        conn.exec_driver_sql(
+            "INSERT INTO delivery (control_id, destination, purpose, issuer, accession, draft_id, payload, state,"
+            " attempts, next_at, answer, created_at) VALUES ('C1', 'd', 'draft', 'HOSP', 'A1', 'D1', x'', 'pending', 0,"
+            " '2026-03-01 12:00', '', '2026-03-01 12:00')"
+        )
     migrate(engine)
     with engine.begin() as conn:
+        [request] = drafts.outstanding(conn, urgent=False, at_most=9)
+        [delivery] = deliveries.of_case(conn, KEY)
+        assert (request.urgent, delivery.urgent, delivery.control_id) == (False, False, "C1")
+        assert drafts.outstanding(conn, urgent=True, at_most=9) == []
         assert count_messages(conn) == 1
         assert cases.load(conn, KEY) == case
         assert compare_metadata(MigrationContext.configure(conn), metadata) == []
@@ -341,6 +353,8 @@ def test_no_lookup_reads_a_whole_table(tmp_path: Path) -> None:
         cases.of_patient(conn, "900001", "")
         drafts.ask(conn, KEY, requested_at=NOON, ready_at=NOON)
         drafts.is_asked(conn, KEY, "")
+        drafts.outstanding(conn, urgent=True, at_most=9)
+        drafts.blocked(conn, 9)
         drafts.current(conn, KEY)
         drafts.of_case(conn, KEY)
         drafts.by_id(conn, "D1")
@@ -348,8 +362,9 @@ def test_no_lookup_reads_a_whole_table(tmp_path: Path) -> None:
         drafts.forget(conn, KEY)
         deliveries.withdraw(conn, KEY, "D1", at=NOON)
         deliveries.put(conn, ["d"], Purpose.DRAFT, KEY, "D1", at=NOON)
+        deliveries.put(conn, ["e"], Purpose.DRAFT, KEY, "D1", at=NOON, urgent=True)
         deliveries.of_case(conn, KEY)
-        delivery = deliveries.due(conn, "d")
+        delivery = deliveries.due(conn, "d", urgent=True)
         assert delivery is not None
         deliveries.begin(conn, delivery, b"x")
         deliveries.retry(conn, 1, at=NOON, answer="", sent=True)

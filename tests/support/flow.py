@@ -6,12 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 from radbridge.case import CaseKey, Patient, Radiologist, ReportText
+from radbridge.contract import DraftRequest, DraftResponse
+from radbridge.draft import Flag
 from radbridge.errors import MessageFault
 from radbridge.events import Event, OrderCancelled, OrderPlaced, ReportDictated, ReportSigned, ReportWithdrawn
 from radbridge.flow.delivery import Courier
@@ -19,6 +21,7 @@ from radbridge.flow.drafting import Drafter
 from radbridge.flow.intake import JournalIntake
 from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
+from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, drafts, messages
 from radbridge.journal.schema import DraftState
 from radbridge.metrics import Metrics
@@ -55,6 +58,18 @@ def translate(raw: bytes) -> list[Event]:
     raise MessageFault("unknown", "nothing known in it")
 
 
+class FlaggingModel(FakeModel):
+    """A model server whose guard finds `flags(findings)` in every draft."""
+
+    def __init__(self, flags: Callable[[str], tuple[Flag, ...]]) -> None:
+        super().__init__()
+        self.flags = flags
+
+    async def draft(self, request: DraftRequest) -> DraftResponse:
+        """The usual answer, and the flags."""
+        return replace(await super().draft(request), flags=self.flags(request.findings))
+
+
 @dataclass
 class Flow:
     """The parts that a test speaks to or looks at."""
@@ -63,6 +78,7 @@ class Flow:
     intake: JournalIntake
     model: FakeModel
     sink: MemorySink
+    metrics: Metrics
     count: int = 0
 
     async def say(self, **fact: object) -> bytes:
@@ -106,8 +122,10 @@ async def running(
     folder: Path,
     model: FakeModel | None = None,
     sink: MemorySink | None = None,
+    *,
     settle_s: float = 0.02,
     deadline_s: float = 2.0,
+    policy: GuardPolicy | None = None,
 ) -> AsyncIterator[Flow]:
     """Everything behind the listeners, at work."""
     model, sink, metrics = model or FakeModel(), sink or MemorySink(), Metrics()
@@ -122,6 +140,7 @@ async def running(
         metrics=metrics,
         on_draft=courier.alarm.ring,
         case_secret=b"secret",
+        policy=policy or GuardPolicy(),
     )
     prefetcher = Prefetcher(model)
 
@@ -140,7 +159,7 @@ async def running(
     intake = JournalIntake(journal, metrics, processor.alarm.ring)
     tasks = [asyncio.create_task(part.run()) for part in (processor, drafter, courier, prefetcher)]
     try:
-        yield Flow(journal, intake, model, sink)
+        yield Flow(journal, intake, model, sink, metrics)
     finally:
         for task in tasks:
             task.cancel()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from radbridge.config import Hl7Destination, Hl7v2, Http, Log, Model, Store, load_site, split_address
+from radbridge.config import Action, Guard, Hl7Destination, Hl7v2, Http, Log, Model, Store, load_site, split_address
+from radbridge.draft import FlagKind, Severity
 from radbridge.errors import ConfigError
 
 
@@ -37,6 +38,44 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
         assert place in told
     assert "model.deadline_s" in told
     assert len(caught.value.problems) == 5
+
+
+def test_a_policy_by_word_or_by_severity(tmp_path: Path) -> None:
+    """One word stands for every severity; a table names only what it changes."""
+    text = '[guard.policy]\nlaterality = "block"\nmeasurement = { critical = "flag", info = "ignore" }\n'
+    policy = load_site(write(tmp_path, text)).guard.policy
+    assert policy[FlagKind.LATERALITY] == dict.fromkeys(Severity, Action.BLOCK)
+    assert policy[FlagKind.MEASUREMENT] == {Severity.CRITICAL: Action.FLAG, Severity.INFO: Action.IGNORE}
+
+
+def test_a_wrong_policy_names_the_words_that_there_are(tmp_path: Path) -> None:
+    """An unknown kind, severity or action is an error with its place and the allowed words, all at once."""
+    file = write(
+        tmp_path,
+        '[guard.policy]\nlateralty = "block"\nnegation = "blok"\ncount = 3\n'
+        'site = { critcal = "flag", info = "none" }\n',
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_site(file)
+    told = dict(problem.removeprefix(f"{file}: ").split(": ", 1) for problem in caught.value.problems)
+    allowed = {
+        "guard.policy.lateralty": {*FlagKind},
+        "guard.policy.negation": {*Action},
+        "guard.policy.site.critcal": {*Severity},
+        "guard.policy.site.info": {*Action},
+        "guard.policy.count": set[str](),
+    }
+    assert told.keys() == allowed.keys()
+    for place, words in allowed.items():
+        assert all(word in told[place] for word in words)
+
+
+def test_a_policy_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kind's action can come from the environment and leaves the file's other kinds."""
+    monkeypatch.setenv("RADBRIDGE_GUARD__POLICY__LATERALITY", "flag")
+    policy = load_site(write(tmp_path, '[guard.policy]\nlaterality = "block"\nsite = "ignore"\n')).guard.policy
+    assert policy[FlagKind.LATERALITY] == dict.fromkeys(Severity, Action.FLAG)
+    assert policy[FlagKind.SITE] == dict.fromkeys(Severity, Action.IGNORE)
 
 
 def test_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +133,14 @@ def test_the_reference_lists_every_key() -> None:
     """Every key of the file stands in the reference, in its section."""
     reference = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
     sections = dict(part.split("`\n", 1) for part in reference.split("\n## `")[1:])
-    for name, section in (("hl7v2", Hl7v2), ("http", Http), ("log", Log), ("model", Model), ("store", Store)):
+    for name, section in (
+        ("guard", Guard),
+        ("hl7v2", Hl7v2),
+        ("http", Http),
+        ("log", Log),
+        ("model", Model),
+        ("store", Store),
+    ):
         for key in set(section.model_fields) - {"destinations"}:
             assert f"`{key}`" in sections[f"[{name}]"], f"[{name}] {key}"
     for key in Hl7Destination.model_fields:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radbridge.contract import DraftRequest
-from radbridge.guard.measures import read_measures
+from radbridge.entities import read_measures
 from radbridge.text import holds_controls, read_words, strip_controls
 from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service

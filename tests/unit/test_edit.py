@@ -122,6 +122,14 @@ def test_a_draft_that_never_arrived_was_ignored() -> None:
     assert judge(0.0, delivered=False) is Outcome.IGNORED
 
 
+def test_a_blocked_draft_was_edited_by_nobody() -> None:
+    """What the guard kept back is told apart from every edit, in the exported row too, even with the same words."""
+    signed = replace(CASE, report=replace(CASE.report, impression=DRAFT.text))
+    edit = compare(signed, DRAFT, delivered=False, blocked=True)
+    assert (edit.outcome, edit.distance) == (Outcome.BLOCKED, 0.0)
+    assert deidentified_row(edit, signed)["outcome"] == "blocked"
+
+
 def test_the_same_pair_has_the_same_id() -> None:
     """A replayed message makes the same edit again, a corrected report another one."""
     again = compare(CASE, DRAFT, delivered=True)

@@ -6,11 +6,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypedDict
 
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import Flag, Severity, Stage
-from radbridge.guard import check_draft
+from radbridge.guard import Guard
+from radbridge.guard.policy import GuardPolicy
+from radbridge.guard.repair import drop_flagged
 from radbridge.text import MAX_CHARS, strip_controls
 from radbridge_model_server.drafts.prepared import Prepared
 from radbridge_model_server.drafts.refusal import assemble, find_objection, find_refusal
@@ -36,6 +39,9 @@ class _Verdict:
 
     text: str = field(repr=False)
     flags: tuple[Flag, ...] = ()
+    """The guard's."""
+    notes: tuple[Flag, ...] = ()
+    """How the text came to be."""
     reasons: tuple[str, ...] = ()
     is_models: bool = False
     """Whether it is what the engine wrote; else it is the coarse text."""
@@ -48,6 +54,10 @@ class Responder:
     engine: Engine | None
     whole: bool
     prompt_version: str
+    repair: bool = False
+    """Whether statements are dropped that the guard would keep the draft back for."""
+    lexicon: tuple[Path, ...] = ()
+    """The site's own files of words."""
 
     async def respond(self, prepared: Prepared, written: Written | None, fallback: Sequence[str]) -> DraftResponse:
         """What was written where it holds, else the coarse text; the reasons stand after those in `fallback`."""
@@ -64,12 +74,19 @@ class Responder:
         return self._build(prepared, None, _Verdict(text="", reasons=("no findings to draft from",)), (), {})
 
     def _judge(self, prepared: Prepared, written: Written | None) -> _Verdict:
+        guard = _guard(prepared.request, self.lexicon)
         if written is None:
-            verdict = _Verdict(text=prepared.coarse, flags=_check(prepared.coarse, prepared.request))
+            verdict = _Verdict(text=prepared.coarse, flags=guard.check(prepared.coarse))
+        elif self.whole:
+            verdict = _judge_whole(prepared, written, guard)
         else:
-            verdict = _judge_whole(prepared, written) if self.whole else _judge_rewrite(prepared, written)
+            verdict = _judge_rewrite(prepared, written, guard)
+        if self.repair and (repaired := drop_flagged(verdict.text, verdict.flags, GuardPolicy(), guard.check)):
+            reason = f"{repaired.dropped} statements left out that the guard objected to"
+            verdict = replace(verdict, text=repaired.text, flags=repaired.flags, reasons=(*verdict.reasons, reason))
         is_long = len(prepared.request.findings) > MAX_CHARS
-        return replace(verdict, flags=(*verdict.flags, _UNREAD)) if is_long else verdict
+        notes = (*verdict.notes, _UNREAD) if is_long else verdict.notes
+        return replace(verdict, flags=(*verdict.flags, *notes))
 
     def _build(
         self,
@@ -120,11 +137,10 @@ _EXTRACTIVE: _Origin = {
 }
 
 
-def _judge_rewrite(prepared: Prepared, written: Written) -> _Verdict:
+def _judge_rewrite(prepared: Prepared, written: Written, guard: Guard) -> _Verdict:
     """The rewritten statements; the coarse text where none of them holds, or the guard objects to the whole."""
     rewrite = assemble(prepared.statements, written.generated)
-    flags = _check(rewrite.text, prepared.request)
-    coarse_flags = _check(prepared.coarse, prepared.request)
+    flags, coarse_flags = guard.check(rewrite.text), guard.check(prepared.coarse)
     kept, count = len(rewrite.refused), len(prepared.statements)
     reasons = ", ".join(dict.fromkeys(rewrite.refused))
     objection = reasons if kept == count else find_objection(flags, coarse_flags)
@@ -132,32 +148,33 @@ def _judge_rewrite(prepared: Prepared, written: Written) -> _Verdict:
         return _Verdict(text=prepared.coarse, flags=coarse_flags, reasons=(f"fine text refused: {objection}",))
     return _Verdict(
         text=rewrite.text,
-        flags=(*flags, _STATEMENT_KEPT) if None in written.generated else flags,
+        flags=flags,
+        notes=(_STATEMENT_KEPT,) if None in written.generated else (),
         reasons=(f"{kept} of {count} statements left as they were: {reasons}",) if kept else (),
         is_models=True,
     )
 
 
-def _judge_whole(prepared: Prepared, written: Written) -> _Verdict:
+def _judge_whole(prepared: Prepared, written: Written, guard: Guard) -> _Verdict:
     """One text from findings to impression; the coarse text where it is no text."""
     [generated] = written.generated
     refusal = find_refusal(generated) if generated else "it is empty"
     text = generated.text if generated and not refusal else prepared.coarse
-    flags = _check(text, prepared.request)
+    flags = guard.check(text)
     if refusal:
         return _Verdict(text=text, flags=flags, reasons=(f"text refused: {refusal}",))
-    return _Verdict(text=text, flags=(*flags, _MODEL_CUT) if written.cut else flags, is_models=True)
+    return _Verdict(text=text, flags=flags, notes=(_MODEL_CUT,) if written.cut else (), is_models=True)
 
 
-def _check(text: str, request: DraftRequest) -> tuple[Flag, ...]:
-    return check_draft(
-        text,
+def _guard(request: DraftRequest, lexicon: tuple[Path, ...]) -> Guard:
+    return Guard(
         request.findings,
         indication=request.indication,
         comparison=request.comparison,
         sex=request.sex,
         modality=request.modality,
         age=request.age,
+        lexicon=lexicon,
     )
 
 

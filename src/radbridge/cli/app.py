@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 import typer
 
 from radbridge import __version__
-from radbridge.cli import cases, check, draft, edits, loras, problems, up
+from radbridge.cli import cases, check, draft, edits, guard, loras, problems, up
 from radbridge.cli.common import err
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("show")(cases.show)
 app.command()(problems.problems)
 app.command("edits")(edits.edits)
 app.command("draft")(draft.draft)
+app.command("guard")(guard.guard)
 app.add_typer(loras.app, name="loras")
 for _point in sorted(entry_points(group="radbridge.commands"), key=lambda p: p.name):
     try:

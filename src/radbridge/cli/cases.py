@@ -13,7 +13,12 @@ from sqlalchemy import Connection, select
 from radbridge.case import Case
 from radbridge.cli.common import ConfigOption, clock, err, out, reading, site_of, told
 from radbridge.journal import cases, deliveries, drafts, edits
-from radbridge.journal.schema import messages
+from radbridge.journal.schema import DraftState, messages
+
+BLOCKED = (
+    "It went to no destination: the radiologist dictates as without it, and a changed text gets a new draft. "
+    'Where the guard is wrong, let the kind travel: `[guard.policy]`, such as laterality = "flag".'
+)
 
 
 def list_cases(
@@ -110,6 +115,8 @@ def _show_drafts(conn: Connection, case: Case) -> None:
         body.append(where, style="dim")
         for flag in draft.flags:
             body.append(f"\n{flag.severity} {flag.kind}: {flag.message}", style="yellow")
+        if stored.state is DraftState.BLOCKED:
+            body.append(f"\n{BLOCKED}", style="bold")
         for reason in draft.fallback:
             body.append(f"\nfallback: {reason}", style="dim")
         out.print(Panel(body, title=head, title_align="left"))

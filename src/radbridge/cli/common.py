@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
 
 from radbridge.config import Site, load_site
+from radbridge.entities import load_lexicon
 from radbridge.errors import ConfigError, RadBridgeError
 from radbridge.journal.journal import open_engine
 
@@ -52,8 +53,11 @@ def clock(moment: datetime) -> str:
 
 
 def site_of(config: Path | None) -> Site:
-    """The site, checked whole."""
-    return load_site(config)
+    """The site, checked whole. Raises ConfigError."""
+    site = load_site(config)
+    if site.guard.lexicon:
+        load_lexicon(*site.guard.lexicon)
+    return site
 
 
 def existing_engine(site: Site) -> Engine:

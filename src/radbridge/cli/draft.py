@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 from pydantic import ValidationError
-from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from radbridge.cli.common import ConfigOption, err, site_of, told
+from radbridge.cli.rows import Line, make_progress, parse_row, read_lines, refuse_same, tell_problem
 from radbridge.config import Site
-from radbridge.contract import REQUEST, DraftRequest, DraftResponse
+from radbridge.contract import REQUEST, DraftResponse
 from radbridge.embedded import EmbeddedModelServer
-from radbridge.errors import ConfigError, ModelError
+from radbridge.errors import ModelError
 from radbridge.flow.drafting import ModelClient
 from radbridge.gateway import make_model_client
 
@@ -42,21 +43,19 @@ def draft(
     """
     with told():
         site = site_of(config)
-        if not in_file.is_file():
-            raise ConfigError([f"--in: there is no file {in_file}"])
-        lines = [line for line in in_file.read_bytes().splitlines() if line.strip()]
+        lines = read_lines(in_file)
+        refuse_same(in_file, out_file)
         failed = asyncio.run(_draft_all(site, model or site.model.url, lines, out_file))
     if failed:
         err.print(f"[yellow]{failed} without a draft[/]: see `error` in {out_file}", highlight=False)
         raise typer.Exit(1)
 
 
-async def _draft_all(site: Site, url: str, lines: Sequence[bytes], out_file: Path) -> int:
+async def _draft_all(site: Site, url: str, lines: Sequence[Line], out_file: Path) -> int:
     room = asyncio.Semaphore(site.model.concurrency)
     failed = 0
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
     async with _client(site, url) as client:
-        with Progress(*columns, console=err) as progress, out_file.open("wb") as sink:
+        with make_progress() as progress, out_file.open("wb") as sink:
             bar = progress.add_task("drafting", total=len(lines))
 
             async def one(number: int, line: bytes) -> dict[str, Any]:
@@ -65,7 +64,7 @@ async def _draft_all(site: Site, url: str, lines: Sequence[bytes], out_file: Pat
                 progress.advance(bar)
                 return row
 
-            for row in await asyncio.gather(*(one(n, line) for n, line in enumerate(lines, 1))):
+            for row in await asyncio.gather(*(one(n, line) for n, line in lines)):
                 failed += "error" in row
                 sink.write(orjson.dumps(row) + b"\n")
     return failed
@@ -84,27 +83,13 @@ async def _client(site: Site, url: str) -> AsyncIterator[ModelClient]:
 
 async def _draft_line(client: ModelClient, number: int, line: bytes) -> dict[str, Any]:
     try:
-        request = _request(line)
+        request = parse_row(REQUEST, line)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'line'}: {e['msg']}" for e in error.errors())
-        return {"id": "", "line": number, "error": problems}
+        return tell_problem(number, line, error)
     try:
         return dict(_answer(await client.draft(request)))
     except ModelError as error:
         return {"id": request.id, "line": number, "error": str(error)}
-
-
-def _request(line: bytes) -> DraftRequest:
-    """A line as a request: `null` means not known, and a number will do for an id."""
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return REQUEST.validate_json(line)  # says where the JSON breaks
-    if isinstance(row, dict):
-        row = {k: v for k, v in row.items() if v is not None}
-        if isinstance(row.get("id"), int):
-            row["id"] = str(row["id"])
-    return REQUEST.validate_python(row)
 
 
 def _answer(response: DraftResponse) -> Iterator[tuple[str, Any]]:
@@ -113,6 +98,6 @@ def _answer(response: DraftResponse) -> Iterator[tuple[str, Any]]:
     yield "lora", response.lora
     yield "model", response.model
     yield "stage", response.stage
-    yield "flags", [{"kind": f.kind, "severity": f.severity, "message": f.message} for f in response.flags]
+    yield "flags", [asdict(flag) for flag in response.flags]
     yield "fallback", list(response.fallback)
     yield "ms", response.ms

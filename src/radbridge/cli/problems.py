@@ -9,6 +9,7 @@ from rich.table import Table
 from sqlalchemy import Connection, select
 
 from radbridge.cli.common import ConfigOption, clock, out, reading, site_of, told
+from radbridge.journal import drafts
 from radbridge.journal.schema import DeliveryState, MessageState, deliveries, messages
 
 
@@ -16,14 +17,14 @@ def problems(
     config: ConfigOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of each, the newest first.")] = 20,
 ) -> None:
-    """List messages that were rejected or couldn't be applied, and deliveries that ended without a yes.
+    """List messages that were rejected or couldn't be applied, deliveries without a yes, drafts that were kept back.
 
     Example: [cyan]radbridge problems --config site.toml[/]
     """
     with told():
         site = site_of(config)
         with reading(site) as conn:
-            tables = (_bad_messages(conn, limit), _bad_deliveries(conn, limit))
+            tables = (_bad_messages(conn, limit), _bad_deliveries(conn, limit), _blocked_drafts(conn, limit))
     for table in tables:
         out.print(table if table.row_count else f"no {table.title}")
 
@@ -47,4 +48,13 @@ def _bad_deliveries(conn: Connection, limit: int) -> Table:
         table.add_row(
             row.control_id, row.accession, row.destination, row.purpose, row.state, str(row.attempts), row.answer
         )
+    return table
+
+
+def _blocked_drafts(conn: Connection, limit: int) -> Table:
+    table = Table("draft", "accession", "made (UTC)", "lora", "reason")
+    table.title, table.title_justify = "drafts of open cases that the guard kept back", "left"
+    for stored in drafts.blocked(conn, limit):
+        draft = stored.draft
+        table.add_row(draft.id, stored.key.accession, clock(draft.made_at), draft.lora, stored.reason)
     return table

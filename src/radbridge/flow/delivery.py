@@ -2,12 +2,15 @@
 
 Before each send the journal notes that it begins, and only if the delivery is still wanted. So a draft that went stale
 is never sent afterwards, and a crash can repeat a send only under the same control id with the same bytes.
+
+Drafts of cases with a critical finding go first (`radbridge.flow.turns`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +19,7 @@ import structlog
 from sqlalchemy import Connection
 
 from radbridge.errors import DeliveryFailed, DeliveryRefused, JournalError
+from radbridge.flow.turns import Turns
 from radbridge.flow.wake import Alarm
 from radbridge.journal import Journal, cases, deliveries, drafts
 from radbridge.journal.deliveries import Delivery
@@ -59,6 +63,7 @@ class Courier:
         self._max_attempts = max_attempts
         self._metrics = metrics
         self._unreachable = 0
+        self._turns = Turns()
 
     async def run(self) -> None:
         """Deliver what is due, then wait for more."""
@@ -73,12 +78,12 @@ class Courier:
 
     async def _deliver_next(self) -> float | None:
         """Send the next delivery; seconds until it makes sense to look again, None: when there is something new."""
-        delivery = await self._journal.read(lambda conn: deliveries.due(conn, self._sink.name))
+        lines = await self._journal.read(self._next)
+        now = datetime.now(UTC)
+        urgent, other = (deque(d for d in line if d.next_at <= now) for line in lines)
+        delivery = self._turns.take(urgent, other)
         if delivery is None:
-            return None
-        wait_s = (delivery.next_at - datetime.now(UTC)).total_seconds()
-        if wait_s > 0:
-            return wait_s
+            return min(((d.next_at - now).total_seconds() for line in lines for d in line), default=None)
         payload = delivery.payload or await self._compose(delivery)
         if not payload:
             return 0
@@ -88,6 +93,11 @@ class Courier:
             if self._unreachable:
                 await asyncio.sleep(min(KNOCK_S, backoff(self._unreachable - 1)))
         return 0
+
+    def _next(self, conn: Connection) -> list[list[Delivery]]:
+        """The next urgent delivery and the next other one, where there are such."""
+        heads = [deliveries.due(conn, self._sink.name, urgent=urgent) for urgent in (True, False)]
+        return [[head] if head else [] for head in heads]
 
     async def _compose(self, delivery: Delivery) -> bytes:
         case, stored = await self._journal.read(
@@ -113,6 +123,8 @@ class Courier:
             result = self._result(delivery, DeliveryState.REFUSED, str(error))
         except DeliveryFailed as error:
             self._unreachable = self._unreachable + 1 if not error.sent else 0
+            if not error.sent:
+                self._turns = Turns()  # a knock at an empty house was nobody's turn
             if error.sent and attempts >= self._max_attempts:
                 result = self._result(delivery, DeliveryState.DEAD, f"gave up after {attempts} attempts: {error}")
             else:

@@ -2,6 +2,7 @@
 
 A request waits until its text has rested, so that a burst of saves makes one draft. A newer text cancels the call that
 is under way for the older one, and an answer that comes all the same is stored as stale and goes nowhere (rule 3).
+A draft with a blocking flag is stored too, and goes nowhere either. Cases with a critical finding go first.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import hashlib
 import hmac
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Protocol
 
@@ -22,9 +25,12 @@ from sqlalchemy import Connection
 
 from radbridge.case import Case, CaseKey
 from radbridge.contract import DraftRequest, DraftResponse
-from radbridge.draft import DraftImpression, Stage
+from radbridge.draft import DraftImpression, Flag, FlagKind, Stage
 from radbridge.errors import JournalError, ModelError, ModelOverloaded, ModelUnavailable, Superseded
+from radbridge.flow.turns import Turns
 from radbridge.flow.wake import Alarm
+from radbridge.guard.identifiers import check_identifiers
+from radbridge.guard.policy import GuardPolicy, name_kind
 from radbridge.journal import Journal, cases, deliveries, drafts
 from radbridge.journal.drafts import Request
 from radbridge.journal.schema import DraftState, Purpose
@@ -61,6 +67,27 @@ class Outcome:
     draft: DraftImpression
     reason: str = ""
     """Why there is no text; empty when there is."""
+    found: tuple[Flag, ...] = ()
+    """Every flag, those too that the site ignores; the draft has the ones that travel."""
+    blocked: str = ""
+    """Why the draft is kept back; empty when it may go out."""
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether findings or flags say that somebody has to be told at once."""
+        return self.request.urgent or any(flag.kind == FlagKind.CRITICAL for flag in self.draft.flags)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What the journal holds for the drafter."""
+
+    calls: Mapping[CaseKey, str]
+    """The calls that were under way, by the revision they are for."""
+    standing: frozenset[CaseKey]
+    """Those of them that are still asked for."""
+    urgent: Sequence[Request]
+    other: Sequence[Request]
 
 
 class Drafter:
@@ -77,6 +104,7 @@ class Drafter:
         metrics: Metrics,
         on_draft: Callable[[], None],
         case_secret: bytes,
+        policy: GuardPolicy,
     ) -> None:
         """`case_secret` hides which accession is meant by the name that the model server gets of a case."""
         self.alarm = Alarm()
@@ -88,6 +116,8 @@ class Drafter:
         self._metrics = metrics
         self._on_draft = on_draft
         self._case_secret = case_secret
+        self._policy = policy
+        self._turns = Turns()
         self._calls: dict[CaseKey, tuple[str, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
@@ -95,7 +125,8 @@ class Drafter:
         try:
             while True:
                 try:
-                    wait_s = self._begin_due(await self._journal.read(self._next))
+                    calls = {key: revision for key, (revision, _) in self._calls.items()}
+                    wait_s = self._begin_due(await self._journal.read(partial(self._look, calls)))
                 except JournalError:
                     log.exception("journal unavailable", retry_in_s=1.0)
                     wait_s = 1.0
@@ -104,26 +135,28 @@ class Drafter:
             for _, call in self._calls.values():
                 call.cancel()
 
-    def _next(self, conn: Connection) -> list[Request]:
-        """What is under way and what could begin: calls begin in the order of the requests, so one look covers both."""
-        return drafts.outstanding(conn, at_most=self._concurrency + 1)
+    def _look(self, calls: Mapping[CaseKey, str], conn: Connection) -> Look:
+        at_most = self._concurrency + len(calls) + 1
+        return Look(
+            calls=calls,
+            standing=frozenset(key for key, revision in calls.items() if drafts.is_asked(conn, key, revision)),
+            urgent=drafts.outstanding(conn, urgent=True, at_most=at_most),
+            other=drafts.outstanding(conn, urgent=False, at_most=at_most),
+        )
 
-    def _begin_due(self, requests: Sequence[Request]) -> float | None:
+    def _begin_due(self, look: Look) -> float | None:
         """Start a call for each rested request, stop those nobody asks for any more; seconds to the next, if any."""
-        asked = {r.key: r.revision for r in requests}
-        for key, (revision, call) in list(self._calls.items()):
-            if asked.get(key) != revision:
-                call.cancel()
-                del self._calls[key]
+        for key, revision in look.calls.items():
+            if key not in look.standing and self._calls.get(key, ("",))[0] == revision:
+                self._calls.pop(key)[1].cancel()
         now = datetime.now(UTC)
-        for request in requests[: self._concurrency]:
-            if request.key in self._calls:
-                continue
-            if (wait_s := (request.ready_at - now).total_seconds()) > 0:
-                return wait_s
-            call = asyncio.create_task(self._draft(request))
-            self._calls[request.key] = (request.revision, call)
-        return None
+        lines = [[r for r in line if r.key not in look.standing] for line in (look.urgent, look.other)]
+        urgent, other = (deque(r for r in line if r.ready_at <= now) for line in lines)
+        while len(self._calls) < self._concurrency and (request := self._turns.take(urgent, other)):
+            if request.key not in self._calls:  # it changed lines between the two queries of the look
+                self._calls[request.key] = (request.revision, asyncio.create_task(self._draft(request)))
+        resting = ((r.ready_at - now).total_seconds() for line in lines for r in line if r.ready_at > now)
+        return min(resting, default=None)
 
     async def _draft(self, request: Request) -> None:
         began = perf_counter()
@@ -133,7 +166,7 @@ class Drafter:
                 raise JournalError("a draft request without its case; the journal was changed by hand")
             outcome = await self._ask(request, case)
             label = await self._journal.write(self._store, outcome)
-            self._tell(outcome.draft, label, perf_counter() - began)
+            self._tell(outcome, label, perf_counter() - began)
             self._on_draft()
         except Superseded:
             await asyncio.sleep(ASK_AGAIN_S)  # a newer text has a call of its own; if there is none, it is asked again
@@ -145,12 +178,15 @@ class Drafter:
                 del self._calls[request.key]
             self.alarm.ring()
 
-    def _tell(self, draft: DraftImpression, label: str, elapsed_s: float) -> None:
+    def _tell(self, outcome: Outcome, label: str, elapsed_s: float) -> None:
+        draft = outcome.draft
         self._metrics.drafts.labels(label).inc()
         self._metrics.draft_seconds.observe(elapsed_s)
-        for flag in draft.flags:
-            self._metrics.flags.labels(flag.kind).inc()
+        for flag in outcome.found:
+            self._metrics.flags.labels(name_kind(flag), self._policy.action_of(flag)).inc()
         log.info("drafted", draft_id=draft.id, outcome=label, lora=draft.lora, elapsed_s=round(elapsed_s, 3))
+        if label == DraftState.BLOCKED:
+            log.warning("draft kept back", draft_id=draft.id, reason=outcome.blocked)
 
     async def _ask(self, request: Request, case: Case) -> Outcome:
         """The model's answer; whatever goes wrong with it becomes a reason, and reporting goes on (rule 4).
@@ -161,6 +197,7 @@ class Drafter:
         try:
             async with asyncio.timeout(self._deadline_s):
                 answer = await self._insist(_request(draft_id, case, self._case_secret))
+            return self._judge(request, case, _draft(draft_id, case, answer))
         except TimeoutError:
             return _none(request, case, draft_id, f"no draft within {self._deadline_s:g} s; is the model server up?")
         except Superseded:
@@ -171,8 +208,22 @@ class Drafter:
         except Exception as error:
             log.exception("no draft", draft_id=draft_id)
             return _none(request, case, draft_id, f"internal error ({type(error).__name__})")
-        reason = "" if answer.draft.strip() else "; ".join(answer.fallback) or "the model server gave an empty draft"
-        return Outcome(request=request, draft=_draft(draft_id, case, answer), reason=reason)
+
+    def _judge(self, request: Request, case: Case, draft: DraftImpression) -> Outcome:
+        """The draft with the flags that travel, and whether it may. The model server doesn't know whose case it is."""
+        reason = "" if draft.text else "; ".join(draft.fallback) or "the model server gave an empty draft"
+        own = check_identifiers(
+            draft.text, patient=case.patient, numbers=(case.key.accession, case.order.placer, case.order.filler)
+        )
+        found = tuple(dict.fromkeys((*draft.flags, *own)))
+        judgement = self._policy.judge(found)
+        return Outcome(
+            request=request,
+            draft=replace(draft, flags=judgement.flags),
+            reason=reason,
+            found=found,
+            blocked="" if reason else judgement.reason,
+        )
 
     async def _insist(self, request: DraftRequest) -> DraftResponse:
         """Ask again while nobody answers; the caller's deadline ends it. A server that restarts costs no draft.
@@ -204,8 +255,12 @@ class Drafter:
         if outcome.reason:
             drafts.add(conn, key, draft, DraftState.NONE, outcome.reason)
             return "none"
+        if outcome.blocked:
+            drafts.add(conn, key, draft, DraftState.BLOCKED, outcome.blocked)
+            return DraftState.BLOCKED
         drafts.add(conn, key, draft, DraftState.CURRENT)
-        deliveries.put(conn, self._destinations, Purpose.DRAFT, key, draft.id, at=datetime.now(UTC))
+        now, urgent = datetime.now(UTC), outcome.is_urgent
+        deliveries.put(conn, self._destinations, Purpose.DRAFT, key, draft.id, at=now, urgent=urgent)
         return draft.stage
 
 

@@ -20,6 +20,7 @@ from radbridge.edit import compare
 from radbridge.errors import JournalError, MessageFault
 from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated
 from radbridge.flow.wake import Alarm
+from radbridge.guard.critical import mentions_critical
 from radbridge.journal import Journal, cases, deliveries, drafts, edits, messages
 from radbridge.journal.schema import DeliveryState, DraftState, MessageState, Purpose
 from radbridge.metrics import Metrics
@@ -175,7 +176,8 @@ def follow(conn: Connection, case: Case, what: Consequences, *, settle: timedelt
     if what.drop_examples:
         edits.drop(conn, case.key)
     if what.request:
-        drafts.ask(conn, case.key, requested_at=now, ready_at=now + settle)
+        urgent = mentions_critical(case.report.findings)
+        drafts.ask(conn, case.key, requested_at=now, ready_at=now + settle, urgent=urgent)
 
 
 def withdraw(conn: Connection, case: Case, why: str, *, at: datetime) -> None:
@@ -188,20 +190,27 @@ def withdraw(conn: Connection, case: Case, why: str, *, at: datetime) -> None:
         deliveries.withdraw(conn, case.key, standing.id, at=at)
 
 
+_PAIRED = frozenset((DraftState.CURRENT, DraftState.SIGNED, DraftState.BLOCKED))
+
+
 def pair(conn: Connection, case: Case) -> None:
-    """Store what the signer made of the draft: of the standing one, or for a correction of the one signed over."""
+    """Store what the signer made of the draft: of the standing one, or for a correction of the one signed over.
+
+    One that was blocked is paired too, and the edit says so: nobody ever edited it.
+    """
     followed = next(
         (
-            d.draft
+            d
             for d in reversed(drafts.of_case(conn, case.key))
-            if d.state in {DraftState.CURRENT, DraftState.SIGNED} and d.draft.findings_digest == case.findings_digest
+            if d.state in _PAIRED and d.draft.findings_digest == case.findings_digest
         ),
         None,
     )
     if followed is None or not case.report.impression:
         return
     delivered = any(
-        d.draft_id == followed.id and d.purpose is Purpose.DRAFT and d.state is DeliveryState.CONFIRMED
+        d.draft_id == followed.draft.id and d.purpose is Purpose.DRAFT and d.state is DeliveryState.CONFIRMED
         for d in deliveries.of_case(conn, case.key)
     )
-    edits.save(conn, case.key, compare(case, followed, delivered=delivered))
+    blocked = followed.state is DraftState.BLOCKED
+    edits.save(conn, case.key, compare(case, followed.draft, delivered=delivered, blocked=blocked))

@@ -1,28 +1,16 @@
-"""Laterality: a side in the draft must be the side that the sources give to the same thing."""
+"""Laterality of what the lexicon doesn't name: a side must be the side that the sources give to the same words."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from radbridge.draft import Flag, Severity
-from radbridge.guard.report import CheckedText
+from radbridge.draft import Flag, FlagKind, Severity
+from radbridge.entities import SIDES, Entity, EntityText
+from radbridge.guard.sources import Sources, flag
 from radbridge.guard.style import load_style
 from radbridge.text import FUNCTION_WORDS, stem
 
-_BOTH = frozenset("LR")
-_SIDES = {
-    "left": frozenset("L"),
-    "right": frozenset("R"),
-    "lt": frozenset("L"),
-    "rt": frozenset("R"),
-    "bilateral": _BOTH,
-    "bilaterally": _BOTH,
-    "both": _BOTH,
-    "bibasilar": _BOTH,
-    "bibasal": _BOTH,
-    "biapical": _BOTH,
-}
 _CONTEXT = 4
 """How many content words say what a side is said of."""
 _REACH = 12
@@ -35,13 +23,14 @@ _STUDY = frozenset(
 class _Told:
     """The statements of the sources that name a side, found by their words."""
 
-    def __init__(self, sources: Sequence[CheckedText]) -> None:
-        sided = [r for s in sources for r in s.readings if not _SIDES.keys().isdisjoint(r.words)]
-        self._sides = [_join(_SIDES[w] for w in r.words if w in _SIDES) for r in sided]
+    def __init__(self, sources: Sources) -> None:
+        told = (s for t in sources.texts.values() for s in t.statements)
+        sided = [(s, sides) for s in told if (sides := s.told.place.sides)]
+        self._sides = [sides for _, sides in sided]
         self._anywhere = _join(self._sides)
         self._by_stem: dict[str, list[int]] = {}
-        for at, reading in enumerate(sided):
-            for root in {stem(w) for w in reading.words}:
+        for at, (statement, _) in enumerate(sided):
+            for root in {*statement.phrasing.stems, *statement.label_stems}:
                 self._by_stem.setdefault(root, []).append(at)
 
     def find_sides(self, context: frozenset[str]) -> frozenset[str]:
@@ -53,21 +42,19 @@ class _Told:
         return _join(self._sides[at] for at, count in shared.items() if count == most)
 
 
-def check_sides(draft: CheckedText, sources: Sequence[CheckedText]) -> Iterator[Flag]:
+def check_sides(draft: EntityText, sources: Sources) -> Iterator[Flag]:
     """One flag for each sided thing whose side the sources give otherwise or not at all."""
     told = _Told(sources)
-    for reading in draft.readings:
-        for at, word in enumerate(reading.words):
-            if word not in _SIDES or not _STUDY.isdisjoint(reading.words[max(0, at - 3) : at]):
+    known = {at for e in draft.entities for at in e.sided_at if _has_sides(e, sources)}
+    for statement in draft.statements:
+        words, places = statement.phrasing.words, statement.phrasing.places
+        for at, word in enumerate(words):
+            if word not in SIDES or places[at] in known or not _STUDY.isdisjoint(words[max(0, at - 3) : at]):
                 continue
-            if not _SIDES[word] <= told.find_sides(_read_context(reading.words, at)):
-                yield _flag(reading.words, at)
-
-
-def _flag(words: list[str], at: int) -> Flag:
-    quote = " ".join(words[max(0, at - 3) : at + 6])
-    message = f"the findings don't say {words[at]!r} of this: {quote}"
-    return Flag(kind="laterality", message=message, severity=Severity.CRITICAL)
+            if not SIDES[word] <= told.find_sides(_read_context(words, at)):
+                quote = " ".join(words[max(0, at - 3) : at + 6])
+                message = f"the findings don't say {word!r} of this: {quote}"
+                yield flag(FlagKind.LATERALITY, Severity.CRITICAL, message, [places[at]])
 
 
 def _read_context(words: list[str], at: int) -> frozenset[str]:
@@ -75,12 +62,17 @@ def _read_context(words: list[str], at: int) -> frozenset[str]:
     glue = load_style().glue
     found: list[str] = []
     for word in words[at + 1 : at + 1 + _REACH]:
-        if len(found) == _CONTEXT or (word in _SIDES and found):
+        if len(found) == _CONTEXT or (word in SIDES and found):
             break
         if word not in FUNCTION_WORDS and (root := stem(word)) not in glue:
             found.append(root)
-    before = (w for w in words[max(0, at - _CONTEXT) : at] if w not in FUNCTION_WORDS and w not in _SIDES)
+    before = (w for w in words[max(0, at - _CONTEXT) : at] if w not in FUNCTION_WORDS and w not in SIDES)
     return frozenset(found) or frozenset(map(stem, before))
+
+
+def _has_sides(entity: Entity, sources: Sources) -> bool:
+    """Whether the sources give sides to what they call by the same name, so that these are compared."""
+    return any(m.entity.place.sides or m.entity.around.sides for m in sources.supporting(entity.concept))
 
 
 def _join(sides: Iterable[frozenset[str]]) -> frozenset[str]:

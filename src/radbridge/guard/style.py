@@ -14,17 +14,12 @@ Stems = frozenset[str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Style:
-    """Word lists of the guard. Glue and synonyms are stems, the rest plain words."""
+    """Word lists of the guard. All are stems."""
 
     glue: Stems
     synonyms: dict[str, Stems]
     compounds: dict[str, tuple[Stems, ...]]
     """A stem, and the groups of which the sources must hold one stem each."""
-    female: frozenset[str]
-    male: frozenset[str]
-    ages: dict[str, tuple[int, int]]
-    implied: dict[str, frozenset[str]]
-    """A finding, and those whose mention makes it a fair conclusion."""
 
 
 @cache
@@ -40,10 +35,6 @@ def load_style() -> Style:
         glue=frozenset(stem(w) for w in read_words(table["glue"]["words"])),
         synonyms=synonyms,
         compounds={stem(word): tuple(_stems(group) for group in groups) for word, groups in table["compound"].items()},
-        female=frozenset(table["sex"]["female"]),
-        male=frozenset(table["sex"]["male"]),
-        ages={word: (low, high) for word, (low, high) in table["age"].items()},
-        implied={name: frozenset(from_) for name, from_ in table["implied"].items()},
     )
 
 

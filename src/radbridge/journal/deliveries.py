@@ -20,6 +20,7 @@ _DUE = (
     .where(
         deliveries.c.state == DeliveryState.PENDING,
         deliveries.c.destination == bindparam("to_destination"),
+        deliveries.c.urgent == bindparam("is_urgent"),
         ~exists().where(
             and_(
                 _earlier.c.state == DeliveryState.PENDING,
@@ -37,6 +38,15 @@ _OF_CASE = (
     select(deliveries)
     .where(deliveries.c.accession == bindparam("in_accession"), deliveries.c.issuer == bindparam("in_issuer"))
     .order_by(deliveries.c.seq)
+)
+_HURRY = (
+    update(deliveries)
+    .where(
+        deliveries.c.accession == bindparam("in_accession"),
+        deliveries.c.issuer == bindparam("in_issuer"),
+        deliveries.c.state == DeliveryState.PENDING,
+    )
+    .values(urgent=True)
 )
 _OF_DRAFT = select(deliveries).where(deliveries.c.draft_id == bindparam("of_draft")).order_by(deliveries.c.seq)
 _PENDING = select(deliveries.c.seq).where(
@@ -70,6 +80,8 @@ class Delivery:
     answer: str
     created_at: datetime
     confirmed_at: datetime | None
+    urgent: bool
+    """It goes before those that aren't."""
 
 
 def new_control_id() -> str:
@@ -78,9 +90,18 @@ def new_control_id() -> str:
 
 
 def put(
-    conn: Connection, destinations: Iterable[str], purpose: Purpose, key: CaseKey, draft_id: str, *, at: datetime
+    conn: Connection,
+    destinations: Iterable[str],
+    purpose: Purpose,
+    key: CaseKey,
+    draft_id: str,
+    *,
+    at: datetime,
+    urgent: bool = False,
 ) -> None:
-    """Queue one delivery for each destination."""
+    """Queue one delivery for each destination. What waits of the same case before an urgent one gets urgent with it."""
+    if urgent:
+        conn.execute(_HURRY, {"in_accession": key.accession, "in_issuer": key.issuer})
     rows = [
         {
             "control_id": new_control_id(),
@@ -95,6 +116,7 @@ def put(
             "next_at": at,
             "answer": "",
             "created_at": at,
+            "urgent": urgent,
         }
         for destination in destinations
     ]
@@ -105,19 +127,23 @@ def put(
 def withdraw(conn: Connection, key: CaseKey, draft_id: str, *, at: datetime) -> None:
     """Take a draft back: what was never sent is cancelled, what a peer may have seen is followed by a withdrawal."""
     seen: list[str] = []
-    for row in conn.execute(_OF_DRAFT, {"of_draft": draft_id}).all():
+    rows = conn.execute(_OF_DRAFT, {"of_draft": draft_id}).all()
+    for row in rows:
         if row.purpose != Purpose.DRAFT:
             return  # taken back already
         if row.state == DeliveryState.PENDING:
             end(conn, row.seq, DeliveryState.CANCELLED, "withdrawn")
         if row.attempts:
             seen.append(row.destination)
-    put(conn, seen, Purpose.WITHDRAWAL, key, draft_id, at=at)
+    put(conn, seen, Purpose.WITHDRAWAL, key, draft_id, at=at, urgent=any(row.urgent for row in rows))
 
 
-def due(conn: Connection, destination: str) -> Delivery | None:
-    """The next delivery to a destination, maybe due later; of one case only the oldest, so that its order is kept."""
-    row = conn.execute(_DUE, {"to_destination": destination}).first()
+def due(conn: Connection, destination: str, *, urgent: bool) -> Delivery | None:
+    """The next urgent or the next other delivery to a destination, maybe due later.
+
+    Of one case only the oldest, so that its order is kept.
+    """
+    row = conn.execute(_DUE, {"to_destination": destination, "is_urgent": urgent}).first()
     return None if row is None else _delivery(row)
 
 
@@ -161,4 +187,5 @@ def _delivery(row: Row[Any]) -> Delivery:
         answer=row.answer,
         created_at=row.created_at,
         confirmed_at=row.confirmed_at,
+        urgent=row.urgent,
     )

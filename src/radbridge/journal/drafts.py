@@ -8,30 +8,58 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.sqlite import insert
 
-from radbridge.case import CaseKey
+from radbridge.case import CaseKey, CaseState
 from radbridge.draft import DraftImpression
-from radbridge.journal.schema import DraftState, draft_requests, drafts
+from radbridge.journal.schema import DraftState, cases, draft_requests, drafts
 
 _DRAFT = TypeAdapter(DraftImpression)
 _REQUEST = insert(draft_requests)
 _ASK = _REQUEST.on_conflict_do_update(
     index_elements=["issuer", "accession"],
-    set_={c: _REQUEST.excluded[c] for c in ("revision", "requested_at", "ready_at")},
+    set_={c: _REQUEST.excluded[c] for c in ("revision", "requested_at", "ready_at", "urgent")},
 )
 _OF_CASE = (drafts.c.accession == bindparam("in_accession")) & (drafts.c.issuer == bindparam("in_issuer"))
 _REQUEST_OF_CASE = (draft_requests.c.accession == bindparam("in_accession")) & (
     draft_requests.c.issuer == bindparam("in_issuer")
 )
-_OUTSTANDING = select(draft_requests).order_by(draft_requests.c.ready_at).limit(bindparam("at_most"))
+_OUTSTANDING = (
+    select(draft_requests)
+    .where(draft_requests.c.urgent == bindparam("is_urgent"))
+    .order_by(draft_requests.c.ready_at)
+    .limit(bindparam("at_most"))
+)
 _REVISION = select(draft_requests.c.revision).where(_REQUEST_OF_CASE)
 _FORGET = delete(draft_requests).where(_REQUEST_OF_CASE)
 _ADD = plain_insert(drafts)
 _CURRENT = select(drafts).where(_OF_CASE, drafts.c.state == DraftState.CURRENT).order_by(drafts.c.seq.desc())
 _ALL = select(drafts).where(_OF_CASE).order_by(drafts.c.seq)
+_later = drafts.alias("later")
+_BLOCKED = (
+    select(drafts)
+    .where(
+        drafts.c.state == DraftState.BLOCKED,
+        exists().where(
+            and_(
+                cases.c.accession == drafts.c.accession,
+                cases.c.issuer == drafts.c.issuer,
+                cases.c.state == CaseState.OPEN,
+            )
+        ),
+        ~exists().where(
+            and_(
+                _later.c.accession == drafts.c.accession,
+                _later.c.issuer == drafts.c.issuer,
+                _later.c.seq > drafts.c.seq,
+            )
+        ),
+    )
+    .order_by(drafts.c.seq.desc())
+    .limit(bindparam("at_most"))
+)
 _BY_ID = select(drafts).where(drafts.c.id == bindparam("draft_id"))
 _CLOSE = (
     update(drafts)
@@ -49,6 +77,8 @@ class Request:
     requested_at: datetime
     ready_at: datetime
     """Not before: the text has to rest first."""
+    urgent: bool = False
+    """The findings mention a critical finding: it goes before those that don't."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +91,7 @@ class StoredDraft:
     reason: str
 
 
-def ask(conn: Connection, key: CaseKey, *, requested_at: datetime, ready_at: datetime) -> None:
+def ask(conn: Connection, key: CaseKey, *, requested_at: datetime, ready_at: datetime, urgent: bool = False) -> None:
     """Ask for a draft of the case's present text; an earlier request of the case is replaced."""
     conn.execute(
         _ASK,
@@ -71,20 +101,22 @@ def ask(conn: Connection, key: CaseKey, *, requested_at: datetime, ready_at: dat
             "revision": secrets.token_hex(8),
             "requested_at": requested_at,
             "ready_at": ready_at,
+            "urgent": urgent,
         },
     )
 
 
-def outstanding(conn: Connection, at_most: int) -> list[Request]:
-    """The requests that are ready first."""
+def outstanding(conn: Connection, *, urgent: bool, at_most: int) -> list[Request]:
+    """The requests that are ready first, of those that are urgent or of those that aren't."""
     return [
         Request(
             key=CaseKey(accession=r.accession, issuer=r.issuer),
             revision=r.revision,
             requested_at=r.requested_at,
             ready_at=r.ready_at,
+            urgent=r.urgent,
         )
-        for r in conn.execute(_OUTSTANDING, {"at_most": at_most})
+        for r in conn.execute(_OUTSTANDING, {"is_urgent": urgent, "at_most": at_most})
     ]
 
 
@@ -131,6 +163,11 @@ def by_id(conn: Connection, draft_id: str) -> StoredDraft | None:
     """One draft."""
     row = conn.execute(_BY_ID, {"draft_id": draft_id}).first()
     return None if row is None else _stored(row)
+
+
+def blocked(conn: Connection, at_most: int) -> list[StoredDraft]:
+    """The last drafts of open cases that the guard kept back, newest first."""
+    return [_stored(r) for r in conn.execute(_BLOCKED, {"at_most": at_most})]
 
 
 def close(conn: Connection, draft_id: str, state: DraftState, reason: str) -> None:

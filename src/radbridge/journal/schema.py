@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
+    false,
 )
 
 
@@ -42,6 +43,8 @@ class DraftState(StrEnum):
     WITHDRAWN = "withdrawn"
     SIGNED = "signed"
     """Its report was signed."""
+    BLOCKED = "blocked"
+    """The guard kept it back: never delivered; `reason` and its flags say why."""
     NONE = "none"
     """No draft could be made; `reason` says why."""
 
@@ -150,7 +153,8 @@ draft_requests = Table(
     Column("revision", String, nullable=False),  # changes with every new text: an older answer is known as stale
     Column("requested_at", Utc, nullable=False),
     Column("ready_at", Utc, nullable=False),
-    Index("draft_request_by_ready", "ready_at"),
+    Column("urgent", Boolean, nullable=False, server_default=false()),  # a critical finding: goes before the others
+    Index("draft_request_by_work", "urgent", "ready_at"),
 )
 
 drafts = Table(
@@ -167,6 +171,7 @@ drafts = Table(
     Column("document", LargeBinary, nullable=False),
     Column("made_at", Utc, nullable=False),
     Index("draft_by_case", "accession", "issuer"),
+    Index("draft_by_state", "state", "seq"),
 )
 
 deliveries = Table(
@@ -186,7 +191,8 @@ deliveries = Table(
     Column("answer", String, nullable=False, default=""),
     Column("created_at", Utc, nullable=False),
     Column("confirmed_at", Utc, nullable=True),
-    Index("delivery_by_work", "state", "destination", "next_at", "seq"),
+    Column("urgent", Boolean, nullable=False, server_default=false()),
+    Index("delivery_by_work", "state", "destination", "urgent", "next_at", "seq"),
     Index("delivery_by_draft", "draft_id"),
     Index("delivery_by_case", "accession", "issuer"),
 )

@@ -2,7 +2,7 @@
 
 from radbridge.text.controls import holds_controls, strip_controls
 from radbridge.text.sentences import MAX_CHARS, Sentence, drop_list_numbers, label_sentences, split_sentences
-from radbridge.text.words import FUNCTION_WORDS, content_words, read_words, stem
+from radbridge.text.words import FUNCTION_WORDS, content_words, locate_words, read_words, stem
 
 __all__ = [
     "FUNCTION_WORDS",
@@ -12,6 +12,7 @@ __all__ = [
     "drop_list_numbers",
     "holds_controls",
     "label_sentences",
+    "locate_words",
     "read_words",
     "split_sentences",
     "stem",

@@ -15,27 +15,28 @@ class PhraseTable(Generic[T]):
     """Phrases by their first word, so that a text is matched in one pass, longest phrase first."""
 
     def __init__(self, phrases: Iterable[tuple[Phrase, T]]) -> None:
-        self._by_first: dict[str, list[tuple[Phrase, T]]] = {}
+        self._values: dict[Phrase, T] = {}
+        lengths: dict[str, set[int]] = {}
         for phrase, value in phrases:
-            self._by_first.setdefault(phrase[0], []).append((phrase, value))
-        for entries in self._by_first.values():
-            entries.sort(key=lambda entry: -len(entry[0]))
+            self._values.setdefault(phrase, value)
+            lengths.setdefault(phrase[0], set()).add(len(phrase))
+        self._lengths = {first: sorted(of_first, reverse=True) for first, of_first in lengths.items()}
 
     def find(self, words: list[str]) -> list[tuple[int, int, T]]:
         """Every phrase in `words`, left to right, none inside another: start, end, value."""
         found: list[tuple[int, int, T]] = []
         end = 0
         for at, word in enumerate(words):
-            if at >= end and word in self._by_first and (match := self._match_at(words, at)):
+            if at >= end and word in self._lengths and (match := self._match_at(words, at)):
                 end = match[0]
                 found.append((at, *match))
         return found
 
     def _match_at(self, words: list[str], at: int) -> tuple[int, T] | None:
-        for phrase, value in self._by_first[words[at]]:
-            end = at + len(phrase)
-            if len(phrase) == 1 or tuple(words[at:end]) == phrase:
-                return end, value
+        for length in self._lengths[words[at]]:
+            phrase = tuple(words[at : at + length])
+            if phrase in self._values:
+                return at + len(phrase), self._values[phrase]
         return None
 
 

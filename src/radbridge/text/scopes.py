@@ -48,7 +48,7 @@ def read_statement(text: str) -> Reading:
     """Read one statement."""
     vocabulary = load_vocabulary()
     words, commas, breaks = _read_parts(text)
-    denied = _denied_words(words, _scope_ends(words, commas, breaks, vocabulary), vocabulary)
+    denied = find_denied(words, commas, breaks)
     mentions = tuple(
         Mention(concept=concept, start=start, end=end, denied=end - 1 in denied and words[start] not in _OWN_DENIAL)
         for start, end, concept in vocabulary.findings.find([stem(w) for w in words])
@@ -75,7 +75,10 @@ def _scope_ends(words: list[str], commas: list[int], breaks: list[int], vocabula
     return sorted({*(start for start, _, _ in vocabulary.denial_ends.find(words)), *breaks, *new_items})
 
 
-def _denied_words(words: list[str], ends: list[int], vocabulary: Vocabulary) -> set[int]:
+def find_denied(words: list[str], commas: list[int], breaks: list[int]) -> set[int]:
+    """The indexes of denied words, cues included. A comma or a semicolon stands before a word of `commas`, `breaks`."""
+    vocabulary = load_vocabulary()
+    ends = _scope_ends(words, commas, breaks, vocabulary)
     denied: set[int] = set()
     for start, end, real in vocabulary.denials_before.find(words):
         if real and start not in denied:

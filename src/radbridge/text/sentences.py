@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 MAX_CHARS = 60_000
 """What a stage or a check reads of one text: longer than any report, and its answer must come in time."""
@@ -33,6 +35,22 @@ class Sentence:
 
     text: str = field(repr=False)
     label: str = ""
+    start: int
+    """Where it begins in the text that was split, and where it `end`s; a wrapped one has line breaks in between."""
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Block:
+    """Lines that one margin has cut, joined by spaces; `starts` are those of the lines, here and in the text."""
+
+    text: str
+    starts: tuple[tuple[int, int], ...]
+
+    def find(self, at: int) -> int:
+        """Where the character at `at` stands in the text."""
+        here, there = self.starts[bisect_right(self.starts, at, key=lambda pair: pair[0]) - 1]
+        return there + at - here
 
 
 def split_sentences(text: str) -> list[str]:
@@ -45,33 +63,55 @@ def split_sentences(text: str) -> list[str]:
 
 
 def label_sentences(text: str) -> list[Sentence]:
-    """`split_sentences` with the label of the heading that each statement stands under."""
+    """`split_sentences` with the label of the heading that each statement stands under, and where it stands."""
     sentences: list[Sentence] = []
     for block in _join_wrapped(text):
         label = ""
-        for piece in _cut(block):
-            said = _NUMBERED.sub("", piece, count=1).strip()
-            if match := _LABEL.match(said):
-                label, said = match["label"].strip(), said[match.end() :]
+        for start, end in _cut(block.text):
+            named, start_said = _pass_heading(block.text, start, end)
+            label = named or label
+            said = block.text[start_said:end]
             if _SAYS_SOMETHING.search(said):
-                sentences.append(Sentence(text=" ".join(said.split()), label=label))
+                first = start_said + len(said) - len(said.lstrip())
+                last = end - len(said) + len(said.rstrip()) - 1
+                where = {"start": block.find(first), "end": block.find(last) + 1}
+                sentences.append(Sentence(text=" ".join(said.split()), label=label, **where))
     return sentences
 
 
-def _join_wrapped(text: str) -> list[str]:
+def _pass_heading(block: str, start: int, end: int) -> tuple[str, int]:
+    """The heading that a statement begins with, if any, and where what it says begins."""
+    number = _NUMBERED.match(block[start:end])
+    said = start + (number.end() if number else 0)
+    if match := _LABEL.match(block[said:end].rstrip()):
+        return match["label"].strip(), said + match.end()
+    return "", said
+
+
+def _join_wrapped(text: str) -> list[_Block]:
     """The lines of `text`, wrapped ones joined."""
-    blocks: list[list[str]] = []
-    broken = False
-    for line in text.splitlines():
+    blocks: list[list[tuple[str, int]]] = []
+    broken, at = False, 0
+    for line in text.splitlines(keepends=True):
         bare = line.strip()
+        start = at + len(line) - len(line.lstrip())
+        at += len(line)
         if not bare:
             broken = True
-        elif blocks and not broken and _goes_on(blocks[-1][-1], bare):
-            blocks[-1].append(bare)
+        elif blocks and not broken and _goes_on(blocks[-1][-1][0], bare):
+            blocks[-1].append((bare, start))
         else:
-            blocks.append([bare])
+            blocks.append([(bare, start)])
             broken = False
-    return [" ".join(lines) for lines in blocks]
+    return [_join(lines) for lines in blocks]
+
+
+def _join(lines: list[tuple[str, int]]) -> _Block:
+    here = accumulate((len(line) + 1 for line, _ in lines), initial=0)
+    return _Block(
+        text=" ".join(line for line, _ in lines),
+        starts=tuple(zip(here, (start for _, start in lines), strict=False)),
+    )
 
 
 def _goes_on(line: str, after: str) -> bool:
@@ -81,16 +121,16 @@ def _goes_on(line: str, after: str) -> bool:
     return line[-1] not in ".?!:;" and (after[0].islower() or after[0].isdigit()) and not _NUMBERED.match(after)
 
 
-def _cut(block: str) -> list[str]:
-    pieces: list[str] = []
+def _cut(block: str) -> list[tuple[int, int]]:
+    pieces: list[tuple[int, int]] = []
     start = 0
     for match in _END.finditer(block):
         end = match.end()
         if end <= start or _is_inside(block, start, match):
             continue
-        pieces.append(block[start:end])
+        pieces.append((start, end))
         start = end
-    pieces.append(block[start:])
+    pieces.append((start, len(block)))
     return pieces
 
 

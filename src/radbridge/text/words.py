@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+\d*")
+_LOCATED = re.compile(r"\b(?P<level>[CTLS])(?P<first>\d{1,2})\s?[-/–]\s?(?P<last>\d{1,2})\b|\d+(?:\.\d+)?|[^\W\d_]+\d*")
 _LEVEL_RANGE = re.compile(r"\b([CTLS])(\d{1,2})\s?[-/–]\s?(\d{1,2})\b")
 
 FUNCTION_WORDS = frozenset(
@@ -23,6 +24,7 @@ _IRREGULAR = {
     "foci": "focus", "ganglia": "ganglion", "hila": "hilum", "menisci": "meniscus", "nuclei": "nucleus",
     "thrombi": "thrombus", "varices": "varix", "vertebrae": "vertebra", "bronchi": "bronchus", "atria": "atrium",
     "diverticula": "diverticulum", "septa": "septum", "fistulae": "fistula", "series": "series", "bony": "bone",
+    "testes": "testis", "occluded": "occlusion", "occlusive": "occlusion",
     "emphysematous": "emphysema", "hemorrhagic": "hemorrhage", "edematous": "edema", "embolic": "embolus",
     "embolism": "embolus", "dilatation": "dilate", "dilation": "dilate", "enlargement": "enlarge",
     "thrombosis": "thrombus", "thrombotic": "thrombus", "thrombosed": "thrombus", "compression": "compress",
@@ -74,6 +76,20 @@ def read_words(text: str) -> list[str]:
     if "-" in text or "/" in text or "–" in text:
         text = _LEVEL_RANGE.sub(r"\1\2 \1\3", text)
     return [w.lower() for w in _WORD.findall(text)]
+
+
+def locate_words(text: str) -> tuple[list[str], list[tuple[int, int]]]:
+    """`read_words`, and where each word begins and ends in `text`."""
+    words: list[str] = []
+    places: list[tuple[int, int]] = []
+    for match in _LOCATED.finditer(text):
+        if level := match["level"]:
+            words += [f"{level}{match['first']}".lower(), f"{level}{match['last']}".lower()]
+            places += [(match.start(), match.end("first")), match.span("last")]
+        else:
+            words.append(match[0].lower())
+            places.append(match.span())
+    return words, places
 
 
 def content_words(text: str) -> list[str]:

@@ -1,37 +1,46 @@
-"""Measurements: a value with a unit in the draft must be in the sources, to the draft's own rounding."""
+"""Measurements: values with a unit, in each quantity's first unit."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-from radbridge.draft import Flag, Severity
+from dataclasses import dataclass, field
 
 _UNITS = {
     **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), ("length", 1.0)),
     **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), ("length", 10.0)),
     **dict.fromkeys(("ml", "cc"), ("volume", 1.0)),
     **dict.fromkeys(("%", "percent"), ("percent", 1.0)),
+    **dict.fromkeys(("bpm",), ("rate", 1.0)),
     "hu": ("density", 1.0),
 }
 _VALUE = r"\d{1,6}(?:\.\d{1,4})?"
 _BETWEEN = r"(?:\s{0,3}(?:mm|cm)?\s{0,3}(?:x|by|×|-|–|to|and|,|/)\s{0,3})"
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
+_NO_LEVEL = r"(?<![CTLS])(?<![CTLS]\d[-/])(?<![CTLS]\d\d[-/])"
 _MEASURE = re.compile(
-    rf"(?<![\d.])(?P<values>{_VALUE}(?:{_BETWEEN}{_VALUE}){{0,5}})\s{{0,3}}-?(?P<unit>{_UNIT})(?![a-z])", re.IGNORECASE
+    rf"(?<![\d.]){_NO_LEVEL}(?P<values>{_VALUE}(?:{_BETWEEN}{_VALUE}){{0,5}})\s{{0,3}}-?(?P<unit>{_UNIT})(?![a-z])",
+    re.IGNORECASE,
 )
 _ONE_VALUE = re.compile(rf"({_VALUE})\s*(mm|cm)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measure:
-    """One value in its quantity's first unit (mm, mL, %, HU). `step` is the last digit's worth, in the same unit."""
+    """One value in its quantity's first unit (mm, mL, %, bpm, HU). `step` is the last digit's worth, in that unit."""
 
     quantity: str
     value: float
     step: float
-    text: str
+    text: str = field(repr=False)
+    """The whole of what it stands in, `2.4 x 3.9 cm`."""
+    start: int
+    """Where that begins, and where it ends."""
+    end: int
+
+    def agrees(self, source: Measure) -> bool:
+        """Whether it is the source's value, or that rounded to its own digits."""
+        slack = self.step / 2 + 1e-9 if self.step > source.step else 1e-6
+        return self.quantity == source.quantity and abs(self.value - source.value) <= slack
 
 
 def read_measures(text: str) -> list[Measure]:
@@ -47,25 +56,8 @@ def read_measures(text: str) -> list[Measure]:
                     value=float(value) * size,
                     step=size * 10.0**-decimals,
                     text=" ".join(match[0].split()),
+                    start=match.start(),
+                    end=match.end(),
                 )
             )
     return found
-
-
-def check_measures(draft: str, sources: Sequence[str]) -> Iterator[Flag]:
-    """One flag for each measurement that no source holds."""
-    wanted = read_measures(draft)
-    if not wanted:
-        return
-    told = [m for source in sources for m in read_measures(source)]
-    for text in dict.fromkeys(m.text for m in wanted if not any(_agree(m, t) for t in told)):
-        yield Flag(
-            kind="measurement", message=f"the findings don't hold the measurement {text!r}", severity=Severity.CRITICAL
-        )
-
-
-def _agree(draft: Measure, source: Measure) -> bool:
-    """Equal, or the draft's is the source's rounded."""
-    return draft.quantity == source.quantity and abs(draft.value - source.value) <= max(
-        1e-6, draft.step / 2 + 1e-9 if draft.step > source.step else 0.0
-    )

@@ -1,0 +1,186 @@
+"""What a statement says of each thing it mentions: where, how sure, how large, how many, since when."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from radbridge.entities.cues import load_cues
+from radbridge.entities.entity import Certainty, Entity, Place, Trend
+from radbridge.entities.lexicon import Concept, Lexicon
+from radbridge.entities.measures import Measure
+from radbridge.entities.near import Near
+from radbridge.entities.phrasing import Label, Phrasing, find_places
+
+_OWN_DENIAL = frozenset(("no", "absent", "absence"))
+"""A finding that is named by what is missing (`no flow`) isn't denied by that word."""
+_REACH_BACK = 8
+_REACH_AHEAD = 5
+_PAST_REACH = 4
+_HIGHEST_COUNT = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What one statement tells: its entities in order, and every place and trend that it names."""
+
+    entities: tuple[Entity, ...]
+    place: Place
+    trends: frozenset[Trend]
+
+
+@dataclass(slots=True)
+class _Mention:
+    """What is gathered of one mention, at words `at`."""
+
+    concept: Concept
+    at: tuple[int, int]
+    certainty: Certainty = Certainty.DEFINITE
+    place: Place = field(default_factory=Place)
+    measures: list[Measure] = field(default_factory=list)
+    severity: int | None = None
+    count: int | None = None
+    trends: set[Trend] = field(default_factory=set)
+    more: bool = False
+    sided_at: list[tuple[int, int]] = field(default_factory=list)
+
+
+def tell(phrasing: Phrasing, lexicon: Lexicon, label: Label, measures: Sequence[Measure], statement: int) -> Told:
+    """Read one statement. `label` is the heading it stands under."""
+    return _Teller(phrasing, lexicon, label).tell(measures, statement)
+
+
+class _Teller:
+    """Gathers, cue by cue, what is said of the mentions of one statement."""
+
+    def __init__(self, phrasing: Phrasing, lexicon: Lexicon, label: Label) -> None:
+        self._cues = load_cues()
+        self._phrasing = phrasing
+        self._label = label.place
+        self._is_past = label.is_past
+        self._places = list(find_places(phrasing.words, phrasing.stems, lexicon))
+        self._trends = [(a, b, trend) for a, b, trend in self._cues.trends.find(phrasing.words) if trend]
+        changing = {i for a, b, _ in self._trends for i in range(a, b)}  # `enlarging` is a trend, and no enlargement
+        found = lexicon.concepts.find(phrasing.stems)
+        self._mentions = [_Mention(concept=c, at=(a, b)) for a, b, c in found if changing.isdisjoint(range(a, b))]
+        self._ranges = [m.at for m in self._mentions]
+        clauses = [start for start, _, _ in self._cues.clause.find(phrasing.words)]
+        self._near = Near(phrasing.words, phrasing.commas, [*phrasing.breaks, *clauses])
+
+    def tell(self, measures: Sequence[Measure], statement: int) -> Told:
+        if self._mentions:
+            self._tell_trends()
+            self._tell_past()
+            self._tell_certainty()
+            self._tell_measures(measures)
+            self._tell_degree()
+        around = self._tell_places()
+        everywhere = Place.join((self._label, *around.values()))
+        return Told(
+            entities=tuple(self._build(m, around, everywhere, statement) for m in self._mentions),
+            place=everywhere,
+            trends=frozenset(trend for _, _, trend in self._trends),
+        )
+
+    def _build(self, told: _Mention, around: dict[int, Place], everywhere: Place, statement: int) -> Entity:
+        first, last = told.at
+        beside = around.get(self._near.clause(first), everywhere)
+        place = Place(sides=told.place.sides or self._label.sides, sites=told.place.sites or self._label.sites)
+        return Entity(
+            concept=told.concept,
+            start=self._phrasing.places[first][0],
+            end=self._phrasing.places[last - 1][1],
+            statement=statement,
+            certainty=told.certainty,
+            place=place,
+            around=Place.join((beside, place, self._label)),
+            measures=tuple(told.measures),
+            severity=told.severity,
+            count=told.count,
+            trends=frozenset(told.trends),
+            more=told.more,
+            sided_at=tuple(told.sided_at),
+        )
+
+    def _nearest(self, start: int, end: int) -> _Mention | None:
+        i = self._near.nearest((start, end), self._ranges)
+        return None if i is None else self._mentions[i]
+
+    def _next(self, end: int, reach: int = _REACH_AHEAD) -> _Mention | None:
+        """The first mention that begins soon after word `end`, in the same clause."""
+        mention = next((m for m in self._mentions if m.at[0] >= end), None)
+        if mention is None or self._near.clause(mention.at[0]) != self._near.clause(max(0, end - 1)):
+            return None
+        return mention if self._near.distance((end, end), mention.at) <= reach else None
+
+    def _before(self, start: int, reach: int) -> list[_Mention]:
+        """The mentions in the same clause that end soon before word `start`."""
+        return [
+            m
+            for m in self._mentions
+            if m.at[1] <= start
+            and self._near.clause(m.at[0]) == self._near.clause(start)
+            and self._near.distance(m.at, (start, start)) <= reach
+        ]
+
+    def _tell_places(self) -> dict[int, Place]:
+        """The places of each clause; each is also its nearest mention's."""
+        around: dict[int, Place] = defaultdict(Place)
+        for (start, end), place in self._places:
+            around[self._near.clause(start)] |= place
+            if mention := self._nearest(start, end):
+                mention.place |= place
+                if place.sides:
+                    mention.sided_at.append(self._phrasing.places[start])
+        return dict(around)
+
+    def _tell_trends(self) -> None:
+        for start, end, trend in self._trends:
+            if mention := self._nearest(start, end):
+                mention.trends.add(trend)
+
+    def _tell_past(self) -> None:
+        past = list(self._mentions) if self._is_past else []
+        for _, end, real in self._cues.past_before.find(self._phrasing.words):
+            if real and (following := self._next(end, _PAST_REACH)):
+                past.append(following)
+        for start, _, _ in self._cues.past_after.find(self._phrasing.words):
+            past += self._before(start, _PAST_REACH)
+        for mention in past:
+            mention.trends.add(Trend.PAST)
+
+    def _tell_certainty(self) -> None:
+        words = self._phrasing.words
+        for start, end, certainty in self._cues.doubt_before.find(words):
+            for mention in self._mentions:
+                if mention.at[0] >= end and self._near.clause(mention.at[0]) == self._near.clause(start):
+                    mention.certainty = min(mention.certainty, certainty)
+        for start, _, certainty in self._cues.doubt_after.find(words):
+            for mention in self._before(start, _REACH_BACK):
+                mention.certainty = min(mention.certainty, certainty)
+        for mention in self._mentions:
+            first, last = mention.at
+            is_denied = last - 1 in self._phrasing.denied and words[first] not in _OWN_DENIAL
+            if is_denied or Trend.RESOLVED in mention.trends:
+                mention.certainty = Certainty.DENIED
+
+    def _tell_measures(self, measures: Sequence[Measure]) -> None:
+        for measure in measures:
+            words = [i for i, (a, b) in enumerate(self._phrasing.places) if a < measure.end and b > measure.start]
+            if words and (mention := self._nearest(words[0], words[-1] + 1)):
+                mention.measures.append(measure)
+
+    def _tell_degree(self) -> None:
+        words = self._phrasing.words
+        for _, end, grade in self._cues.severity.find(words):
+            if mention := self._next(end):
+                mention.severity = grade
+        for _, end, _ in self._cues.more.find(words):
+            if mention := self._next(end):
+                mention.more = True
+        digits = [(i, i + 1, int(w)) for i, w in enumerate(words) if w.isdigit() and 1 < int(w) <= _HIGHEST_COUNT]
+        for _, end, count in (*self._cues.count.find(words), *digits):
+            mention = self._next(end)
+            if mention and not any(m.start <= self._phrasing.places[end - 1][0] < m.end for m in mention.measures):
+                mention.count = count

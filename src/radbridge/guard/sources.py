@@ -1,0 +1,95 @@
+"""What a draft is held to: its findings, and beside them the clinical information and the comparison."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+
+from radbridge.draft import Flag, FlagKind, Section, Severity, Span
+from radbridge.entities import Certainty, Concept, Entity, EntityText
+from radbridge.text import FUNCTION_WORDS, read_words, stem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mention:
+    """An entity of one of the sources."""
+
+    section: Section
+    entity: Entity
+
+    @property
+    def span(self) -> Span:
+        """Where it stands."""
+        return Span(section=self.section, start=self.entity.start, end=self.entity.end)
+
+
+class Sources:
+    """The texts that a draft is held to, and what they mention, found by what it would support."""
+
+    def __init__(self, findings: EntityText, indication: EntityText, comparison: EntityText) -> None:
+        self.findings = findings
+        self.texts = {Section.FINDINGS: findings, Section.INDICATION: indication, Section.COMPARISON: comparison}
+        self.stems = frozenset[str]().union(*(t.stems for t in self.texts.values()))
+        self._supporting: dict[str, list[Mention]] = defaultdict(list)
+        for section, text in self.texts.items():
+            for entity in text.entities:
+                mention = Mention(section=section, entity=entity)
+                for name in supported_by(entity.concept):
+                    self._supporting[name].append(mention)
+
+    def supporting(self, concept: Concept, *, only_findings: bool = False) -> list[Mention]:
+        """The mentions, denied ones too, that let a draft speak of `concept`: of itself, a kind or a sign of it."""
+        found = self._supporting.get(concept.name, [])
+        return [m for m in found if m.section is Section.FINDINGS] if only_findings else found
+
+    def same(self, concept: Concept) -> list[Mention]:
+        """The mentions of the very concept, or of a kind of it, in the findings."""
+        found = self._supporting.get(concept.name, [])
+        return [
+            m
+            for m in found
+            if m.section is Section.FINDINGS
+            and (m.entity.concept.name == concept.name or concept.name in m.entity.concept.broader)
+        ]
+
+    def named(self, names: Container[str]) -> list[Mention]:
+        """The mentions in the findings of concepts with these names."""
+        return [Mention(section=Section.FINDINGS, entity=e) for e in self.findings.entities if e.concept.name in names]
+
+    def akin(self, concept: Concept) -> list[Mention]:
+        """The mentions in the findings of what the concept is a kind of, and of other kinds of the same."""
+        return [
+            Mention(section=Section.FINDINGS, entity=e)
+            for e in self.findings.entities
+            if e.concept.name in concept.broader or (concept.broader and e.concept.broader == concept.broader)
+        ]
+
+    def denying(self, concept: Concept) -> list[Mention]:
+        """The mentions in the findings that deny the concept, or what it is a kind of."""
+        found = self.named({concept.name, *concept.broader})
+        return [m for m in found if m.entity.certainty is Certainty.DENIED]
+
+    def hold_words(self, text: str) -> bool:
+        """Whether every word of `text` that carries content stands somewhere in the sources."""
+        return all(stem(w) in self.stems for w in read_words(text) if w not in FUNCTION_WORDS)
+
+
+def supported_by(concept: Concept) -> Iterator[str]:
+    """The names of what a draft may say when the findings say `concept`."""
+    yield concept.name
+    yield from concept.broader
+    yield from concept.reads_as
+
+
+def kind_of(concept: Concept, kind: FlagKind) -> FlagKind:
+    """What contradicts a tube or line is told as such."""
+    return FlagKind.DEVICE if concept.is_device else kind
+
+
+def flag(
+    kind: FlagKind, severity: Severity, message: str, said: Iterable[tuple[int, int]], told: Iterable[Span] = ()
+) -> Flag:
+    """A flag about the characters `said` of the draft, held to `told`."""
+    spans = (Span(section=Section.DRAFT, start=start, end=end) for start, end in said)
+    return Flag(kind=kind, message=message, severity=severity, spans=(*spans, *told))

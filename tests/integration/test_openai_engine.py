@@ -13,7 +13,7 @@ import pytest
 from radbridge.errors import ConfigError, LoraRefused
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import LoraRegistry, LoraVersion, digest_weights, read_personas
-from radbridge_model_server.engines.engine import Engine, OnText, Prompt
+from radbridge_model_server.engines.engine import Engine, Generated, OnText, Prompt
 from radbridge_model_server.engines.openai_engine import OpenAIEngine
 from radbridge_model_server.engines.start import start_engine
 from radbridge_model_server.settings import PACKAGED, OpenAI, Settings
@@ -176,11 +176,7 @@ async def test_cancelling_ends_the_work_there(peer: VllmPeer, engine: OpenAIEngi
     begun = [asyncio.Event() for _ in range(MAX_QUEUE)]
     prompt = ask(None, text=ENDLESS, tokens=400)
     asking = [asyncio.create_task(engine.generate(prompt, set_when_heard(event))) for event in begun]
-    heard = asyncio.gather(*(event.wait() for event in begun))
-    either: set[asyncio.Future[Any]] = {heard, *asking}
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    assert [task.result() for task in asking if task.done()] == []
-    await heard
+    await all_heard(begun, asking)
     for task in asking:
         task.cancel()
     await asyncio.wait(asking)
@@ -188,6 +184,16 @@ async def test_cancelling_ends_the_work_there(peer: VllmPeer, engine: OpenAIEngi
     # a starved machine may have written one to its end before it heard
     assert await count(peer, "request_success_total") < finished + len(asking)
     assert engine.stats().running == 0
+
+
+async def all_heard(begun: list[asyncio.Event], asking: list[asyncio.Task[Generated]]) -> None:
+    """Wait until every prompt has text; one that fails without any ends the wait with its reason."""
+    hearing = [asyncio.create_task(event.wait()) for event in begun]
+    for heard, task in zip(hearing, asking, strict=True):
+        await asyncio.wait({heard, task}, return_when=asyncio.FIRST_COMPLETED)
+        if not heard.done():
+            assert task.result().text
+        await heard
 
 
 def set_when_heard(event: asyncio.Event) -> OnText:

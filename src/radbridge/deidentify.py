@@ -101,7 +101,7 @@ def find_patient(text: str, *, patient: Patient, numbers: Iterable[str] = ()) ->
     detectors: list[Detector] = [
         *_known_numbers((patient.id, *patient.other_ids, *numbers)),
         *_known_names((patient.name,)),
-        _dates(patient.birth_date, timedelta(0)),
+        *([_dates(patient.birth_date, timedelta(0))] if patient.birth_date else ()),
     ]
     return [s for s in _take(_fold(text), detectors) if s.instead in {NAME, ID, DATE}]
 
@@ -236,7 +236,7 @@ def _known_word(word: str, instead: str) -> Iterator[Detector]:
 
 _DAY = r"(?P<d>\d{1,2}(?:st|nd|rd|th)?)"
 _YEAR = r"(?P<y>(?:19|20)\d\d)"
-_BORN = re.compile(r"\b(?:d\.?o\.?b\b\.?|date of birth|birth ?date|born(?:\s+on)?)\s*[:=,]?\s*$", re.IGNORECASE)
+_BORN = re.compile(r"\b(?:d\.?o\.?b\b\.?|date of birth|birth ?date|born(?:\s+on)?)\s*[:=,]?\s*", re.IGNORECASE)
 _DATES = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -263,8 +263,9 @@ def _dates(born: date | None, shift: timedelta) -> Detector:
 
 
 def _birth_dates(text: str) -> Iterator[Span]:
-    for match in (m for pattern in _DATES for m in pattern.finditer(text)):
-        if _read_date(match) and _BORN.search(text, max(0, match.start() - 24), match.start()):
+    for end in (m.end() for m in _BORN.finditer(text)):
+        match = next(filter(None, (pattern.match(text, end) for pattern in _DATES)), None)
+        if match and _read_date(match):
             yield Span(start=match.start(), end=match.end(), instead=DATE)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from functools import reduce
+from operator import or_
 
 from radbridge.entities.lexicon import Concept, Site
 from radbridge.entities.measures import Measure
@@ -42,15 +44,20 @@ class Place:
     sites: frozenset[Site] = frozenset()
 
     def __or__(self, other: Place) -> Place:
-        return Place(sides=self.sides | other.sides, sites=self.sites | other.sites)
+        if not other:
+            return self
+        return Place(sides=self.sides | other.sides, sites=self.sites | other.sites) if self else other
+
+    def __bool__(self) -> bool:
+        return bool(self.sides or self.sites)
 
     @staticmethod
     def join(places: Iterable[Place]) -> Place:
         """All of them in one."""
-        joined = Place()
-        for place in places:
-            joined |= place
-        return joined
+        return reduce(or_, places, _NOWHERE)
+
+
+_NOWHERE = Place()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +70,9 @@ class Entity:
     statement: int
     """Index of its statement in the text."""
     certainty: Certainty = Certainty.DEFINITE
-    place: Place = Place()
+    place: Place = _NOWHERE
     """What is said of it itself."""
-    around: Place = Place()
+    around: Place = _NOWHERE
     """What its clause or its heading says; at least `place`. For a reader who allows for more."""
     measures: tuple[Measure, ...] = field(default=(), repr=False)
     severity: int | None = None

@@ -16,9 +16,13 @@ _UNITS = {
 _VALUE = r"\d{1,6}(?:\.\d{1,4})?"
 _BETWEEN = r"(?:\s{0,3}(?:mm|cm)?\s{0,3}(?:x|by|×|-|–|to|and|,|/)\s{0,3})"
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
-_NO_LEVEL = r"(?<![CTLS])(?<![CTLS]\d[-/])(?<![CTLS]\d\d[-/])"
+# What may not stand before the first digit, looked for after it: a pattern that begins with a digit is found faster.
+_FIRST = (
+    r"\d(?<![\d.]\d)(?<![CTLS]\d)(?<![CTLS]\d[-/]\d)(?<![CTLS]\d\d[-/]\d)"
+    r"\d{0,5}(?:\.\d{1,4})?"
+)
 _MEASURE = re.compile(
-    rf"(?<![\d.]){_NO_LEVEL}(?P<values>{_VALUE}(?:{_BETWEEN}{_VALUE}){{0,5}})\s{{0,3}}-?(?P<unit>{_UNIT})(?![a-z])",
+    rf"(?P<values>{_FIRST}(?:{_BETWEEN}{_VALUE}){{0,5}})\s{{0,3}}-?(?P<unit>{_UNIT})(?![a-z])",
     re.IGNORECASE,
 )
 _ONE_VALUE = re.compile(rf"({_VALUE})\s*(mm|cm)?", re.IGNORECASE)

@@ -39,9 +39,7 @@ def read_phrasing(text: str, sentence: Sentence) -> Phrasing:
     """The words of one statement of `text`."""
     raw = text[sentence.start : sentence.end]
     words, inside = locate_words(raw)
-    gaps = [raw[end:start] for (_, end), (start, _) in pairwise(inside)]
-    commas = [i for i, gap in enumerate(gaps, 1) if "," in gap]
-    breaks = [i for i, gap in enumerate(gaps, 1) if ";" in gap]
+    commas, breaks = (_find_before(mark, raw, inside) for mark in ",;")
     return Phrasing(
         words=words,
         stems=[stem(w) for w in words],
@@ -50,6 +48,13 @@ def read_phrasing(text: str, sentence: Sentence) -> Phrasing:
         breaks=breaks,
         denied=find_denied(words, commas, breaks),
     )
+
+
+def _find_before(mark: str, raw: str, inside: list[tuple[int, int]]) -> list[int]:
+    """The words between which and the word before `mark` stands."""
+    if mark not in raw:
+        return []
+    return [i for i, ((_, end), (start, _)) in enumerate(pairwise(inside), 1) if mark in raw[end:start]]
 
 
 def find_places(words: Sequence[str], stems: list[str], lexicon: Lexicon) -> Iterator[tuple[tuple[int, int], Place]]:

@@ -9,35 +9,39 @@ from radbridge.text.words import read_words
 
 T = TypeVar("T")
 Phrase = tuple[str, ...]
+_END = ""
 
 
 class PhraseTable(Generic[T]):
-    """Phrases by their first word, so that a text is matched in one pass, longest phrase first."""
+    """Phrases by their first two words, so that a text is matched in one pass, longest phrase first."""
 
     def __init__(self, phrases: Iterable[tuple[Phrase, T]]) -> None:
         self._values: dict[Phrase, T] = {}
-        lengths: dict[str, set[int]] = {}
         for phrase, value in phrases:
             self._values.setdefault(phrase, value)
-            lengths.setdefault(phrase[0], set()).add(len(phrase))
-        self._lengths = {first: sorted(of_first, reverse=True) for first, of_first in lengths.items()}
+        self._lengths: dict[str, dict[str, list[int]]] = {}
+        """By the first word and the second, and by `_END` where no phrase goes on with the word that follows."""
+        for phrase in sorted(self._values, key=len):
+            of_first = self._lengths.setdefault(phrase[0], {_END: []})
+            of_first.setdefault(phrase[1] if len(phrase) > 1 else _END, [*of_first[_END]]).insert(0, len(phrase))
 
     def find(self, words: list[str]) -> list[tuple[int, int, T]]:
         """Every phrase in `words`, left to right, none inside another: start, end, value."""
         found: list[tuple[int, int, T]] = []
+        if self._lengths.keys().isdisjoint(words):
+            return found
         end = 0
-        for at, word in enumerate(words):
-            if at >= end and word in self._lengths and (match := self._match_at(words, at)):
-                end = match[0]
-                found.append((at, *match))
+        for at in [i for i, word in enumerate(words) if word in self._lengths]:
+            if at < end:
+                continue
+            of_first = self._lengths[words[at]]
+            for length in of_first.get(words[at + 1] if at + 1 < len(words) else _END) or of_first[_END]:
+                phrase = tuple(words[at : at + length])
+                if phrase in self._values:
+                    end = at + len(phrase)
+                    found.append((at, end, self._values[phrase]))
+                    break
         return found
-
-    def _match_at(self, words: list[str], at: int) -> tuple[int, T] | None:
-        for length in self._lengths[words[at]]:
-            phrase = tuple(words[at : at + length])
-            if phrase in self._values:
-                return at + len(phrase), self._values[phrase]
-        return None
 
 
 def make_cues(phrases: Iterable[str], false: Iterable[str] = ()) -> PhraseTable[bool]:

@@ -80,6 +80,9 @@ def read_words(text: str) -> list[str]:
 
 def locate_words(text: str) -> tuple[list[str], list[tuple[int, int]]]:
     """`read_words`, and where each word begins and ends in `text`."""
+    if "-" not in text and "/" not in text and "–" not in text:
+        matches = list(_WORD.finditer(text))
+        return [m[0].lower() for m in matches], [m.span() for m in matches]
     words: list[str] = []
     places: list[tuple[int, int]] = []
     for match in _LOCATED.finditer(text):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from radbridge.entities import MANY, Certainty, Entity, Trend, load_lexicon, read_entities
 from radbridge.errors import ConfigError
+from radbridge.text import read_words, stem
 
 WORDS = (
     "no left right bilateral mild severe two 12 mm effusion pneumothorax nodule possible likely new unchanged improved "
@@ -144,8 +145,37 @@ def test_every_fault_of_a_sites_own_words_is_told(tmp_path: Path) -> None:
     own.write_text('[findings.a]\nterms = []\n[findings.b]\nterms = ["b"]\ntier = "bad"\n[sites.c]\nterms = ["c"]\n')
     with pytest.raises(ConfigError) as caught:
         load_lexicon(own)
-    assert [p.rpartition("own.toml: ")[2].partition(":")[0] for p in caught.value.problems] == [
-        "findings.a.terms",
-        "findings.b.tier",
+    assert told_of(caught.value) == ["findings.a.terms", "findings.b.tier"]
+    own.write_text(
+        '[sites.c]\nterms = ["c"]\n[findings.pneumothorax]\ndrop = ["ptx2"]\nbroader = ["nowhere"]\n'
+        '[findings.d]\nterms = ["pneumothorax"]\n'
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_lexicon(own)
+    assert told_of(caught.value) == [
+        "findings.pneumothorax.drop",
         "sites.c.kind",
+        "findings.pneumothorax.broader",
+        "findings.d.terms",
     ]
+
+
+def told_of(error: ConfigError) -> list[str]:
+    """The key that each problem names."""
+    return [p.rpartition("own.toml: ")[2].partition(":")[0] for p in error.problems]
+
+
+def test_a_sites_entry_adds_to_the_packaged_one_of_its_name(tmp_path: Path) -> None:
+    """Terms are added, those under `drop` go, other keys replace, and what the entry doesn't name stays."""
+    own = tmp_path / "own.toml"
+    own.write_text('[findings.pneumothorax]\nterms = ["air leak line"]\ndrop = ["ptx"]\ntier = "major"\n')
+    lexicon = load_lexicon(own)
+    said = "Air leak line. PTX. Pneumothorax."
+    names = [(e.concept.name, e.concept.tier) for e in read_entities(said, lexicon=lexicon).entities]
+    assert names == [("pneumothorax", 2), ("pneumothorax", 2)]
+
+
+def test_terms_of_every_file_count() -> None:
+    """What one sex can't have stands in several files, and all of it counts."""
+    male = load_lexicon().sex["M"]
+    assert all(male.find([stem(w) for w in read_words(term)]) for term in ("prostate", "gynecomastia"))

@@ -71,7 +71,8 @@ class Section(StrEnum):
 class Span:
     """Characters `start` to `end` of one text."""
 
-    section: Section
+    section: str
+    """A `Section`, or a word of a newer server's."""
     start: int
     end: int
 

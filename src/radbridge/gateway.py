@@ -24,6 +24,7 @@ from radbridge.errors import ConfigError, JournalError, ModelUnavailable
 from radbridge.flow.delivery import Courier
 from radbridge.flow.drafting import Drafter, ModelClient
 from radbridge.flow.intake import JournalIntake
+from radbridge.flow.judging import Judge
 from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
 from radbridge.guard.policy import GuardPolicy
@@ -185,7 +186,7 @@ class Gateway(Status):
             metrics=self.metrics,
             on_draft=self._wake,
             case_secret=await self.journal.read(lambda conn: secrets.read(conn, secrets.CASES)),
-            policy=GuardPolicy(site=self.site.guard.policy),
+            judge=Judge(policy=GuardPolicy(site=self.site.guard.policy), lexicon=self.site.guard.lexicon),
         )
         self._prefetcher = Prefetcher(model)
         self._model_ready = True

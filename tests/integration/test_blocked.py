@@ -18,10 +18,12 @@ from radbridge.config import Action
 from radbridge.contract import RESPONSE, DraftRequest, DraftResponse
 from radbridge.draft import Flag, FlagKind, Section, Severity, Span
 from radbridge.edit import Edit, Outcome
+from radbridge.guard import check_draft
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import deliveries, drafts, edits
 from radbridge.journal.schema import DraftState
 from radbridge.journal.schema import drafts as draft_table
+from radbridge.testing import FakeModel
 from tests.support.flow import KEY, FlaggingModel, Flow, running
 
 WRONG_SIDE = Flag(
@@ -66,6 +68,51 @@ async def test_a_blocked_draft_goes_nowhere(tmp_path: Path) -> None:
     [told] = [line for line in logged if line["event"] == "draft kept back"]
     assert told["reason"] == "kept back by the guard: laterality"
     assert "ffusion" not in repr(logged)
+
+
+class Swapping(FakeModel):
+    """Somebody else's model server: no guard of its own, and every side the wrong one."""
+
+    async def draft(self, request: DraftRequest) -> DraftResponse:
+        """The first sentence on the other side."""
+        answer = await super().draft(request)
+        return replace(answer, draft=f"  {answer.draft}".replace("Left", "Right"))
+
+
+async def test_a_draft_is_held_to_its_case_whoever_wrote_it(tmp_path: Path) -> None:
+    """A server that flags nothing is not believed: the gateway's own guard blocks, and its spans fit what is stored."""
+    async with running(tmp_path, Swapping()) as flow:
+        await flow.say(dictate="Left effusion. More.")
+        await flow.until(flow.states)
+        [stored] = flow.journal.read_now(lambda conn: drafts.of_case(conn, KEY))
+        assert (stored.state, stored.reason) == (DraftState.BLOCKED, "kept back by the guard: laterality")
+        [flag] = stored.draft.flags
+        assert stored.draft.text[flag.spans[0].start : flag.spans[0].end] == "Right"
+        assert deliveries_of(flow) == []
+
+
+async def test_what_both_guards_find_is_told_once(tmp_path: Path) -> None:
+    """A server with the same guard repeats what the gateway finds; the reader gets it once."""
+
+    class Guarding(Swapping):
+        async def draft(self, request: DraftRequest) -> DraftResponse:
+            answer = await super().draft(request)
+            return replace(answer, flags=check_draft(answer.draft, request.findings))
+
+    async with running(tmp_path, Guarding()) as flow:
+        await flow.say(dictate="Left effusion. More.")
+        await flow.until(flow.states)
+        [stored] = flow.journal.read_now(lambda conn: drafts.of_case(conn, KEY))
+        assert [flag.kind for flag in stored.draft.flags] == [FlagKind.LATERALITY]
+
+
+def test_a_newer_servers_sections_and_kinds_are_read() -> None:
+    """An answer whose flags point into a text that this version doesn't know is no broken answer."""
+    span = {"section": "technique", "start": 0, "end": 4}
+    flags = [{"kind": "contrast", "message": "m", "spans": [span]}]
+    body = {"id": "1", "draft": "x", "lora": "base", "model": "m", "base_digest": "", "prompt_version": "1"}
+    answer = RESPONSE.validate_python({**body, "stage": "fine", "ms": 1.0, "flags": flags})
+    assert [flag.spans for flag in answer.flags] == [(Span(section="technique", start=0, end=4),)]
 
 
 async def test_the_draft_before_a_blocked_one_is_withdrawn(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from radbridge.events import Event, OrderCancelled, OrderPlaced, ReportDictated,
 from radbridge.flow.delivery import Courier
 from radbridge.flow.drafting import Drafter
 from radbridge.flow.intake import JournalIntake
+from radbridge.flow.judging import Judge
 from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
 from radbridge.guard.policy import GuardPolicy
@@ -140,7 +141,7 @@ async def running(
         metrics=metrics,
         on_draft=courier.alarm.ring,
         case_secret=b"secret",
-        policy=policy or GuardPolicy(),
+        judge=Judge(policy=policy or GuardPolicy()),
     )
     prefetcher = Prefetcher(model)
 

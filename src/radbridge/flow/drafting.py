@@ -25,12 +25,12 @@ from sqlalchemy import Connection
 
 from radbridge.case import Case, CaseKey
 from radbridge.contract import DraftRequest, DraftResponse
-from radbridge.draft import DraftImpression, Flag, FlagKind, Stage
+from radbridge.draft import DraftImpression, FlagKind, Stage
 from radbridge.errors import JournalError, ModelError, ModelOverloaded, ModelUnavailable, Superseded
+from radbridge.flow.judging import Judge, Verdict
 from radbridge.flow.turns import Turns
 from radbridge.flow.wake import Alarm
-from radbridge.guard.identifiers import check_identifiers
-from radbridge.guard.policy import GuardPolicy, name_kind
+from radbridge.guard.policy import name_kind
 from radbridge.journal import Journal, cases, deliveries, drafts
 from radbridge.journal.drafts import Request
 from radbridge.journal.schema import DraftState, Purpose
@@ -64,13 +64,14 @@ class Outcome:
     """What a request came to."""
 
     request: Request
-    draft: DraftImpression
+    verdict: Verdict
     reason: str = ""
     """Why there is no text; empty when there is."""
-    found: tuple[Flag, ...] = ()
-    """Every flag, those too that the site ignores; the draft has the ones that travel."""
-    blocked: str = ""
-    """Why the draft is kept back; empty when it may go out."""
+
+    @property
+    def draft(self) -> DraftImpression:
+        """With the flags that travel."""
+        return self.verdict.draft
 
     @property
     def is_urgent(self) -> bool:
@@ -104,7 +105,7 @@ class Drafter:
         metrics: Metrics,
         on_draft: Callable[[], None],
         case_secret: bytes,
-        policy: GuardPolicy,
+        judge: Judge,
     ) -> None:
         """`case_secret` hides which accession is meant by the name that the model server gets of a case."""
         self.alarm = Alarm()
@@ -116,7 +117,7 @@ class Drafter:
         self._metrics = metrics
         self._on_draft = on_draft
         self._case_secret = case_secret
-        self._policy = policy
+        self._judge = judge
         self._turns = Turns()
         self._calls: dict[CaseKey, tuple[str, asyncio.Task[None]]] = {}
 
@@ -182,11 +183,11 @@ class Drafter:
         draft = outcome.draft
         self._metrics.drafts.labels(label).inc()
         self._metrics.draft_seconds.observe(elapsed_s)
-        for flag in outcome.found:
-            self._metrics.flags.labels(name_kind(flag), self._policy.action_of(flag)).inc()
+        for flag in outcome.verdict.found:
+            self._metrics.flags.labels(name_kind(flag), self._judge.policy.action_of(flag)).inc()
         log.info("drafted", draft_id=draft.id, outcome=label, lora=draft.lora, elapsed_s=round(elapsed_s, 3))
         if label == DraftState.BLOCKED:
-            log.warning("draft kept back", draft_id=draft.id, reason=outcome.blocked)
+            log.warning("draft kept back", draft_id=draft.id, reason=outcome.verdict.blocked)
 
     async def _ask(self, request: Request, case: Case) -> Outcome:
         """The model's answer; whatever goes wrong with it becomes a reason, and reporting goes on (rule 4).
@@ -197,7 +198,11 @@ class Drafter:
         try:
             async with asyncio.timeout(self._deadline_s):
                 answer = await self._insist(_request(draft_id, case, self._case_secret))
-            return self._judge(request, case, _draft(draft_id, case, answer))
+            draft = _draft(draft_id, case, answer)
+            if not draft.text:
+                reason = "; ".join(draft.fallback) or "the model server gave an empty draft"
+                return Outcome(request=request, verdict=Verdict(draft=draft), reason=reason)
+            return Outcome(request=request, verdict=await asyncio.to_thread(self._judge.judge, case, draft))
         except TimeoutError:
             return _none(request, case, draft_id, f"no draft within {self._deadline_s:g} s; is the model server up?")
         except Superseded:
@@ -208,22 +213,6 @@ class Drafter:
         except Exception as error:
             log.exception("no draft", draft_id=draft_id)
             return _none(request, case, draft_id, f"internal error ({type(error).__name__})")
-
-    def _judge(self, request: Request, case: Case, draft: DraftImpression) -> Outcome:
-        """The draft with the flags that travel, and whether it may. The model server doesn't know whose case it is."""
-        reason = "" if draft.text else "; ".join(draft.fallback) or "the model server gave an empty draft"
-        own = check_identifiers(
-            draft.text, patient=case.patient, numbers=(case.key.accession, case.order.placer, case.order.filler)
-        )
-        found = tuple(dict.fromkeys((*draft.flags, *own)))
-        judgement = self._policy.judge(found)
-        return Outcome(
-            request=request,
-            draft=replace(draft, flags=judgement.flags),
-            reason=reason,
-            found=found,
-            blocked="" if reason else judgement.reason,
-        )
 
     async def _insist(self, request: DraftRequest) -> DraftResponse:
         """Ask again while nobody answers; the caller's deadline ends it. A server that restarts costs no draft.
@@ -255,8 +244,8 @@ class Drafter:
         if outcome.reason:
             drafts.add(conn, key, draft, DraftState.NONE, outcome.reason)
             return "none"
-        if outcome.blocked:
-            drafts.add(conn, key, draft, DraftState.BLOCKED, outcome.blocked)
+        if outcome.verdict.blocked:
+            drafts.add(conn, key, draft, DraftState.BLOCKED, outcome.verdict.blocked)
             return DraftState.BLOCKED
         drafts.add(conn, key, draft, DraftState.CURRENT)
         now, urgent = datetime.now(UTC), outcome.is_urgent
@@ -314,4 +303,4 @@ def _none(request: Request, case: Case, draft_id: str, reason: str) -> Outcome:
         stage=Stage.COARSE,
         made_at=datetime.now(UTC),
     )
-    return Outcome(request=request, draft=nothing, reason=reason)
+    return Outcome(request=request, verdict=Verdict(draft=nothing), reason=reason)

@@ -13,7 +13,7 @@ ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-vllm check format bench bench-serving gpu train clean
+.PHONY: help demo test test-vllm check format bench bench-guard bench-serving gpu train clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -44,6 +44,10 @@ bench: $(VENV)/.dev ## Durable ACKs a second, and findings-in to draft-out
 
 bench-serving: $(VENV)/.dev $(VLLM)/.made ## Serving: swaps, many LoRAs, overhead, memory (ARGS="--quick --only swaps")
 	@$(BIN)/python -m tests.bench.serving $(ARGS)
+
+bench-guard: $(VENV)/.dev ## How often the guard catches an error, and how often it is wrong (ARGS="--data FOLDER")
+	@$(BIN)/python -m tests.bench.guard $(ARGS)
+	@$(BIN)/python -m tests.bench.guard_negation
 
 gpu: ## Parity, tokens/s and latency on a GPU; needs torch, transformers, peft (PYTHON=… ARGS="--shape llama-8b")
 	@$(PYTHON) -m tests.gpu $(ARGS)

@@ -53,7 +53,7 @@ class Service:
             engine=engine,
             whole=whole,
             prompt_version=template.prompt_version,
-            repair=settings.repair == "drop",
+            repair=settings.repair,
             lexicon=settings.lexicon,
         )
         self.keeper: LoraKeeper | None = None

@@ -19,6 +19,7 @@ LoraOwner = Annotated[str, StringConstraints(pattern=r"^(persona|site|rad)/[A-Za
 
 
 Engines = Literal["transformers", "vllm", "openai", "echo"]
+Repairing = Literal["off", "drop", "coarse"]
 Quantization = Literal["none", "int8", "nf4", "awq", "gptq", "fp8"]
 _QUANTIZATIONS: dict[str, frozenset[str]] = {
     "transformers": frozenset({"none", "int8", "nf4"}),
@@ -135,8 +136,9 @@ class Settings(Section):
     """Modules that a LoRA for this base may change."""
     lexicon: tuple[Path, ...] = ()
     """The guard's words of this site: files in the form of `radbridge/entities/lexicon/*.toml`."""
-    repair: Literal["off", "drop"] = "off"
-    """`drop`: statements that the guard would keep the draft back for are left out, where what is left passes."""
+    repair: Repairing = "off"
+    """For a text that the guard's default policy keeps back. `drop`: without the statements objected to, where the rest
+    passes; `coarse`: the coarse text in its place, where that passes."""
     max_new_tokens: int = Field(default=192, ge=8, le=4096)
     deadline_s: float = Field(default=30.0, gt=0, le=600)
     """For a request that states no deadline of its own, and the most that one may state."""

@@ -56,6 +56,8 @@ class FlagKind(StrEnum):
     """An order to the writer, or markup."""
     CONTEXT_CUT = "context_cut"
     """Part of the findings was not read."""
+    LEFT_OUT = "left_out"
+    """A statement that the guard objected to isn't in the draft any more."""
 
 
 class Section(StrEnum):

@@ -13,13 +13,16 @@ from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import Flag, Severity, Stage
 from radbridge.guard import Guard
 from radbridge.guard.policy import GuardPolicy
-from radbridge.guard.repair import drop_flagged
+from radbridge.guard.repair import drop_flagged, passes
 from radbridge.text import MAX_CHARS, strip_controls
 from radbridge_model_server.drafts.prepared import Prepared
 from radbridge_model_server.drafts.refusal import assemble, find_objection, find_refusal
 from radbridge_model_server.drafts.writing import Written
 from radbridge_model_server.engines.engine import Engine
+from radbridge_model_server.settings import Repairing
 
+_POLICY = GuardPolicy()
+"""The default one: the site's own is the gateway's to apply."""
 _CUT = "context_cut"
 _MODEL_CUT = Flag(
     kind=_CUT,
@@ -54,8 +57,8 @@ class Responder:
     engine: Engine | None
     whole: bool
     prompt_version: str
-    repair: bool = False
-    """Whether statements are dropped that the guard would keep the draft back for."""
+    repair: Repairing = "off"
+    """What is done about a text that the guard would keep back."""
     lexicon: tuple[Path, ...] = ()
     """The site's own files of words."""
 
@@ -81,9 +84,9 @@ class Responder:
             verdict = _judge_whole(prepared, written, guard)
         else:
             verdict = _judge_rewrite(prepared, written, guard)
-        if self.repair and (repaired := drop_flagged(verdict.text, verdict.flags, GuardPolicy(), guard.check)):
-            reason = f"{repaired.dropped} statements left out that the guard objected to"
-            verdict = replace(verdict, text=repaired.text, flags=repaired.flags, reasons=(*verdict.reasons, reason))
+        if self.repair != "off" and (kinds := _find_blocking(verdict.flags)):
+            repair = _drop if self.repair == "drop" else _take_coarse
+            verdict = repair(verdict, kinds, prepared, guard)
         is_long = len(prepared.request.findings) > MAX_CHARS
         notes = (*verdict.notes, _UNREAD) if is_long else verdict.notes
         return replace(verdict, flags=(*verdict.flags, *notes))
@@ -164,6 +167,33 @@ def _judge_whole(prepared: Prepared, written: Written, guard: Guard) -> _Verdict
     if refusal:
         return _Verdict(text=text, flags=flags, reasons=(f"text refused: {refusal}",))
     return _Verdict(text=text, flags=flags, notes=(_MODEL_CUT,) if written.cut else (), is_models=True)
+
+
+def _find_blocking(flags: Sequence[Flag]) -> str:
+    """The kinds that keep a text back."""
+    return ", ".join(dict.fromkeys(f.kind for f in _POLICY.judge(flags).blocking))
+
+
+def _drop(verdict: _Verdict, kinds: str, prepared: Prepared, guard: Guard) -> _Verdict:
+    """Without the statements objected to, which is told; as it was where the rest doesn't pass."""
+    repaired = drop_flagged(verdict.text, verdict.flags, _POLICY, guard.check)
+    if repaired is None:
+        return verdict
+    return replace(
+        verdict,
+        text=repaired.text,
+        flags=repaired.flags,
+        notes=(*verdict.notes, *repaired.notes),
+        reasons=(*verdict.reasons, f"statements left out: {len(repaired.notes)}, the guard objects ({kinds})"),
+    )
+
+
+def _take_coarse(verdict: _Verdict, kinds: str, prepared: Prepared, guard: Guard) -> _Verdict:
+    """The coarse text; what was written where that doesn't pass either."""
+    flags = guard.check(prepared.coarse)
+    if not verdict.is_models or not prepared.coarse.strip() or not passes(flags, _POLICY):
+        return verdict
+    return _Verdict(text=prepared.coarse, flags=flags, reasons=(f"text refused: the guard objects ({kinds})",))
 
 
 def _guard(request: DraftRequest, lexicon: tuple[Path, ...]) -> Guard:

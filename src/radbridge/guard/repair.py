@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from radbridge.draft import Flag, FlagKind, Section, Severity
@@ -19,8 +19,8 @@ class Repair:
 
     text: str = field(repr=False)
     flags: tuple[Flag, ...]
-    dropped: int
-    """How many statements went."""
+    notes: tuple[Flag, ...]
+    """A flag for each statement that went: which, why, and where in the other texts its matter stands."""
 
 
 def drop_flagged(
@@ -28,29 +28,42 @@ def drop_flagged(
 ) -> Repair | None:
     """The draft without the statements that its blocking flags lie in; None when that doesn't help.
 
-    It doesn't when a flag is about the whole draft, when nothing would be left, or when what is left is blocked too or
-    leaves out something grave. `check` gives the flags of a text.
+    It doesn't when a flag is about the whole draft, when nothing would be left, or when what is left doesn't pass.
+    `check` gives the flags of a text.
     """
     blocking = policy.judge(flags).blocking
-    places = [[(s.start, s.end) for s in f.spans if s.section is Section.DRAFT] for f in blocking]
-    if not places or not all(places):
+    if not blocking or not all(any(s.section == Section.DRAFT for s in f.spans) for f in blocking):
         return None
     sentences = label_sentences(draft)
-    kept = [s for s in sentences if not _meets(s.start, s.end, (p for flag in places for p in flag))]
+    against = [[f for f in blocking if _lies_in(f, s.start, s.end)] for s in sentences]
+    kept = [s for s, objections in zip(sentences, against, strict=True) if not objections]
     if not kept or len(kept) == len(sentences):
         return None
     said = [f"{s.label}: {draft[s.start : s.end]}" if s.label else draft[s.start : s.end] for s in kept]
     is_list = bool(_NUMBERED.match(draft)) and len(said) > 1
     text = "\n".join(f"{n}. {item}" for n, item in enumerate(said, 1)) if is_list else " ".join(said)
     left = check(text)
-    if policy.judge(left).blocking or any(_is_grave_omission(f) for f in left):
+    if not passes(left, policy):
         return None
-    return Repair(text=text, flags=left, dropped=len(sentences) - len(kept))
+    notes = tuple(_note(n, len(sentences), objections) for n, objections in enumerate(against, 1) if objections)
+    return Repair(text=text, flags=left, notes=notes)
 
 
-def _is_grave_omission(flag: Flag) -> bool:
-    return flag.kind == FlagKind.OMITTED and flag.severity is Severity.CRITICAL
+def passes(flags: Sequence[Flag], policy: GuardPolicy) -> bool:
+    """Whether a text with these flags may stand in for one that was kept back: not blocked, nothing grave left out."""
+    grave = any(f.kind == FlagKind.OMITTED and f.severity is Severity.CRITICAL for f in flags)
+    return not grave and not policy.judge(flags).blocking
 
 
-def _meets(start: int, end: int, places: Iterable[tuple[int, int]]) -> bool:
-    return any(start < other_end and other_start < end for other_start, other_end in places)
+def _note(number: int, count: int, objections: Sequence[Flag]) -> Flag:
+    kinds = ", ".join(dict.fromkeys(f.kind for f in objections))
+    spans = dict.fromkeys(s for f in objections for s in f.spans if s.section != Section.DRAFT)
+    return Flag(
+        kind=FlagKind.LEFT_OUT,
+        message=f"Statement {number} of {count} was left out: the guard objects to it ({kinds}).",
+        spans=tuple(spans),
+    )
+
+
+def _lies_in(flag: Flag, start: int, end: int) -> bool:
+    return any(s.section == Section.DRAFT and start < s.end and s.start < end for s in flag.spans)

@@ -143,7 +143,7 @@ def test_a_flag_points_at_both_texts() -> None:
     """The spans of a contradiction are what the draft says and what the findings say."""
     draft, findings = "Small right effusion.", "There is a small left effusion."
     [flag] = [f for f in check_draft(draft, findings) if f.kind == "laterality"]
-    texts = {Section.DRAFT: draft, Section.FINDINGS: findings}
+    texts: dict[str, str] = {Section.DRAFT: draft, Section.FINDINGS: findings}
     assert [texts[s.section][s.start : s.end] for s in flag.spans] == ["right", "effusion", "effusion"]
 
 

@@ -108,6 +108,10 @@ def test_a_word_that_cant_be_said_of_the_patient_is_flagged(draft: str, sex: str
         ("Compression fracture of L2.", "Compression fracture of L3.", "site"),
         ("Diverticulosis with diverticulitis.", "Diverticulosis without diverticulitis.", "negation"),
         ("No aortic dissection.", "Dissection of the descending aorta.", "negation"),
+        ("No osteopenia.", "There is diffuse osteopenia.", "negation"),
+        ("New nodule in the lingula.", "No new nodule.", "negation"),
+        ("No mass in the right hepatic lobe.", "No renal mass. Mass in the right hepatic lobe.", "negation"),
+        ("Osteopenia.", "Possible osteopenia.", "certainty"),
         ("Hepatic lesion of 9 mm.", "Hepatic lesion of 14 mm. A renal cyst of 9 mm.", "measurement"),
         ("Nasogastric tube in the stomach.", "Endotracheal tube above the carina.", "device"),
     ],
@@ -126,6 +130,8 @@ def test_an_error_beside_the_true_statement_raises_its_flag(draft: str, findings
         ("Lung nodule.", "Nodule in the lingula."),
         ("No effusion.", "No significant effusion."),
         ("No large effusion.", "Trace effusion."),
+        ("Trace effusion.", "No large effusion."),
+        ("Renal cyst.", "No growth of the renal cyst."),
         ("Old rib fracture.", "No acute fracture. Old rib fracture."),
         ("Effusion has decreased.", "Decreased effusion."),
         ("Possible pneumonia.", "Opacity, possibly pneumonia."),
@@ -254,11 +260,14 @@ def test_more_findings_support_no_less(draft: str, findings: str, more: str) -> 
 
 @given(st.lists(_PIECES, max_size=MAX_FLAGS).map(" ".join), st.lists(_PIECES, max_size=20).map(" ".join), _SENTENCES)
 def test_a_sentence_more_never_makes_a_finding_unsupported(draft: str, findings: str, more: str) -> None:
-    """Findings with a sentence added never raise an `unsupported` flag that they hadn't raised before."""
+    """Findings with a sentence added never raise an `unsupported` flag that they hadn't raised before.
+
+    A device's flag may also be a contradiction, which the sentence may well bring: those aren't counted.
+    """
 
     def missing(*told: str) -> set[str]:
-        flags = check_draft(draft, "\n\n".join(told))
-        return {flag.message for flag in flags if flag.kind in {"unsupported", "device"}}
+        flags = [f for f in check_draft(draft, "\n\n".join(told)) if f.kind in {"unsupported", "device"}]
+        return {f.message for f in flags if not f.message.startswith(("the draft denies", "the draft affirms"))}
 
     assert missing(findings, more) <= missing(findings)
 

@@ -17,6 +17,7 @@ _OWN_DENIAL = frozenset(("no", "absent", "absence"))
 """A finding that is named by what is missing (`no flow`) isn't denied by that word."""
 _REACH_BACK = 8
 _REACH_AHEAD = 5
+_EITHER_REACH = 1
 _PAST_REACH = 4
 _HIGHEST_COUNT = 20
 
@@ -60,7 +61,11 @@ class _Teller:
         self._label = label.place
         self._is_past = label.is_past
         self._places = list(find_places(phrasing.words, phrasing.stems, lexicon))
-        self._trends = [(a, b, trend) for a, b, trend in self._cues.trends.find(phrasing.words) if trend]
+        self._trends = [
+            (a, b, trend if phrasing.denial.unchanged.isdisjoint(range(a, b)) else Trend.STABLE)
+            for a, b, trend in self._cues.trends.find(phrasing.words)
+            if trend
+        ]
         changing = {i for a, b, _ in self._trends for i in range(a, b)}  # `enlarging` is a trend, and no enlargement
         found = lexicon.concepts.find(phrasing.stems)
         self._mentions = [_Mention(concept=c, at=(a, b)) for a, b, c in found if changing.isdisjoint(range(a, b))]
@@ -142,8 +147,10 @@ class _Teller:
 
     def _tell_past(self) -> None:
         past = list(self._mentions) if self._is_past else []
-        for _, end, real in self._cues.past_before.find(self._phrasing.words):
-            if real and (following := self._next(end, _PAST_REACH)):
+        for start, end, real in self._cues.past_before.find(self._phrasing.words):
+            if real and (named := next((m for m in self._mentions if m.at[0] <= start < m.at[1]), None)):
+                past.append(named)
+            elif real and (following := self._next(end, _PAST_REACH)):
                 past.append(following)
         for start, _, _ in self._cues.past_after.find(self._phrasing.words):
             past += self._before(start, _PAST_REACH)
@@ -156,14 +163,22 @@ class _Teller:
             for mention in self._mentions:
                 if mention.at[0] >= end and self._near.clause(mention.at[0]) == self._near.clause(start):
                     mention.certainty = min(mention.certainty, certainty)
-        for start, _, certainty in self._cues.doubt_after.find(words):
-            for mention in self._before(start, _REACH_BACK):
+        for start, end, certainty in self._cues.doubt_after.find(words):
+            for mention in self._before(start, _REACH_BACK) if self._closes(end) else ():
                 mention.certainty = min(mention.certainty, certainty)
+        for start, _, real in self._cues.either.find(words):
+            for mention in self._before(start, _EITHER_REACH) if real else ():
+                mention.certainty = min(mention.certainty, Certainty.POSSIBLE)
         for mention in self._mentions:
             first, last = mention.at
-            is_denied = last - 1 in self._phrasing.denied and words[first] not in _OWN_DENIAL
+            is_denied = last - 1 in self._phrasing.denial.words and words[first] not in _OWN_DENIAL
             if is_denied or Trend.RESOLVED in mention.trends:
                 mention.certainty = Certainty.DENIED
+
+    def _closes(self, end: int) -> bool:
+        """Whether no mention follows in the clause that ends before word `end`: `effusion with suspected pneumonia`."""
+        clause = self._near.clause(end - 1)
+        return all(m.at[0] < end or self._near.clause(m.at[0]) != clause for m in self._mentions)
 
     def _tell_measures(self, measures: Sequence[Measure]) -> None:
         for measure in measures:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from radbridge.entities.entity import Place
 from radbridge.entities.lexicon import Lexicon
 from radbridge.text import Sentence, locate_words, read_words, stem
-from radbridge.text.scopes import find_denied
+from radbridge.text.scopes import Denial, read_denial
 
 SIDES = {
     **dict.fromkeys(("left", "lt", "leftward", "leftsided"), frozenset("L")),
@@ -31,8 +31,7 @@ class Phrasing:
     """Words before which a comma stands."""
     breaks: list[int]
     """Words before which a semicolon stands."""
-    denied: set[int]
-    """Words that stand in a denial, its cue included."""
+    denial: Denial
 
 
 def read_phrasing(text: str, sentence: Sentence) -> Phrasing:
@@ -46,7 +45,7 @@ def read_phrasing(text: str, sentence: Sentence) -> Phrasing:
         places=[(sentence.start + a, sentence.start + b) for a, b in inside],
         commas=commas,
         breaks=breaks,
-        denied=find_denied(words, commas, breaks),
+        denial=read_denial(words, commas, breaks),
     )
 
 

@@ -6,13 +6,15 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from radbridge.entities.cues import load_cues
 from radbridge.entities.entity import Entity
 from radbridge.entities.lexicon import Lexicon, load_lexicon
 from radbridge.entities.measures import Measure, read_measures
 from radbridge.entities.modifiers import Told, tell
 from radbridge.entities.phrasing import Label, Phrasing, read_label, read_phrasing
-from radbridge.text import MAX_CHARS, Sentence, label_sentences
+from radbridge.text import MAX_CHARS, Sentence, label_sentences, read_words
 
+_LONGEST_ANSWER = 20
 _LONGEST = 2_000
 """Characters of a statement that is read as one: what has no full stop for longer is no sentence."""
 
@@ -48,7 +50,8 @@ def read_entities(text: str, *, at_most: int = MAX_CHARS, lexicon: Lexicon | Non
     """Read the whole statements within the first `at_most` characters of `text`."""
     lexicon = lexicon or load_lexicon()
     read = label_sentences(text[:at_most])
-    whole = [piece for s in (read[:-1] if len(text) > at_most else read) for piece in _cut(text, s)]
+    complete = read[:-1] if len(text) > at_most else read
+    whole = [piece for s in complete for piece in _cut(text, _join_heading(text, s))]
     measures = read_measures(text[: whole[-1].end]) if whole else []
     starts = [m.start for m in measures]
     labels: dict[str, Label] = {}
@@ -66,6 +69,19 @@ def read_entities(text: str, *, at_most: int = MAX_CHARS, lexicon: Lexicon | Non
         entities=tuple(entity for s in statements for entity in s.told.entities),
         stems=frozenset[str]().union(*(s.phrasing.stems for s in statements), *(s.label_stems for s in statements)),
     )
+
+
+def _join_heading(text: str, sentence: Sentence) -> Sentence:
+    """The statement with its heading, where it only answers that: `Effusion: none`."""
+    if (
+        not sentence.label
+        or len(sentence.text) > _LONGEST_ANSWER
+        or not load_cues().answers >= {*read_words(sentence.text)}
+    ):
+        return sentence
+    start = text.rfind(sentence.label, max(0, sentence.start - len(sentence.label) - _LONGEST_ANSWER), sentence.start)
+    is_next = start >= 0 and not read_words(text[start + len(sentence.label) : sentence.start])
+    return replace(sentence, start=start) if is_next else sentence
 
 
 def _cut(text: str, sentence: Sentence) -> Iterator[Sentence]:

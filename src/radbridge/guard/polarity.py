@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from radbridge.draft import Flag, FlagKind, Severity
 from radbridge.entities import MINOR, Certainty, Entity, EntityText, Trend
 from radbridge.guard.places import is_compatible, is_within
 from radbridge.guard.sources import Mention, Sources, flag, kind_of
+from radbridge.text import read_words, stem
 
 _SURE = frozenset((Certainty.DENIED, Certainty.DEFINITE))
 _GRAVE = 2
@@ -17,14 +18,19 @@ _GRAVE = 2
 def check_polarity(draft: EntityText, sources: Sources) -> Iterator[Flag]:
     """One flag for each concept that the draft affirms and the findings only deny, or the other way round.
 
-    Findings that are expected for age are passed over: their synonyms are too wide to contradict each other.
+    The synonyms of findings that are expected for age are too wide to contradict each other: these must share a word.
     """
     seen: set[tuple[str, bool]] = set()
+    told = {kind: _names(e for e in sources.findings.entities if e.present is kind) for kind in (True, False)}
     for entity in draft.entities:
         key = entity.concept.name, entity.present
-        if entity.concept.tier < MINOR or key in seen or _is_open(entity):
+        names = told[not entity.present]
+        if key in seen or Trend.PAST in entity.trends or names.isdisjoint((key[0], *entity.concept.broader)):
             continue
-        against = _find_denials(entity, sources) if entity.present else _find_affirmations(entity, draft.text, sources)
+        said = draft.text[entity.start : entity.end]
+        against = _find_denials(entity, sources) if entity.present else _find_affirmations(entity, said, sources)
+        if entity.concept.tier < MINOR:
+            against = [m for m in against if _share_word(said, sources.findings.text[m.entity.start : m.entity.end])]
         if against:
             seen.add(key)
             says, tell = ("affirms", "deny") if entity.present else ("denies", "affirm")
@@ -42,11 +48,11 @@ def check_certainty(draft: EntityText, sources: Sources) -> Iterator[Flag]:
     seen: set[str] = set()
     for entity in draft.entities:
         name = entity.concept.name
-        if name in seen or entity.concept.tier < MINOR or not entity.present or entity.certainty < Certainty.DEFINITE:
+        if name in seen or not entity.present or entity.certainty < Certainty.DEFINITE:
             continue
+        seen.add(name)
         told = [m for m in sources.same(entity.concept) if m.entity.present]
         if told and all(m.entity.certainty < Certainty.DEFINITE for m in told):
-            seen.add(name)
             yield flag(
                 FlagKind.CERTAINTY,
                 Severity.WARNING,
@@ -56,9 +62,27 @@ def check_certainty(draft: EntityText, sources: Sources) -> Iterator[Flag]:
             )
 
 
-def _is_open(entity: Entity) -> bool:
-    """Whether it denies or affirms less than its concept: others than those known, or what was once."""
-    return Trend.PAST in entity.trends or (entity.more and not entity.present)
+def _names(entities: Iterable[Entity]) -> frozenset[str]:
+    """The concepts of the entities, and what these are kinds of."""
+    concepts = {e.concept for e in entities}
+    return frozenset(c.name for c in concepts).union(*(c.broader for c in concepts))
+
+
+def _share_word(one: str, other: str) -> bool:
+    first, second = ({stem(w) for w in read_words(text)} for text in (one, other))
+    return not first.isdisjoint(second)
+
+
+def _is_more(entity: Entity, told: Entity) -> bool:
+    """Whether what is denied are others than those known, `no new nodule`, and what is affirmed isn't such a one."""
+    affirmed, denied = (entity, told) if entity.present else (told, entity)
+    return denied.more and not affirmed.more
+
+
+def _is_less(entity: Entity, told: Entity) -> bool:
+    """Whether what is denied is a grave one, and what is affirmed isn't: `no large effusion` allows for a small one."""
+    affirmed, denied = (entity, told) if entity.present else (told, entity)
+    return (denied.severity or 0) >= _GRAVE > (affirmed.severity or 0)
 
 
 def _find_denials(entity: Entity, sources: Sources) -> Sequence[Mention]:
@@ -66,25 +90,37 @@ def _find_denials(entity: Entity, sources: Sources) -> Sequence[Mention]:
     same = [m for m in sources.same(entity.concept) if is_compatible(entity.place, m.entity.around)]
     if any(m.entity.present or Trend.PAST in m.entity.trends for m in same):
         return ()
-    if denied := [m for m in same if not m.entity.more]:
-        return denied
+    if denied := [m for m in same if not _is_more(entity, m.entity)]:
+        return [m for m in denied if not _is_less(entity, m.entity)]
     if any(m.entity.present for m in sources.supporting(entity.concept)):
         return ()
-    return [m for m in sources.denying(entity.concept) if not m.entity.more]
+    wider = [m for m in sources.named(entity.concept.broader) if is_compatible(entity.place, m.entity.around)]
+    if any(m.entity.present for m in wider):
+        return ()
+    return [m for m in sources.denying(entity.concept) if not _is_more(entity, m.entity)]
 
 
-def _find_affirmations(entity: Entity, text: str, sources: Sources) -> Sequence[Mention]:
-    """What affirms an entity that the draft denies; nothing where the findings deny it too."""
+def _find_affirmations(entity: Entity, said: str, sources: Sources) -> Sequence[Mention]:
+    """What affirms an entity that the draft denies; nothing where the findings deny it there too."""
     same = sources.same(entity.concept)
-    if any(m.entity.certainty is Certainty.DENIED and m.entity.concept == entity.concept for m in same):
+    if any(_denies_there(m.entity, entity) for m in same):
         return ()
     if not same:
-        named, told = sources.named(entity.concept.broader), sources.hold_words(text[entity.start : entity.end])
+        named, told = sources.named(entity.concept.broader), sources.hold_words(said)
         same = [m for m in named if told or is_within(entity.place, m.entity.around)]
     return [
         m
         for m in same
         if m.entity.present
         and is_compatible(entity.place, m.entity.around)
-        and not (entity.severity and entity.severity >= _GRAVE and (m.entity.severity or 0) < _GRAVE)
+        and not _is_more(entity, m.entity)
+        and not _is_less(entity, m.entity)
     ]
+
+
+def _denies_there(told: Entity, entity: Entity) -> bool:
+    """Whether the findings deny it where the draft does, or without saying where."""
+    if told.certainty is not Certainty.DENIED or told.concept != entity.concept:
+        return False
+    apart = entity.place.sites and told.around.sites and not is_within(entity.place, told.around)
+    return not apart and is_compatible(entity.place, told.around)

@@ -139,6 +139,119 @@ def test_a_fair_conclusion_raises_nothing_grave(draft: str, findings: str) -> No
     assert [flag.kind for flag in flags if flag.kind not in {"critical", "omitted"}] == []
 
 
+@pytest.mark.parametrize(
+    ("draft", "findings"),
+    [
+        ("The marrow pattern is enlarging.", "The marrow pattern appears stable."),
+        ("Worsened right effusion.", "The right effusion has resolved."),
+        ("The effusion has resolved.", "The effusion has progressed."),
+        ("New left effusion.", "Again seen is a left effusion."),
+        ("The hematoma has decreased to 11 mm.", "The hematoma measures 11 mm, previously 8 mm."),
+    ],
+)
+def test_a_course_against_the_most_alike_statement_is_flagged(draft: str, findings: str) -> None:
+    """Words outside the lexicon, what has resolved, what was there before and an earlier size tell a course too."""
+    assert "comparison" in {flag.kind for flag in check_draft(draft, findings, comparison="CT of last year")}
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings"),
+    [
+        ("Persistent effusion.", "The effusion has decreased."),
+        ("Unchanged nodule of 11 mm.", "Nodule of 11 mm, previously 10 mm. Unchanged."),
+        ("Decreased hematoma.", "Hematoma of 8 mm, previously 11 mm."),
+        (
+            "Improved alignment of the distal radius fracture. Unchanged ulnar styloid fracture.",
+            "Fracture of the distal radius with improved alignment. Ulnar styloid fracture is unchanged.",
+        ),
+    ],
+)
+def test_a_course_that_the_findings_tell_is_no_error(draft: str, findings: str) -> None:
+    """Persistent may be smaller, sizes tell a course, and what the most alike statement says holds."""
+    assert "comparison" not in {flag.kind for flag in check_draft(draft, findings, comparison="CT of last year")}
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings", "flagged"),
+    [
+        ("Again seen is a nodule.", "Nodule. Degenerative changes.", True),
+        ("No significant change in the nodule.", "Nodule.", True),
+        ("Stable nodule.", "Redemonstration of a nodule, previously 4 mm.", False),
+        ("Nodule; follow up at an appropriate interval to confirm stability.", "Nodule.", False),
+        ("Increased density of the bone.", "Increased density of the bone.", False),
+    ],
+)
+def test_only_what_compares_needs_a_prior(draft: str, findings: str, flagged: bool) -> None:
+    """Phrases compare as words do; advice, qualities and findings that speak of a prior themselves are no error."""
+    assert ("comparison" in kinds(draft, findings)) is flagged
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings"),
+    [
+        ("Growth arrest lines in the distal humerus.", "There are growth arrest lines in the distal femur."),
+        ("Foreign body at T6.", "A radiopaque disc at T3."),
+        ("Osseous metastases at T7 and T11 of the thoracic spine.", "Uptake in the thoracic spine at T7 and T10."),
+        ("Stable left renal nodule of 15 mm.", "A 15 mm left adrenal nodule is stable. Renal cysts."),
+        ("Stenosis of 40 % of the distal coronary artery.", "Stenosis of 40 % in its proximal portion."),
+    ],
+)
+def test_a_site_against_the_most_alike_statement_is_flagged(draft: str, findings: str) -> None:
+    """A place of what the lexicon doesn't name is held to the statement with the same words; a level to all levels."""
+    assert "site" in kinds(draft, findings)
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings"),
+    [
+        ("No rotator cuff tear.", "The superior labrum is intact without a tear."),
+        ("Peripheral vascular disease.", "Atherosclerotic calcifications of the thoracic aorta."),
+        ("Bilateral lower lobe nodules.", "Left lower lobe nodule. Right lower lobe nodule."),
+        ("Foraminal stenosis at C4-C5.", "At C4-C5 there is foraminal stenosis. At C6-C7 mild foraminal stenosis."),
+    ],
+)
+def test_a_site_that_contradicts_nothing_is_no_error(draft: str, findings: str) -> None:
+    """What is denied has no place; tissues and wider sites contradict no narrower one; a place may come first."""
+    assert "site" not in kinds(draft, findings)
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings"),
+    [
+        ("Moderate right hydronephrosis.", "Left hydronephrosis. No right hydronephrosis."),
+        ("Left lower lobe opacity.", "Right lower lobe opacity. Left upper lobe nodule."),
+        ("Mild dextroscoliosis.", "Mild levoscoliosis."),
+    ],
+)
+def test_the_other_side_is_flagged_though_it_is_named(draft: str, findings: str) -> None:
+    """A side that is only denied, or that holds the twin of the named site, is the wrong side."""
+    assert "laterality" in kinds(draft, findings)
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings", "flagged"),
+    [
+        ("Four foci in segment VI.", "Two hypodense foci in segment VI.", True),
+        ("Single lymph nodes measuring 6 mm.", "Several mesenteric lymph nodes.", True),
+        ("Triplet gestation.", "Twin gestation.", True),
+        ("Several foci.", "Three hypodense foci.", False),
+        ("Decreased to 5 mm.", "5 mm, previously 8 mm.", False),
+        ("Grade 2 chondromalacia.", "Grade 3 chondromalacia.", False),
+    ],
+)
+def test_a_number_is_held_to_the_same_noun(draft: str, findings: str, flagged: bool) -> None:
+    """What the lexicon doesn't name is counted by its noun; sizes and names are no counts."""
+    flags = check_draft(draft, findings, comparison="CT of last year")
+    assert ("count" in {flag.kind for flag in flags}) is flagged
+
+
+def test_a_finding_in_its_parts_is_supported() -> None:
+    """`Cardiomegaly` needs no more than a large heart in one statement, and that statement must affirm it."""
+    assert "unsupported" not in kinds("Cardiomegaly.", "The heart again remains slightly large.")
+    assert kinds("Cardiomegaly.", "The heart is not at all large.") & {"unsupported", "negation"}
+    assert "unsupported" in kinds("Cardiomegaly.", "Heart and mediastinum. Large hernia.")
+
+
 def test_a_flag_points_at_both_texts() -> None:
     """The spans of a contradiction are what the draft says and what the findings say."""
     draft, findings = "Small right effusion.", "There is a small left effusion."
@@ -176,6 +289,21 @@ def test_a_critical_finding_left_out_is_flagged(finding: str) -> None:
     wrong = [(flag.kind, flag.severity) for flag in flags if flag.kind != FlagKind.CRITICAL]
     assert wrong == [("omitted", Severity.CRITICAL)]
     assert kinds("Small left effusion.", f"Prior: {finding} Small left effusion.") == set()
+
+
+@pytest.mark.parametrize(
+    ("findings", "flagged"),
+    [
+        ("Moderate cardiomegaly. Spiral fracture of the left femur.", True),
+        ("Moderate cardiomegaly. Mass in the pancreatic head.", True),
+        ("Moderate cardiomegaly. Possible fracture of the left femur.", False),
+        ("Moderate cardiomegaly. Old fracture of the left femur.", False),
+        ("Moderate cardiomegaly. Bibasilar atelectasis.", False),
+    ],
+)
+def test_a_mass_or_a_fracture_left_out_is_flagged(findings: str, flagged: bool) -> None:
+    """A definite mass or fracture may not be left out, whatever else the draft tells; a lesser finding may."""
+    assert ("omitted" in kinds("Moderate cardiomegaly.", findings)) is flagged
 
 
 @pytest.mark.parametrize("prior", ["", "None.", "None available"])

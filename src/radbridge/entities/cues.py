@@ -49,7 +49,7 @@ def load_cues() -> Cues:
 
 
 def _trends(table: Mapping[str, Any]) -> Iterator[tuple[Phrase, Trend | None]]:
-    for trend in (Trend.NEW, Trend.STABLE, Trend.BETTER, Trend.WORSE, Trend.RESOLVED):
+    for trend in (Trend.NEW, Trend.KNOWN, Trend.STABLE, Trend.BETTER, Trend.WORSE, Trend.RESOLVED):
         yield from ((phrase, trend) for phrase in _phrases(table[trend]["phrases"]))
 
 

@@ -12,8 +12,8 @@ from radbridge.text import Sentence, locate_words, read_words, stem
 from radbridge.text.scopes import find_denied
 
 SIDES = {
-    **dict.fromkeys(("left", "lt", "leftward", "leftsided"), frozenset("L")),
-    **dict.fromkeys(("right", "rt", "rightward", "rightsided"), frozenset("R")),
+    **dict.fromkeys(("left", "lt", "leftward", "leftsided", "levoscoliosis", "levoconvex"), frozenset("L")),
+    **dict.fromkeys(("right", "rt", "rightward", "rightsided", "dextroscoliosis", "dextroconvex"), frozenset("R")),
     **dict.fromkeys(("bilateral", "bilaterally", "both", "bibasilar", "bibasal", "biapical", "bilat"), frozenset("LR")),
 }
 _PAST = frozenset(("prior", "previous", "history"))
@@ -33,6 +33,11 @@ class Phrasing:
     """Words before which a semicolon stands."""
     denied: set[int]
     """Words that stand in a denial, its cue included."""
+
+    @property
+    def affirmed_stems(self) -> frozenset[str]:
+        """The stems of the words that stand in none."""
+        return frozenset(root for at, root in enumerate(self.stems) if at not in self.denied)
 
 
 def read_phrasing(text: str, sentence: Sentence) -> Phrasing:

@@ -5,33 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from radbridge.draft import FlagKind, Section, Severity
-from radbridge.guard import check_draft, unsupported_words
+from radbridge.guard import check_draft
 from radbridge.guard.check import MAX_FLAGS
-from radbridge.text.vocabulary import read_toml
 
 FINDINGS = (
     "There is a 2.3 cm spiculated nodule in the right upper lobe. Small left pleural effusion. No pneumothorax. "
     "The liver measures 15 x 12 cm and is normal. The heart is enlarged."
 )
-TERMS = [
-    term for tier in read_toml("radbridge.text", "findings.toml").values() for row in tier.values() for term in row
-]
-SELF_KINDS = {
-    "laterality",
-    "negation",
-    "measurement",
-    "unsupported",
-    "certainty",
-    "count",
-    "device",
-    "omitted",
-    "site",
-}
-"""`comparison` isn't among them: a prior has to be named."""
 
 
 def kinds(draft: str, findings: str = FINDINGS, sex: str = "", age: int | None = None) -> set[str]:
@@ -145,6 +127,119 @@ def test_a_fair_conclusion_raises_nothing_grave(draft: str, findings: str) -> No
     assert [flag.kind for flag in flags if flag.kind not in {"critical", "omitted"}] == []
 
 
+@pytest.mark.parametrize(
+    ("draft", "findings"),
+    [
+        ("The marrow pattern is enlarging.", "The marrow pattern appears stable."),
+        ("Worsened right effusion.", "The right effusion has resolved."),
+        ("The effusion has resolved.", "The effusion has progressed."),
+        ("New left effusion.", "Again seen is a left effusion."),
+        ("The hematoma has decreased to 11 mm.", "The hematoma measures 11 mm, previously 8 mm."),
+    ],
+)
+def test_a_course_against_the_most_alike_statement_is_flagged(draft: str, findings: str) -> None:
+    """Words outside the lexicon, what has resolved, what was there before and an earlier size tell a course too."""
+    assert "comparison" in {flag.kind for flag in check_draft(draft, findings, comparison="CT of last year")}
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings"),
+    [
+        ("Persistent effusion.", "The effusion has decreased."),
+        ("Unchanged nodule of 11 mm.", "Nodule of 11 mm, previously 10 mm. Unchanged."),
+        ("Decreased hematoma.", "Hematoma of 8 mm, previously 11 mm."),
+        (
+            "Improved alignment of the distal radius fracture. Unchanged ulnar styloid fracture.",
+            "Fracture of the distal radius with improved alignment. Ulnar styloid fracture is unchanged.",
+        ),
+    ],
+)
+def test_a_course_that_the_findings_tell_is_no_error(draft: str, findings: str) -> None:
+    """Persistent may be smaller, sizes tell a course, and what the most alike statement says holds."""
+    assert "comparison" not in {flag.kind for flag in check_draft(draft, findings, comparison="CT of last year")}
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings", "flagged"),
+    [
+        ("Again seen is a nodule.", "Nodule. Degenerative changes.", True),
+        ("No significant change in the nodule.", "Nodule.", True),
+        ("Stable nodule.", "Redemonstration of a nodule, previously 4 mm.", False),
+        ("Nodule; follow up at an appropriate interval to confirm stability.", "Nodule.", False),
+        ("Increased density of the bone.", "Increased density of the bone.", False),
+    ],
+)
+def test_only_what_compares_needs_a_prior(draft: str, findings: str, flagged: bool) -> None:
+    """Phrases compare as words do; advice, qualities and findings that speak of a prior themselves are no error."""
+    assert ("comparison" in kinds(draft, findings)) is flagged
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings"),
+    [
+        ("Growth arrest lines in the distal humerus.", "There are growth arrest lines in the distal femur."),
+        ("Foreign body at T6.", "A radiopaque disc at T3."),
+        ("Osseous metastases at T7 and T11 of the thoracic spine.", "Uptake in the thoracic spine at T7 and T10."),
+        ("Stable left renal nodule of 15 mm.", "A 15 mm left adrenal nodule is stable. Renal cysts."),
+        ("Stenosis of 40 % of the distal coronary artery.", "Stenosis of 40 % in its proximal portion."),
+    ],
+)
+def test_a_site_against_the_most_alike_statement_is_flagged(draft: str, findings: str) -> None:
+    """A place of what the lexicon doesn't name is held to the statement with the same words; a level to all levels."""
+    assert "site" in kinds(draft, findings)
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings"),
+    [
+        ("No rotator cuff tear.", "The superior labrum is intact without a tear."),
+        ("Peripheral vascular disease.", "Atherosclerotic calcifications of the thoracic aorta."),
+        ("Bilateral lower lobe nodules.", "Left lower lobe nodule. Right lower lobe nodule."),
+        ("Foraminal stenosis at C4-C5.", "At C4-C5 there is foraminal stenosis. At C6-C7 mild foraminal stenosis."),
+    ],
+)
+def test_a_site_that_contradicts_nothing_is_no_error(draft: str, findings: str) -> None:
+    """What is denied has no place; tissues and wider sites contradict no narrower one; a place may come first."""
+    assert "site" not in kinds(draft, findings)
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings"),
+    [
+        ("Moderate right hydronephrosis.", "Left hydronephrosis. No right hydronephrosis."),
+        ("Left lower lobe opacity.", "Right lower lobe opacity. Left upper lobe nodule."),
+        ("Mild dextroscoliosis.", "Mild levoscoliosis."),
+    ],
+)
+def test_the_other_side_is_flagged_though_it_is_named(draft: str, findings: str) -> None:
+    """A side that is only denied, or that holds the twin of the named site, is the wrong side."""
+    assert "laterality" in kinds(draft, findings)
+
+
+@pytest.mark.parametrize(
+    ("draft", "findings", "flagged"),
+    [
+        ("Four foci in segment VI.", "Two hypodense foci in segment VI.", True),
+        ("Single lymph nodes measuring 6 mm.", "Several mesenteric lymph nodes.", True),
+        ("Triplet gestation.", "Twin gestation.", True),
+        ("Several foci.", "Three hypodense foci.", False),
+        ("Decreased to 5 mm.", "5 mm, previously 8 mm.", False),
+        ("Grade 2 chondromalacia.", "Grade 3 chondromalacia.", False),
+    ],
+)
+def test_a_number_is_held_to_the_same_noun(draft: str, findings: str, flagged: bool) -> None:
+    """What the lexicon doesn't name is counted by its noun; sizes and names are no counts."""
+    flags = check_draft(draft, findings, comparison="CT of last year")
+    assert ("count" in {flag.kind for flag in flags}) is flagged
+
+
+def test_a_finding_in_its_parts_is_supported() -> None:
+    """`Cardiomegaly` needs no more than a large heart in one statement, and that statement must affirm it."""
+    assert "unsupported" not in kinds("Cardiomegaly.", "The heart again remains slightly large.")
+    assert kinds("Cardiomegaly.", "The heart is not at all large.") & {"unsupported", "negation"}
+    assert "unsupported" in kinds("Cardiomegaly.", "Heart and mediastinum. Large hernia.")
+
+
 def test_a_flag_points_at_both_texts() -> None:
     """The spans of a contradiction are what the draft says and what the findings say."""
     draft, findings = "Small right effusion.", "There is a small left effusion."
@@ -184,6 +279,21 @@ def test_a_critical_finding_left_out_is_flagged(finding: str) -> None:
     assert kinds("Small left effusion.", f"Prior: {finding} Small left effusion.") == set()
 
 
+@pytest.mark.parametrize(
+    ("findings", "flagged"),
+    [
+        ("Moderate cardiomegaly. Spiral fracture of the left femur.", True),
+        ("Moderate cardiomegaly. Mass in the pancreatic head.", True),
+        ("Moderate cardiomegaly. Possible fracture of the left femur.", False),
+        ("Moderate cardiomegaly. Old fracture of the left femur.", False),
+        ("Moderate cardiomegaly. Bibasilar atelectasis.", False),
+    ],
+)
+def test_a_mass_or_a_fracture_left_out_is_flagged(findings: str, flagged: bool) -> None:
+    """A definite mass or fracture may not be left out, whatever else the draft tells; a lesser finding may."""
+    assert ("omitted" in kinds("Moderate cardiomegaly.", findings)) is flagged
+
+
 @pytest.mark.parametrize("prior", ["", "None.", "None available"])
 def test_a_comparison_needs_a_prior(prior: str) -> None:
     """`Unchanged` is flagged where no prior is named, and isn't where one is."""
@@ -196,82 +306,3 @@ def test_a_flag_hides_the_report_from_logs() -> None:
     flags = check_draft("Pneumothorax.", "No pneumothorax.")
     assert flags
     assert "pneumothorax" not in repr(flags)
-
-
-@pytest.mark.parametrize(
-    ("text", "source", "missing"),
-    [
-        ("Small left effusion.", "Small right effusion.", ["left"]),
-        ("Bilateral effusions.", "Left effusion. Right effusion.", []),
-        ("Glorbosis of 2.0 cm.", "A 2 cm blenk.", ["glorbosis"]),
-        ("No evidence of acute fracture. Clinical correlation recommended.", "No fracture.", []),
-        ("Renal calculus at L4.", "Kidney stones at L3-4.", []),
-        ("Disc bulge at L5.", "Disc bulge at L4.", ["l5"]),
-        ("1. Mass. 2. Cyst.", "Mass and cyst.", []),
-        ("Cardiomegaly.", "The heart is normal.", ["cardiomegaly"]),
-        ("Cardiomegaly.", "The heart is enlarged.", []),
-        ("Severe stenosis.", "Mild stenosis.", ["severe"]),
-    ],
-)
-def test_unsupported_words_are_those_that_no_source_holds(text: str, source: str, missing: list[str]) -> None:
-    """Sides, numbers, grades and findings need a source; inflections, synonyms and framing words don't."""
-    assert unsupported_words(text, source) == missing
-
-
-_PIECES = st.sampled_from(
-    [
-        *TERMS,
-        "no",
-        "left",
-        "right",
-        "bilateral",
-        "2.3 cm",
-        "x 4 mm",
-        ".",
-        ",",
-        "but",
-        "is not seen",
-        "without",
-        "LUNGS:",
-        "\n",
-    ]
-)
-
-
-_SENTENCES = st.lists(_PIECES, max_size=8).map(lambda words: " ".join(words) + ".")
-
-
-@given(st.one_of(st.text(), st.lists(_PIECES, max_size=30).map(" ".join)))
-@settings(max_examples=300)
-def test_a_text_never_contradicts_itself(text: str) -> None:
-    """A text checked against itself raises none of these flags, and never fails."""
-    flags = check_draft(text, text, sex="F", age=40)
-    assert {flag.kind for flag in flags}.isdisjoint(SELF_KINDS)
-    assert all(0 <= s.start < s.end <= len(text) for flag in flags for s in flag.spans)
-    assert flags == check_draft(text, text, sex="F", age=40)
-    assert unsupported_words(text, text) == []
-
-
-@given(st.text(max_size=80), st.text(max_size=80), st.lists(_PIECES, max_size=10).map(" ".join))
-def test_more_findings_support_no_less(draft: str, findings: str, more: str) -> None:
-    """A sentence added to the findings never makes a word unsupported."""
-    assert set(unsupported_words(draft, findings, more)) <= set(unsupported_words(draft, findings))
-
-
-@given(st.lists(_PIECES, max_size=MAX_FLAGS).map(" ".join), st.lists(_PIECES, max_size=20).map(" ".join), _SENTENCES)
-def test_a_sentence_more_never_makes_a_finding_unsupported(draft: str, findings: str, more: str) -> None:
-    """Findings with a sentence added never raise an `unsupported` flag that they hadn't raised before.
-
-    A device's flag may also be a contradiction, which the sentence may well bring: those aren't counted.
-    """
-
-    def missing(*told: str) -> set[str]:
-        flags = [f for f in check_draft(draft, "\n\n".join(told)) if f.kind in {"unsupported", "device"}]
-        return {f.message for f in flags if not f.message.startswith(("the draft denies", "the draft affirms"))}
-
-    assert missing(findings, more) <= missing(findings)
-
-
-def test_a_text_far_beyond_any_report_is_answered() -> None:
-    """200 KB of findings are read up to a limit; the check neither fails nor hangs."""
-    assert check_draft("Small left effusion.", "Small left pleural effusion. " * 7_000) == ()

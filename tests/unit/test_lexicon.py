@@ -19,7 +19,7 @@ REGIONS = frozenset(
 )
 TIERS = frozenset(("critical", "major", "minor", "expected"))
 SITE_KINDS = frozenset(
-    "organ part lobe segment level vessel bone joint space region nerve".split(),
+    "organ part lobe segment level vessel bone joint space region nerve tissue".split(),
 )
 # What an entry of each table must have, and what it may have besides.
 KEYS = {

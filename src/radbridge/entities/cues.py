@@ -61,7 +61,7 @@ def _doubts(possible: Iterable[str], likely: Iterable[str], none: Iterable[str] 
 
 
 def _trends(table: Mapping[str, Any]) -> Iterator[tuple[Phrase, Trend | None]]:
-    for trend in (Trend.NEW, Trend.STABLE, Trend.BETTER, Trend.WORSE, Trend.RESOLVED):
+    for trend in (Trend.NEW, Trend.KNOWN, Trend.STABLE, Trend.BETTER, Trend.WORSE, Trend.RESOLVED):
         yield from ((phrase, trend) for phrase in _phrases(spell_out(table[trend]["phrases"], table["lists"])))
 
 

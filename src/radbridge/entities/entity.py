@@ -28,6 +28,8 @@ class Trend(StrEnum):
     """How it is beside an earlier study."""
 
     NEW = "new"
+    KNOWN = "known"
+    """There before, whatever became of it: `again seen`, `persistent`."""
     STABLE = "stable"
     BETTER = "better"
     WORSE = "worse"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from radbridge.entities.cues import load_cues
 from radbridge.entities.entity import Certainty, Entity, Place, Trend
-from radbridge.entities.lexicon import Concept, Lexicon
+from radbridge.entities.lexicon import Concept, Lexicon, Site
 from radbridge.entities.measures import Measure
 from radbridge.entities.near import Near
 from radbridge.entities.phrasing import Label, Phrasing, find_places
@@ -20,14 +20,23 @@ _REACH_AHEAD = 5
 _EITHER_REACH = 1
 _PAST_REACH = 4
 _HIGHEST_COUNT = 20
+_NUMBERED = frozenset("level grade segment type stage zone series image category rads score class phase number".split())
+"""A number after these is a name."""
+_FORMERLY = frozenset(("previously", "formerly"))
+_SAME_SIZE = 0.2
+"""A share by which two sizes may differ and still be called the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
-    """What one statement tells: its entities in order, and every place and trend that it names."""
+    """What one statement tells: its entities in order, and every place, trend and number that it names."""
 
     entities: tuple[Entity, ...]
     place: Place
+    sites: tuple[tuple[int, int, Site], ...]
+    """Each with the range of its words, as the trends and the counts."""
+    changes: tuple[tuple[int, int, Trend], ...]
+    counts: tuple[tuple[int, int, int], ...]
     trends: frozenset[Trend]
 
 
@@ -70,10 +79,13 @@ class _Teller:
         found = lexicon.concepts.find(phrasing.stems)
         self._mentions = [_Mention(concept=c, at=(a, b)) for a, b, c in found if changing.isdisjoint(range(a, b))]
         self._ranges = [m.at for m in self._mentions]
-        clauses = [start for start, _, _ in self._cues.clause.find(phrasing.words)]
+        first = self._ranges[0][0] if self._ranges else 0  # `At C4-C5 there is a cyst` is one clause
+        clauses = [start for start, _, _ in self._cues.clause.find(phrasing.words) if start > first]
         self._near = Near(phrasing.words, phrasing.commas, [*phrasing.breaks, *clauses])
 
     def tell(self, measures: Sequence[Measure], statement: int) -> Told:
+        self._counts = self._read_counts(measures)
+        self._trends += self._read_growth(measures)
         if self._mentions:
             self._tell_trends()
             self._tell_past()
@@ -85,6 +97,9 @@ class _Teller:
         return Told(
             entities=tuple(self._build(m, around, everywhere, statement) for m in self._mentions),
             place=everywhere,
+            sites=tuple((a, b, site) for (a, b), own in self._places for site in own.sites),
+            changes=tuple(self._trends),
+            counts=tuple(self._counts),
             trends=frozenset(trend for _, _, trend in self._trends),
         )
 
@@ -194,8 +209,31 @@ class _Teller:
         for _, end, _ in self._cues.more.find(words):
             if mention := self._next(end):
                 mention.more = True
-        digits = [(i, i + 1, int(w)) for i, w in enumerate(words) if w.isdigit() and 1 < int(w) <= _HIGHEST_COUNT]
-        for _, end, count in (*self._cues.count.find(words), *digits):
-            mention = self._next(end)
-            if mention and not any(m.start <= self._phrasing.places[end - 1][0] < m.end for m in mention.measures):
+        for _, end, count in self._counts:
+            if mention := self._next(end):
                 mention.count = count
+
+    def _read_counts(self, measures: Sequence[Measure]) -> list[tuple[int, int, int]]:
+        """Every number of things, in words or in digits. What measures or names (`grade 2`) is none."""
+        words, places = self._phrasing.words, self._phrasing.places
+        digits = (
+            (i, i + 1, int(w))
+            for i, w in enumerate(words)
+            if w.isdecimal()
+            and 1 < int(w) <= _HIGHEST_COUNT
+            and not any(m.start <= places[i][0] < m.end for m in measures)
+            and not (i and words[i - 1] in _NUMBERED)
+        )
+        return [*self._cues.count.find(words), *digits]
+
+    def _read_growth(self, measures: Sequence[Measure]) -> Iterator[tuple[int, int, Trend]]:
+        """What `12 mm, previously 8 mm` says: of the size before, and the one that is told just before that."""
+        words, places = self._phrasing.words, self._phrasing.places
+        for at in (i for i, word in enumerate(words) if word in _FORMERLY and measures):
+            earlier = [m for m in measures if m.end <= places[at][0]]
+            later = [m for m in measures if m.start >= places[at][1]]
+            if earlier and later and earlier[-1].quantity == later[0].quantity == "length":
+                now = max(m.value for m in earlier if m.start == earlier[-1].start)
+                before = max(m.value for m in later if m.start == later[0].start)
+                if abs(now - before) > _SAME_SIZE * before:
+                    yield at, at + 1, Trend.WORSE if now > before else Trend.BETTER

@@ -12,8 +12,8 @@ from radbridge.text import Sentence, locate_words, read_words, stem
 from radbridge.text.scopes import Denial, read_denial
 
 SIDES = {
-    **dict.fromkeys(("left", "lt", "leftward", "leftsided"), frozenset("L")),
-    **dict.fromkeys(("right", "rt", "rightward", "rightsided"), frozenset("R")),
+    **dict.fromkeys(("left", "lt", "leftward", "leftsided", "levoscoliosis", "levoconvex"), frozenset("L")),
+    **dict.fromkeys(("right", "rt", "rightward", "rightsided", "dextroscoliosis", "dextroconvex"), frozenset("R")),
     **dict.fromkeys(("bilateral", "bilaterally", "both", "bibasilar", "bibasal", "biapical", "bilat"), frozenset("LR")),
 }
 _PAST = frozenset(("prior", "previous", "history"))
@@ -32,6 +32,11 @@ class Phrasing:
     breaks: list[int]
     """Words before which a semicolon stands."""
     denial: Denial
+
+    @property
+    def affirmed_stems(self) -> frozenset[str]:
+        """The stems of the words that stand in no denial."""
+        return frozenset(root for at, root in enumerate(self.stems) if at not in self.denial.words)
 
 
 def read_phrasing(text: str, sentence: Sentence) -> Phrasing:

@@ -9,6 +9,9 @@ from radbridge.entities import CRITICAL, MAJOR, MINOR, Certainty, Concept, Entit
 from radbridge.guard.places import is_within
 from radbridge.guard.sources import Sources, flag, kind_of, supported_by
 
+_GRAVE = frozenset(("mass", "malignancy", "fracture", "aneurysm"))
+"""With their kinds: what no impression leaves out, whatever else it tells."""
+
 
 def check_support(draft: EntityText, sources: Sources) -> Iterator[Flag]:
     """One flag for each finding or device stated as definite that no source mentions or makes likely."""
@@ -27,7 +30,7 @@ def check_support(draft: EntityText, sources: Sources) -> Iterator[Flag]:
 
 
 def check_omitted(draft: EntityText, findings: EntityText) -> Iterator[Flag]:
-    """One flag for each critical finding that the draft doesn't mention; one where it tells none of the important."""
+    """One flag for each critical or grave finding that the draft doesn't mention; one where it tells none at all."""
     covered = {name for e in draft.entities for name in (*supported_by(e.concept),)}
     said = {e.concept.name for e in draft.entities}
     missing: dict[str, Entity] = {}
@@ -39,8 +42,9 @@ def check_omitted(draft: EntityText, findings: EntityText) -> Iterator[Flag]:
         yield _omitted(entity, Severity.CRITICAL)
     tells = any(e.present and e.concept.tier >= MINOR for e in draft.entities)
     important = [e for e in missing.values() if e.concept.tier == MAJOR and e.certainty is Certainty.DEFINITE]
-    if important and not critical and not tells:
-        yield _omitted(important[0], Severity.WARNING)
+    grave = [e for e in important if e.concept.name in _GRAVE or not _GRAVE.isdisjoint(e.concept.broader)]
+    for entity in grave or (() if critical or tells else important[:1]):
+        yield _omitted(entity, Severity.WARNING)
 
 
 def _omitted(entity: Entity, severity: Severity) -> Flag:
@@ -61,6 +65,7 @@ def _is_supported(entity: Entity, draft: EntityText, sources: Sources) -> bool:
     """
     if entity.certainty < Certainty.DEFINITE or entity.concept.tier < MINOR or sources.supporting(entity.concept):
         return True
-    if sources.hold_words(draft.text[entity.start : entity.end]):
+    said = draft.text[entity.start : entity.end]
+    if sources.hold_words(said) or sources.hold_parts(said):
         return True
     return any(is_within(entity.place, m.entity.around) for m in sources.akin(entity.concept))

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from radbridge.draft import Flag, FlagKind, Severity
-from radbridge.entities import EntityText
+from radbridge.entities import EntityText, Statement
+from radbridge.guard.likeness import read_context
 from radbridge.guard.sources import Sources, flag
 from radbridge.text import FUNCTION_WORDS, stem
 
@@ -44,10 +45,20 @@ def check_directions(draft: EntityText, sources: Sources) -> Iterator[Flag]:
                 told[part].add(direction)
     for statement in draft.statements:
         for at, direction, part in _find_directions(statement.phrasing.words):
-            known = told.get(part, set())
+            known = told.get(part) or _find_alike(statement, at, sources)
             if direction not in known and not known.isdisjoint(_OPPOSITES[direction]):
                 message = f"the findings don't say {direction!r} of this part"
                 yield flag(FlagKind.SITE, Severity.WARNING, message, [statement.phrasing.places[at]])
+
+
+def _find_alike(statement: Statement, at: int, sources: Sources) -> set[str]:
+    """The directions in those statements of the sources that are most like this one."""
+    alike = sources.likeness.find(read_context(statement, (at,)), _directions)
+    return {direction for s in alike for direction in _directions(s)}
+
+
+def _directions(statement: Statement) -> set[str]:
+    return _OPPOSITES.keys() & statement.phrasing.words
 
 
 def _find_directions(words: list[str]) -> Iterable[tuple[int, str, str]]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from radbridge.draft import Flag, FlagKind, Severity
-from radbridge.entities import Entity, EntityText, Place, Site
+from radbridge.entities import Entity, EntityText, Place, Site, Statement
+from radbridge.guard.likeness import read_context
 from radbridge.guard.sources import Mention, Sources, flag, kind_of
 
-_PLACED = frozenset(("lobe", "segment", "level"))
+_LEVEL = "level"
+_PLACED = frozenset(("lobe", "segment", _LEVEL))
 """Kinds of site that no draft names unless the findings do."""
+
+_ENOUGH = 3
+"""Words that make two statements one, where a site's name apart they are the same."""
 
 
 def is_compatible(one: Place, other: Place) -> bool:
@@ -27,14 +32,59 @@ def is_within(one: Place, other: Place) -> bool:
 def check_places(draft: EntityText, sources: Sources) -> Iterator[Flag]:
     """One flag for each thing that the draft puts on another side or at another site than the sources do."""
     everywhere = {site for t in sources.texts.values() for s in t.statements for site in s.told.place.sites}
+    seen: set[tuple[int, Site]] = set()
     for entity in draft.entities:
         told = sources.supporting(entity.concept)
         yield from _check_side(entity, told)
-        yield from _check_sites(entity, told, everywhere)
+        if told:
+            seen.update((entity.statement, site) for site in entity.place.sites & everywhere)
+        for flagged, site in _check_sites(entity, told, everywhere):
+            seen.add((entity.statement, site))
+            if not _is_told_alike(draft.statements[entity.statement], site, sources):
+                yield flagged
+    for number, statement in enumerate(draft.statements):
+        for start, end, site in statement.told.sites:
+            if (number, site) not in seen and start not in statement.phrasing.denial.words:
+                seen.add((number, site))
+                yield from _check_site(statement, (start, end), site, sources, everywhere)
+
+
+def _check_site(
+    statement: Statement, at: tuple[int, int], site: Site, sources: Sources, everywhere: set[Site]
+) -> Iterator[Flag]:
+    """A flag where the sources say elsewhere what this statement says here: of a site whatever it is said of."""
+    start, end = at
+    message = ""
+    if _is_strange(site, everywhere):
+        message = f"the findings don't name {site.plain}"
+    else:
+        context = read_context(statement, range(start, end))
+        is_known = _is_near(site, everywhere)  # then only what says all the rest of the statement counts
+        alike = sources.likeness.find(context, lambda s: s.told.place.sites, all_of_it=is_known)
+        enough = not is_known or len(context) >= _ENOUGH
+        if enough and (other := _find_conflict(site, {k for s in alike for k in s.told.place.sites})):
+            message = f"the findings say {other.plain}, not {site.plain}"
+    if message:
+        places = statement.phrasing.places
+        yield flag(FlagKind.SITE, Severity.WARNING, message, [(places[start][0], places[end - 1][1])])
+
+
+def _is_told_alike(statement: Statement, site: Site, sources: Sources) -> bool:
+    """Whether that statement of the sources that is most like this one, its site aside, names the site."""
+    own = {i for start, end, s in statement.told.sites if s == site for i in range(start, end)}
+    alike = sources.likeness.find(read_context(statement, own), lambda s: s.told.place.sites)
+    return any(site in s.told.place.sites for s in alike)
+
+
+def _is_strange(site: Site, everywhere: set[Site]) -> bool:
+    """Whether it is a level that the sources don't name, among those that they name."""
+    return site.kind == _LEVEL and site not in everywhere and any(known.kind == _LEVEL for known in everywhere)
 
 
 def _check_side(entity: Entity, told: Sequence[Mention]) -> Iterator[Flag]:
     sided = [(m, sides) for m in told if (sides := m.entity.place.sides or m.entity.around.sides)]
+    if entity.present:  # `no right hydronephrosis` doesn't put one on the right
+        sided = [(m, sides) for m, sides in sided if m.entity.present] or sided
     if sided and not entity.place.sides <= frozenset[str]().union(*(sides for _, sides in sided)):
         side = " and ".join(sorted({"L": "left", "R": "right"}[s] for s in entity.place.sides))
         yield flag(
@@ -46,11 +96,11 @@ def _check_side(entity: Entity, told: Sequence[Mention]) -> Iterator[Flag]:
         )
 
 
-def _check_sites(entity: Entity, told: Sequence[Mention], everywhere: set[Site]) -> Iterator[Flag]:
+def _check_sites(entity: Entity, told: Sequence[Mention], everywhere: set[Site]) -> Iterator[tuple[Flag, Site]]:
     placed = [(m, sites) for m in told if (sites := m.entity.place.sites or m.entity.around.sites)]
     known = frozenset[Site]().union(*(sites for _, sites in placed))
     for site in sorted(entity.place.sites, key=lambda s: s.name):
-        other = _find_conflict(site, known)
+        other = _find_mirror(site, known) or _find_conflict(site, known)
         if other is None and not (told and site.kind in _PLACED and not _is_near(site, everywhere)):
             continue
         message = (
@@ -58,13 +108,21 @@ def _check_sites(entity: Entity, told: Sequence[Mention], everywhere: set[Site])
             if other
             else (f"the findings don't name {site.plain}")
         )
-        yield flag(
-            kind_of(entity.concept, FlagKind.SITE),
-            Severity.CRITICAL if other else Severity.WARNING,
-            message,
-            [(entity.start, entity.end)],
-            [m.span for m, _ in placed[:1]],
-        )
+        kind = FlagKind.LATERALITY if other and _mirror(other) == site.name else FlagKind.SITE
+        severity = Severity.CRITICAL if other else Severity.WARNING
+        told_at = [m.span for m, _ in placed[:1]]
+        yield flag(kind_of(entity.concept, kind), severity, message, [(entity.start, entity.end)], told_at), site
+
+
+def _find_mirror(site: Site, known: frozenset[Site]) -> Site | None:
+    """The site of the other side, where that alone is known."""
+    return None if site in known else next((k for k in known if _mirror(k) == site.name), None)
+
+
+def _mirror(site: Site) -> str:
+    """The name of the site on the other side: `left lower lobe` for the right one."""
+    here, there = ("left", "right") if site.side == "L" else ("right", "left")
+    return site.name.replace(here, there, 1) if site.side and here in site.name else ""
 
 
 def _find_conflict(site: Site, known: Iterable[Site]) -> Site | None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from radbridge.draft import Flag, FlagKind, Severity
-from radbridge.entities import MANY, Entity, EntityText, Measure
-from radbridge.guard.sources import Mention, Sources, flag, kind_of
+from radbridge.entities import MANY, Entity, EntityText, Measure, Statement
+from radbridge.guard.sources import Sources, flag, kind_of
+from radbridge.guard.style import load_style
+from radbridge.text import FUNCTION_WORDS
+
+_NOUN_REACH = 5
+"""The noun that is counted is the last of so many words, in one phrase."""
 
 
 def check_measures(draft: EntityText, sources: Sources) -> Iterator[Flag]:
@@ -43,11 +48,13 @@ def _is_foreign(measure: Measure, told: list[Measure]) -> bool:
 
 def check_counts(draft: EntityText, sources: Sources) -> Iterator[Flag]:
     """One flag for each thing that the draft counts otherwise than the findings do."""
+    seen: set[int] = set()
     for entity in draft.entities:
         if entity.count is None or not entity.present:
             continue
         told = [m for m in sources.same(entity.concept) if m.entity.count is not None and m.entity.present]
-        if told and not any(_is_same_count(entity.count, m) for m in told):
+        if told and not any(_is_same_count(entity.count, m.entity.count or MANY) for m in told):
+            seen.add(entity.statement)
             yield flag(
                 kind_of(entity.concept, FlagKind.COUNT),
                 Severity.WARNING,
@@ -55,10 +62,34 @@ def check_counts(draft: EntityText, sources: Sources) -> Iterator[Flag]:
                 [(entity.start, entity.end)],
                 [m.span for m in told[:1]],
             )
+    yield from _check_nouns([s for n, s in enumerate(draft.statements) if s.told.counts and n not in seen], sources)
 
 
-def _is_same_count(count: int, told: Mention) -> bool:
-    other = told.entity.count
-    if other is None or count == other:
-        return True
-    return MANY in (count, other) and max(count, other) > 1
+def _check_nouns(draft: list[Statement], sources: Sources) -> Iterator[Flag]:
+    """One flag for each noun, whatever it means, that the findings only count otherwise."""
+    told: dict[str, set[int]] = {}
+    for statement in sources.findings.statements if draft else ():
+        for _, count, noun in _find_counted(statement):
+            told.setdefault(noun, set()).add(count)
+    for statement in draft:
+        for at, count, noun in _find_counted(statement):
+            if noun in told and not any(_is_same_count(count, c) for c in told[noun]):
+                message = "the findings count this otherwise"
+                yield flag(FlagKind.COUNT, Severity.WARNING, message, [statement.phrasing.places[at]])
+
+
+def _find_counted(statement: Statement) -> Iterator[tuple[int, int, str]]:
+    """Each number of things: where it stands, how many they are, and the stem of the noun that they have."""
+    phrasing, glue = statement.phrasing, load_style().glue
+    for start, end, count in statement.told.counts:
+        noun = ""
+        for at in range(end, min(end + _NOUN_REACH, len(phrasing.words))):
+            if at in phrasing.commas or phrasing.words[at] in FUNCTION_WORDS or phrasing.stems[at] in glue:
+                break
+            noun = phrasing.stems[at]
+        if noun and not noun[0].isdigit():
+            yield start, count, noun
+
+
+def _is_same_count(count: int, other: int) -> bool:
+    return count == other or (MANY in (count, other) and max(count, other) > 1)

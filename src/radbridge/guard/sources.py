@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from radbridge.draft import Flag, FlagKind, Section, Severity, Span
 from radbridge.entities import Certainty, Concept, Entity, EntityText
+from radbridge.guard.likeness import Likeness
+from radbridge.guard.style import load_style
 from radbridge.text import FUNCTION_WORDS, read_words, stem
 
 
@@ -37,6 +40,16 @@ class Sources:
                 mention = Mention(section=section, entity=entity)
                 for name in supported_by(entity.concept):
                     self._supporting[name].append(mention)
+
+    @cached_property
+    def likeness(self) -> Likeness:
+        """The statements of every source, found by their words."""
+        return Likeness(s for t in self.texts.values() for s in t.statements)
+
+    @cached_property
+    def sides(self) -> frozenset[str]:
+        """Every side that any source names."""
+        return frozenset[str]().union(*(s.told.place.sides for t in self.texts.values() for s in t.statements))
 
     def supporting(self, concept: Concept, *, only_findings: bool = False) -> list[Mention]:
         """The mentions, denied ones too, that let a draft speak of `concept`: of itself, a kind or a sign of it."""
@@ -73,6 +86,18 @@ class Sources:
     def hold_words(self, text: str) -> bool:
         """Whether every word of `text` that carries content stands somewhere in the sources."""
         return all(stem(w) in self.stems for w in read_words(text) if w not in FUNCTION_WORDS)
+
+    def hold_parts(self, text: str) -> bool:
+        """Whether one statement of the findings affirms all that the only word of `text` is made of.
+
+        `The heart remains slightly large` does of `cardiomegaly`.
+        """
+        words = read_words(text)
+        groups = load_style().compounds.get(stem(words[0]), ()) if len(words) == 1 else ()
+        if not groups:
+            return False
+        said = (s.label_stems | s.phrasing.affirmed_stems for s in self.findings.statements)
+        return any(all(not stems.isdisjoint(group) for group in groups) for stems in said)
 
 
 def supported_by(concept: Concept) -> Iterator[str]:

@@ -31,6 +31,8 @@ class Orders:
     start: PhraseTable[bool]
     about: dict[str, frozenset[str]]
     """Verbs that make an order of a clause only with one of these words."""
+    openers: frozenset[str]
+    """Every word that an order can begin with."""
     nouns: frozenset[str]
     """Words before which such a verb is a noun."""
     politeness: frozenset[str]
@@ -61,8 +63,11 @@ def is_instruction(statement: str) -> bool:
 
 
 def _gives_order(statement: str, orders: Orders) -> bool:
-    if any(real for _, _, real in orders.anywhere.find(read_words(statement))):
+    words = read_words(statement)
+    if any(real for _, _, real in orders.anywhere.find(words)):
         return True
+    if orders.openers.isdisjoint(words):
+        return False
     clauses = (_drop_politeness(read_words(c), orders) for c in _CLAUSE_END.split(_FRAME.sub("", statement)))
     return any(_begins_order(words, orders) for words in clauses)
 
@@ -87,11 +92,12 @@ def _flag(message: str) -> Flag:
 @cache
 def _load_orders() -> Orders:
     table = read_toml(__package__, "instructions.toml")
-    about = ((verb, frozenset(row["objects"].split())) for row in table["about"] for verb in row["verbs"])
+    about = {verb: frozenset(row["objects"].split()) for row in table["about"] for verb in row["verbs"]}
     return Orders(
         anywhere=make_cues(table["anywhere"]["phrases"], table["anywhere"]["false"]),
         start=make_cues(table["start"]["phrases"], table["start"]["false"]),
-        about=dict(about),
+        about=about,
+        openers=frozenset((*about, *(read_words(phrase)[0] for phrase in table["start"]["phrases"]))),
         nouns=frozenset(table["nouns"]["after"].split()),
         politeness=frozenset(table["politeness"]["words"].split()),
         markup=_compile_markup(table["markup"]["tags"].split(), table["markup"]["passages"]),

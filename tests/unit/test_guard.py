@@ -248,6 +248,13 @@ def test_a_flag_points_at_both_texts() -> None:
     assert [texts[s.section][s.start : s.end] for s in flag.spans] == ["right", "effusion", "effusion"]
 
 
+def test_one_wrong_side_is_told_once() -> None:
+    """The wrong side of a lobe is one error, and each place is named once."""
+    [flag] = check_draft("Nodule in the left upper lobe.", "Nodule in the right upper lobe.")
+    assert flag.kind == FlagKind.LATERALITY
+    assert len(set(flag.spans)) == len(flag.spans)
+
+
 def test_a_critical_finding_is_told_of_without_being_an_error() -> None:
     """What has to be told of at once is noted with least weight, from either text; denied or old, it isn't."""
     for draft, findings in (("Right pneumothorax.", "Right pneumothorax."), ("Nodule.", "Nodule. Pneumothorax.")):

@@ -35,12 +35,14 @@ def check_places(draft: EntityText, sources: Sources) -> Iterator[Flag]:
     seen: set[tuple[int, Site]] = set()
     for entity in draft.entities:
         told = sources.supporting(entity.concept)
-        yield from _check_side(entity, told)
+        sided = list(_check_side(entity, told))
+        yield from sided
         if told:
             seen.update((entity.statement, site) for site in entity.place.sites & everywhere)
         for flagged, site in _check_sites(entity, told, everywhere):
             seen.add((entity.statement, site))
-            if not _is_told_alike(draft.statements[entity.statement], site, sources):
+            is_told = sided and flagged.kind == FlagKind.LATERALITY  # the side is wrong, and so the lobe on that side
+            if not is_told and not _is_told_alike(draft.statements[entity.statement], site, sources):
                 yield flagged
     for number, statement in enumerate(draft.statements):
         for start, end, site in statement.told.sites:

@@ -116,5 +116,5 @@ def flag(
     kind: FlagKind, severity: Severity, message: str, said: Iterable[tuple[int, int]], told: Iterable[Span] = ()
 ) -> Flag:
     """A flag about the characters `said` of the draft, held to `told`."""
-    spans = (Span(section=Section.DRAFT, start=start, end=end) for start, end in said)
+    spans = (Span(section=Section.DRAFT, start=start, end=end) for start, end in dict.fromkeys(said))
     return Flag(kind=kind, message=message, severity=severity, spans=(*spans, *told))

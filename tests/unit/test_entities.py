@@ -42,6 +42,11 @@ def one(text: str, name: str) -> Entity:
         ("Atelectasis versus pneumonia.", "pneumonia", Certainty.POSSIBLE),
         ("Nodule is not significantly changed.", "nodule", Certainty.DEFINITE),
         ("No change in the nodule.", "nodule", Certainty.DEFINITE),
+        ("?pneumonia", "pneumonia", Certainty.POSSIBLE),
+        ("Cough. ? pneumonia", "pneumonia", Certainty.POSSIBLE),
+        ("Pneumonia?", "pneumonia", Certainty.POSSIBLE),
+        ("Pneumonia? Known nodule.", "nodule", Certainty.DEFINITE),
+        ("The testis has a lack of flow.", "absent_flow", Certainty.DEFINITE),
     ],
 )
 def test_how_sure_the_text_is(text: str, name: str, certainty: Certainty) -> None:
@@ -186,3 +191,18 @@ def test_terms_of_every_file_count() -> None:
     """What one sex can't have stands in several files, and all of it counts."""
     male = load_lexicon().sex["M"]
     assert all(male.find([stem(w) for w in read_words(term)]) for term in ("prostate", "gynecomastia"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sites"),
+    [
+        ("Nodules in the upper and lower lobes.", {"upper_lobe", "lower_lobe"}),
+        ("Nodules in the left lower and right upper lobes.", {"left_lower_lobe", "right_upper_lobe"}),
+        ("Nodules of the 4th, 5th and 6th ribs.", {"rib_4", "rib_5", "rib_6"}),
+        ("Nodules in liver segments 4 and 8.", {"liver_segment_4", "liver_segment_8"}),
+        ("Nodule of the rib and lower lobe.", {"rib", "lower_lobe"}),
+    ],
+)
+def test_places_that_share_a_noun(text: str, sites: set[str]) -> None:
+    """Each of several places is told though the noun stands at one of them only."""
+    assert {site.name for site in one(text, "nodule").place.sites} == sites

@@ -13,12 +13,13 @@ from radbridge.entities.measures import Measure
 from radbridge.entities.near import Near
 from radbridge.entities.phrasing import Label, Phrasing, find_places
 
-_OWN_DENIAL = frozenset(("no", "absent", "absence"))
+_OWN_DENIAL = frozenset(("no", "absent", "absence", "lack", "not"))
 """A finding that is named by what is missing (`no flow`) isn't denied by that word."""
 _REACH_BACK = 8
 _REACH_AHEAD = 5
 _EITHER_REACH = 1
 _PAST_REACH = 4
+_QUESTION_REACH = 4
 _HIGHEST_COUNT = 20
 _NUMBERED = frozenset("level grade segment type stage zone series image category rads score class phase number".split())
 """A number after these is a name."""
@@ -48,6 +49,8 @@ class _Mention:
     at: tuple[int, int]
     certainty: Certainty = Certainty.DEFINITE
     place: Place = field(default_factory=Place)
+    is_placed: bool = False
+    """Whether a site is told of it outside its own words."""
     measures: list[Measure] = field(default_factory=list)
     severity: int | None = None
     count: int | None = None
@@ -106,7 +109,8 @@ class _Teller:
     def _build(self, told: _Mention, around: dict[int, Place], everywhere: Place, statement: int) -> Entity:
         first, last = told.at
         beside = around.get(self._near.clause(first), everywhere)
-        place = Place(sides=told.place.sides or self._label.sides, sites=told.place.sites or self._label.sites)
+        sites = told.place.sites if told.is_placed else told.place.sites | self._label.sites
+        place = Place(sides=told.place.sides or self._label.sides, sites=sites)
         return Entity(
             concept=told.concept,
             start=self._phrasing.places[first][0],
@@ -151,6 +155,7 @@ class _Teller:
             around[self._near.clause(start)] |= place
             if mention := self._nearest(start, end):
                 mention.place |= place
+                mention.is_placed |= bool(place.sites) and not mention.at[0] <= start < mention.at[1]
                 if place.sides:
                     mention.sided_at.append(self._phrasing.places[start])
         return dict(around)
@@ -173,6 +178,15 @@ class _Teller:
             mention.trends.add(Trend.PAST)
 
     def _tell_certainty(self) -> None:
+        self._tell_doubt()
+        words, denied = self._phrasing.words, self._phrasing.denial.words
+        for mention in self._mentions:
+            first, last = mention.at
+            is_denied = last - 1 in denied and _OWN_DENIAL.isdisjoint(words[first:last])
+            if is_denied or Trend.RESOLVED in mention.trends:
+                mention.certainty = Certainty.DENIED
+
+    def _tell_doubt(self) -> None:
         words = self._phrasing.words
         for start, end, certainty in self._cues.doubt_before.find(words):
             for mention in self._mentions:
@@ -184,11 +198,16 @@ class _Teller:
         for start, _, real in self._cues.either.find(words):
             for mention in self._before(start, _EITHER_REACH) if real else ():
                 mention.certainty = min(mention.certainty, Certainty.POSSIBLE)
-        for mention in self._mentions:
-            first, last = mention.at
-            is_denied = last - 1 in self._phrasing.denial.words and words[first] not in _OWN_DENIAL
-            if is_denied or Trend.RESOLVED in mention.trends:
-                mention.certainty = Certainty.DENIED
+        for mention in self._find_questioned():
+            mention.certainty = min(mention.certainty, Certainty.POSSIBLE)
+
+    def _find_questioned(self) -> Iterator[_Mention]:
+        """What `?fracture` and `fracture?` ask for."""
+        for at in self._phrasing.queried:
+            if mention := self._next(at):
+                yield mention
+        for at in self._phrasing.questioned:
+            yield from self._before(at + 1, _QUESTION_REACH)[-1:]
 
     def _closes(self, end: int) -> bool:
         """Whether no mention follows in the clause that ends before word `end`: `effusion with suspected pneumonia`."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from radbridge.entities.entity import Place
-from radbridge.entities.lexicon import Lexicon
+from radbridge.entities.lexicon import Lexicon, Site
 from radbridge.text import Sentence, locate_words, read_words, stem
 from radbridge.text.scopes import Denial, read_denial
 
@@ -16,6 +18,11 @@ SIDES = {
     **dict.fromkeys(("right", "rt", "rightward", "rightsided", "dextroscoliosis", "dextroconvex"), frozenset("R")),
     **dict.fromkeys(("bilateral", "bilaterally", "both", "bibasilar", "bibasal", "biapical", "bilat"), frozenset("LR")),
 }
+_JOINS = frozenset(("and", "or", "to", "through"))
+_LONGEST_ITEM = 2
+_UNITS = frozenset(("mm", "cm", "x", "by"))
+_QUESTION = re.compile(r"(?P<glued>(?<=[\w)\]]))?\?+\s*")
+_QUESTION_REACH = 2
 _PAST = frozenset(("prior", "previous", "history"))
 
 
@@ -32,6 +39,10 @@ class Phrasing:
     breaks: list[int]
     """Words before which a semicolon stands."""
     denial: Denial
+    queried: list[int]
+    """Words that a question mark stands right before, `?fracture`."""
+    questioned: list[int]
+    """Words that one stands right behind, `fracture?`."""
 
     @property
     def affirmed_stems(self) -> frozenset[str]:
@@ -44,6 +55,7 @@ def read_phrasing(text: str, sentence: Sentence) -> Phrasing:
     raw = text[sentence.start : sentence.end]
     words, inside = locate_words(raw)
     commas, breaks = (_find_before(mark, raw, inside) for mark in ",;")
+    queried, questioned = _find_questions(text, sentence, inside)
     return Phrasing(
         words=words,
         stems=[stem(w) for w in words],
@@ -51,6 +63,8 @@ def read_phrasing(text: str, sentence: Sentence) -> Phrasing:
         commas=commas,
         breaks=breaks,
         denial=read_denial(words, commas, breaks),
+        queried=queried,
+        questioned=questioned,
     )
 
 
@@ -61,13 +75,75 @@ def _find_before(mark: str, raw: str, inside: list[tuple[int, int]]) -> list[int
     return [i for i, ((_, end), (start, _)) in enumerate(pairwise(inside), 1) if mark in raw[end:start]]
 
 
+def _find_questions(text: str, sentence: Sentence, inside: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """The words that a question mark stands right before, and those that one stands right behind."""
+    first = max(0, sentence.start - _QUESTION_REACH)  # a statement is cut between `?` and ` fracture`
+    if text.find("?", first, sentence.end) < 0:
+        return [], []
+    queried: list[int] = []
+    questioned: list[int] = []
+    for match in _QUESTION.finditer(text, first, sentence.end):
+        after = bisect_left(inside, (match.end() - sentence.start,))
+        if match["glued"] is not None:
+            questioned += [after - 1] if match.start() >= sentence.start else []
+        elif after < len(inside):
+            queried.append(after)
+    return queried, questioned
+
+
 def find_places(words: Sequence[str], stems: list[str], lexicon: Lexicon) -> Iterator[tuple[tuple[int, int], Place]]:
     """Each side and site that is named, with the range of its words."""
     for at, word in enumerate(words):
         if word in SIDES:
             yield (at, at + 1), Place(sides=SIDES[word])
     for start, end, site in lexicon.sites.find(stems):
-        yield (start, end), Place(sites=frozenset((site,)), sides=frozenset(site.side))
+        yield (start, end), _place(site)
+        if end - start == 1:
+            continue
+        if start and words[start - 1] in _JOINS:
+            yield from _find_joined_before(words, stems, (start, end), lexicon)
+        if end < len(words) and (words[end] in _JOINS or words[end].isdecimal()):
+            yield from _find_joined_after(words, stems, (start, end), lexicon)
+
+
+def _find_joined_before(
+    words: Sequence[str], stems: list[str], term: tuple[int, int], lexicon: Lexicon
+) -> Iterator[tuple[tuple[int, int], Place]]:
+    """What shares the noun of the site at `term` and stands before it: `upper` in `upper and lower lobes`."""
+    at, end = term
+    heads = [tuple(stems[first:end]) for first in range(at + 1, end)]
+    while at:
+        to = at - (words[at - 1] in _JOINS)
+        found = (
+            (first, site)
+            for first in range(max(0, to - _LONGEST_ITEM), to)
+            for head in heads
+            if (site := lexicon.sites.get((*stems[first:to], *head)))
+        )
+        if not (item := next(found, None)):
+            return
+        at, site = item
+        yield (at, to), _place(site)
+
+
+def _find_joined_after(
+    words: Sequence[str], stems: list[str], term: tuple[int, int], lexicon: Lexicon
+) -> Iterator[tuple[tuple[int, int], Place]]:
+    """What shares the noun of the site at `term` and stands behind it: `7` in `segments 2 and 7`."""
+    start, at = term
+    head = tuple(stems[start : at - 1])
+    while at < len(words):
+        at += words[at] in _JOINS
+        if at >= len(words) or not words[at].isdecimal() or not _UNITS.isdisjoint(words[at + 1 : at + 2]):
+            return
+        if not (site := lexicon.sites.get((*head, stems[at]))):
+            return
+        yield (at, at + 1), _place(site)
+        at += 1
+
+
+def _place(site: Site) -> Place:
+    return Place(sites=frozenset((site,)), sides=frozenset(site.side))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

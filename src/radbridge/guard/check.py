@@ -10,6 +10,7 @@ from typing import Any
 
 from radbridge.draft import Flag
 from radbridge.entities import load_lexicon, read_entities
+from radbridge.guard.absences import check_absences
 from radbridge.guard.content import check_omitted, check_support
 from radbridge.guard.critical import note_critical
 from radbridge.guard.directions import check_directions
@@ -17,7 +18,7 @@ from radbridge.guard.identifiers import check_identifiers
 from radbridge.guard.instructions import check_instructions
 from radbridge.guard.patient import check_age, check_sex
 from radbridge.guard.places import check_places
-from radbridge.guard.polarity import check_certainty, check_polarity
+from radbridge.guard.polarity import check_certainty, check_polarity, check_signs
 from radbridge.guard.quantities import check_counts, check_measures
 from radbridge.guard.sides import check_sides
 from radbridge.guard.sources import Sources
@@ -64,6 +65,8 @@ class Guard:
             check_places(said, sources),
             check_sides(said, sources),
             check_polarity(said, sources),
+            check_signs(said, sources),
+            check_absences(said, sources),
             check_measures(said, sources),
             check_sex(said, self._lexicon, self._sex),
             check_age(said, self._lexicon, self._age) if self._age is not None else (),

@@ -10,6 +10,9 @@ from radbridge.entities import CRITICAL, Entity, EntityText, read_entities
 MAX_READ_CHARS = 20_000
 """What is read to put a case in its queue: several times the longest findings, and others wait for the answer."""
 
+_CRITICAL_IN = {"restricted_diffusion": "head"}
+"""What isn't critical elsewhere: diffusion is restricted in every dense tumor."""
+
 
 def mentions_critical(text: str) -> bool:
     """Whether `text` takes a critical finding to be there, be it possibly: pneumothorax, hemorrhage, torsion."""
@@ -28,5 +31,14 @@ def note_critical(draft: EntityText, findings: EntityText) -> Iterator[Flag]:
                 yield Flag(kind=FlagKind.CRITICAL, message=message, severity=Severity.INFO, spans=(span,))
 
 
+def is_critical(entity: Entity) -> bool:
+    """Whether what an entity names is critical where it is."""
+    if entity.concept.tier != CRITICAL:
+        return False
+    where = _CRITICAL_IN.get(entity.concept.name)
+    sites = entity.around.sites if where else ()
+    return not sites or any(s.name == where or where in s.within for s in sites)
+
+
 def _is_critical(entity: Entity) -> bool:
-    return entity.present and entity.concept.tier == CRITICAL
+    return entity.present and is_critical(entity)

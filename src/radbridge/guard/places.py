@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from radbridge.draft import Flag, FlagKind, Severity
-from radbridge.entities import Entity, EntityText, Place, Site, Statement
+from radbridge.entities import Entity, EntityText, Site, Statement
+from radbridge.guard.counterparts import find_counterparts
 from radbridge.guard.likeness import read_context
-from radbridge.guard.sources import Mention, Sources, flag, kind_of
+from radbridge.guard.sites import find_conflict, find_mirror, is_mirror, is_near
+from radbridge.guard.sources import Mention, Sources, flag, is_same, kind_of
+from radbridge.guard.wider import find_wider
 
 _LEVEL = "level"
 _PLACED = frozenset(("lobe", "segment", _LEVEL))
 """Kinds of site that no draft names unless the findings do."""
+_PARTS = _PLACED | {"part", "vessel", "bone", "joint"}
+"""Kinds of which two can't be one place, where something wider holds both."""
 
 _ENOUGH = 3
 """Words that make two statements one, where a site's name apart they are the same."""
-
-
-def is_compatible(one: Place, other: Place) -> bool:
-    """Whether two places may be one: no side and no site contradicts."""
-    if one.sides and other.sides and one.sides.isdisjoint(other.sides):
-        return False
-    return all(_find_conflict(site, other.sites) is None for site in one.sites)
-
-
-def is_within(one: Place, other: Place) -> bool:
-    """Whether a site of one is at, in or around a site of the other."""
-    return any(_is_near(site, other.sites) for site in one.sites)
 
 
 def check_places(draft: EntityText, sources: Sources) -> Iterator[Flag]:
@@ -39,6 +32,8 @@ def check_places(draft: EntityText, sources: Sources) -> Iterator[Flag]:
         yield from sided
         if told:
             seen.update((entity.statement, site) for site in entity.place.sites & everywhere)
+        elif entity.present and entity.place.sites:
+            yield from _check_wider(entity, find_wider(entity, draft, sources, anywhere=True), everywhere)
         for flagged, site in _check_sites(entity, told, everywhere):
             seen.add((entity.statement, site))
             is_told = sided and flagged.kind == FlagKind.LATERALITY  # the side is wrong, and so the lobe on that side
@@ -61,10 +56,10 @@ def _check_site(
         message = f"the findings don't name {site.plain}"
     else:
         context = read_context(statement, range(start, end))
-        is_known = _is_near(site, everywhere)  # then only what says all the rest of the statement counts
+        is_known = is_near(site, everywhere)  # then only what says all the rest of the statement counts
         alike = sources.likeness.find(context, lambda s: s.told.place.sites, all_of_it=is_known)
         enough = not is_known or len(context) >= _ENOUGH
-        if enough and (other := _find_conflict(site, {k for s in alike for k in s.told.place.sites})):
+        if enough and (other := find_conflict(site, {k for s in alike for k in s.told.place.sites})):
             message = f"the findings say {other.plain}, not {site.plain}"
     if message:
         places = statement.phrasing.places
@@ -85,9 +80,13 @@ def _is_strange(site: Site, everywhere: set[Site]) -> bool:
 
 def _check_side(entity: Entity, told: Sequence[Mention]) -> Iterator[Flag]:
     sided = [(m, sides) for m in told if (sides := m.entity.place.sides or m.entity.around.sides)]
-    if entity.present:  # `no right hydronephrosis` doesn't put one on the right
-        sided = [(m, sides) for m, sides in sided if m.entity.present] or sided
-    if sided and not entity.place.sides <= frozenset[str]().union(*(sides for _, sides in sided)):
+    if entity.present:  # `no right hydronephrosis` doesn't put one on the right, nor does a sign that isn't there
+        present = [(m, sides) for m, sides in sided if m.entity.present]
+        sided = present or [(m, sides) for m, sides in sided if is_same(m.entity.concept, entity.concept)]
+    if len(entity.place.sides) == 1 and len(_join_sides(sided)) > 1:
+        meant = find_counterparts(entity, [m for m, _ in sided])
+        sided = [(m, sides) for m, sides in sided if m in meant]
+    if sided and not entity.place.sides <= _join_sides(sided):
         side = " and ".join(sorted({"L": "left", "R": "right"}[s] for s in entity.place.sides))
         yield flag(
             FlagKind.LATERALITY,
@@ -98,43 +97,42 @@ def _check_side(entity: Entity, told: Sequence[Mention]) -> Iterator[Flag]:
         )
 
 
+def _join_sides(sided: Iterable[tuple[Mention, frozenset[str]]]) -> frozenset[str]:
+    return frozenset[str]().union(*(sides for _, sides in sided))
+
+
+def _check_wider(entity: Entity, told: Sequence[Mention], everywhere: set[Site]) -> Iterator[Flag]:
+    """A flag where the findings put what it is a kind of in another part of the same organ."""
+    known = frozenset[Site]().union(*(m.entity.place.sites or m.entity.around.sites for m in told))
+    strange = (s for s in entity.place.sites if s.kind in _PARTS and s not in everywhere)
+    for site in sorted(strange, key=lambda s: s.name):
+        other = find_conflict(site, known)
+        if other and not site.within.isdisjoint(other.within):
+            message = f"the findings put this at {other.plain}, not at {site.plain}"
+            yield flag(FlagKind.SITE, Severity.WARNING, message, [(entity.start, entity.end)], [told[0].span])
+
+
+def _find_sites(entity: Entity, told: Mention) -> frozenset[Site]:
+    """Where a mention is, as far as `entity` must be there: a sign of it may be in another vessel or organ."""
+    sites = told.entity.place.sites or told.entity.around.sites
+    return sites if is_same(told.entity.concept, entity.concept) else frozenset(s for s in sites if s.kind in _PLACED)
+
+
 def _check_sites(entity: Entity, told: Sequence[Mention], everywhere: set[Site]) -> Iterator[tuple[Flag, Site]]:
-    placed = [(m, sites) for m in told if (sites := m.entity.place.sites or m.entity.around.sites)]
+    if not entity.present and not any(m.entity.present for m in told):
+        return
+    placed = [(m, sites) for m in told if (sites := _find_sites(entity, m))]
     known = frozenset[Site]().union(*(sites for _, sites in placed))
     for site in sorted(entity.place.sites, key=lambda s: s.name):
-        other = _find_mirror(site, known) or _find_conflict(site, known)
-        if other is None and not (told and site.kind in _PLACED and not _is_near(site, everywhere)):
+        other = find_mirror(site, known) or find_conflict(site, known)
+        if other is None and not (told and site.kind in _PLACED and not is_near(site, everywhere)):
             continue
         message = (
             f"the findings put {entity.concept.plain} at {other.plain}, not at {site.plain}"
             if other
             else (f"the findings don't name {site.plain}")
         )
-        kind = FlagKind.LATERALITY if other and _mirror(other) == site.name else FlagKind.SITE
+        kind = FlagKind.LATERALITY if other and is_mirror(other, site) else FlagKind.SITE
         severity = Severity.CRITICAL if other else Severity.WARNING
         told_at = [m.span for m, _ in placed[:1]]
         yield flag(kind_of(entity.concept, kind), severity, message, [(entity.start, entity.end)], told_at), site
-
-
-def _find_mirror(site: Site, known: frozenset[Site]) -> Site | None:
-    """The site of the other side, where that alone is known."""
-    return None if site in known else next((k for k in known if _mirror(k) == site.name), None)
-
-
-def _mirror(site: Site) -> str:
-    """The name of the site on the other side: `left lower lobe` for the right one."""
-    here, there = ("left", "right") if site.side == "L" else ("right", "left")
-    return site.name.replace(here, there, 1) if site.side and here in site.name else ""
-
-
-def _find_conflict(site: Site, known: Iterable[Site]) -> Site | None:
-    """A site of the same kind that contradicts `site`; None when one agrees with it, or none is of its kind."""
-    known = tuple(known)
-    alike = [k for k in known if k.kind == site.kind]
-    if _is_near(site, alike) or any(site.name in k.within for k in known):
-        return None
-    return min(alike, key=lambda k: k.name, default=None)
-
-
-def _is_near(site: Site, known: Iterable[Site]) -> bool:
-    return any(site == k or site.name in k.within or k.name in site.within for k in known)

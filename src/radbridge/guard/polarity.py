@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from radbridge.draft import Flag, FlagKind, Severity
+from radbridge.draft import Flag, FlagKind, Section, Severity, Span
 from radbridge.entities import MINOR, Certainty, Entity, EntityText, Trend
-from radbridge.guard.places import is_compatible, is_within
-from radbridge.guard.sources import Mention, Sources, flag, kind_of
+from radbridge.guard.critical import is_critical
+from radbridge.guard.sites import is_compatible, is_within
+from radbridge.guard.sources import Mention, Sources, flag, is_same, kind_of
+from radbridge.guard.wider import find_wider
 from radbridge.text import read_words, stem
 
 _SURE = frozenset((Certainty.DENIED, Certainty.DEFINITE))
@@ -43,6 +45,33 @@ def check_polarity(draft: EntityText, sources: Sources) -> Iterator[Flag]:
             )
 
 
+def check_signs(draft: EntityText, sources: Sources) -> Iterator[Flag]:
+    """One flag for each diagnosis that the draft denies, while it passes over a critical sign of it.
+
+    A finding that denies the diagnosis or another of its signs speaks for the draft.
+    """
+    said = {e.concept.name for e in draft.entities if e.present}
+    seen: set[str] = set()
+    for entity in draft.entities:
+        name = entity.concept.name
+        if entity.certainty > Certainty.DENIED or entity.more or name in seen:
+            continue
+        told = [m.entity for m in sources.supporting(entity.concept) if m.section is Section.FINDINGS]
+        if any(is_same(t.concept, entity.concept) or t.certainty is Certainty.DENIED for t in told):
+            continue
+        signs = (t for t in told if t.present and t.certainty is Certainty.DEFINITE and is_critical(t))
+        untold = (t for t in signs if t.concept.name not in said and is_compatible(entity.place, t.around))
+        if sign := next(untold, None):
+            seen.add(name)
+            yield flag(
+                FlagKind.NEGATION,
+                Severity.CRITICAL,
+                f"the draft denies {entity.concept.plain}, the findings affirm {sign.concept.plain}",
+                [(entity.start, entity.end)],
+                [Span(section=Section.FINDINGS, start=sign.start, end=sign.end)],
+            )
+
+
 def check_certainty(draft: EntityText, sources: Sources) -> Iterator[Flag]:
     """One flag for each concept that is definite in the draft, and only possible or likely in the findings."""
     seen: set[str] = set()
@@ -51,7 +80,7 @@ def check_certainty(draft: EntityText, sources: Sources) -> Iterator[Flag]:
         if name in seen or not entity.present or entity.certainty < Certainty.DEFINITE:
             continue
         seen.add(name)
-        told = [m for m in sources.same(entity.concept) if m.entity.present]
+        told = [m for m in sources.same(entity.concept) if m.entity.present] or find_wider(entity, draft, sources)
         if told and all(m.entity.certainty < Certainty.DEFINITE for m in told):
             yield flag(
                 FlagKind.CERTAINTY,

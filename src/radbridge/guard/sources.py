@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from radbridge.draft import Flag, FlagKind, Section, Severity, Span
-from radbridge.entities import Certainty, Concept, Entity, EntityText
+from radbridge.entities import Certainty, Concept, Entity, EntityText, Trend
 from radbridge.guard.likeness import Likeness
 from radbridge.guard.style import load_style
 from radbridge.text import FUNCTION_WORDS, read_words, stem
@@ -33,7 +33,7 @@ class Sources:
     def __init__(self, findings: EntityText, indication: EntityText, comparison: EntityText) -> None:
         self.findings = findings
         self.texts = {Section.FINDINGS: findings, Section.INDICATION: indication, Section.COMPARISON: comparison}
-        self.stems = frozenset[str]().union(*(t.stems for t in self.texts.values()))
+        self._stems = findings.stems | comparison.stems | _read_known(indication)
         self._supporting: dict[str, list[Mention]] = defaultdict(list)
         for section, text in self.texts.items():
             for entity in text.entities:
@@ -51,20 +51,18 @@ class Sources:
         """Every side that any source names."""
         return frozenset[str]().union(*(s.told.place.sides for t in self.texts.values() for s in t.statements))
 
-    def supporting(self, concept: Concept, *, only_findings: bool = False) -> list[Mention]:
+    def supporting(self, concept: Concept) -> list[Mention]:
         """The mentions, denied ones too, that let a draft speak of `concept`: of itself, a kind or a sign of it."""
-        found = self._supporting.get(concept.name, [])
-        return [m for m in found if m.section is Section.FINDINGS] if only_findings else found
+        return self.supporting_name(concept.name)
+
+    def supporting_name(self, name: str) -> list[Mention]:
+        """The same of a concept's name."""
+        return self._supporting.get(name, [])
 
     def same(self, concept: Concept) -> list[Mention]:
         """The mentions of the very concept, or of a kind of it, in the findings."""
         found = self._supporting.get(concept.name, [])
-        return [
-            m
-            for m in found
-            if m.section is Section.FINDINGS
-            and (m.entity.concept.name == concept.name or concept.name in m.entity.concept.broader)
-        ]
+        return [m for m in found if m.section is Section.FINDINGS and is_same(m.entity.concept, concept)]
 
     def named(self, names: Container[str]) -> list[Mention]:
         """The mentions in the findings of concepts with these names."""
@@ -84,8 +82,8 @@ class Sources:
         return [m for m in found if m.entity.certainty is Certainty.DENIED]
 
     def hold_words(self, text: str) -> bool:
-        """Whether every word of `text` that carries content stands somewhere in the sources."""
-        return all(stem(w) in self.stems for w in read_words(text) if w not in FUNCTION_WORDS)
+        """Whether every word of `text` that carries content stands in the sources, other than in what is asked."""
+        return all(stem(w) in self._stems for w in read_words(text) if w not in FUNCTION_WORDS)
 
     def hold_parts(self, text: str) -> bool:
         """Whether one statement of the findings affirms all that the only word of `text` is made of.
@@ -100,11 +98,35 @@ class Sources:
         return any(all(not stems.isdisjoint(group) for group in groups) for stems in said)
 
 
+def is_asked(mention: Mention) -> bool:
+    """Whether it is no more than what the study is to find out: `rule out embolism`."""
+    is_open = mention.entity.certainty < Certainty.DEFINITE and Trend.PAST not in mention.entity.trends
+    return mention.section is Section.INDICATION and is_open
+
+
+def _read_known(indication: EntityText) -> frozenset[str]:
+    """The stems of the clinical information without those of what it asks about."""
+    asked = [(e.start, e.end) for e in indication.entities if e.certainty < Certainty.DEFINITE]
+    if not asked:
+        return indication.stems
+    return frozenset(
+        root
+        for s in indication.statements
+        for root, (start, _) in zip(s.phrasing.stems, s.phrasing.places, strict=True)
+        if not any(a <= start < b for a, b in asked)
+    )
+
+
 def supported_by(concept: Concept) -> Iterator[str]:
     """The names of what a draft may say when the findings say `concept`."""
     yield concept.name
     yield from concept.broader
     yield from concept.reads_as
+
+
+def is_same(told: Concept, concept: Concept) -> bool:
+    """Whether what is told is the very concept, or a kind of it."""
+    return told.name == concept.name or concept.name in told.broader
 
 
 def kind_of(concept: Concept, kind: FlagKind) -> FlagKind:

@@ -8,6 +8,7 @@ from radbridge.draft import Flag, FlagKind, Section, Severity
 from radbridge.entities import Entity, EntityText, Statement, Trend
 from radbridge.guard.likeness import read_context
 from radbridge.guard.sources import Sources, flag
+from radbridge.guard.wider import find_wider
 from radbridge.text import read_words
 
 _COMPARES = frozenset(
@@ -37,7 +38,10 @@ def check_trends(draft: EntityText, sources: Sources) -> Iterator[Flag]:
     """One flag for each thing whose course the findings tell otherwise."""
     compared: set[tuple[int, Trend]] = set()
     for entity in draft.entities:
-        told = [m for m in sources.same(entity.concept) if not m.entity.trends.isdisjoint(_AGAINST)]
+        if entity.trends.isdisjoint(_AGAINST):
+            continue
+        named = sources.same(entity.concept) or find_wider(entity, draft, sources)
+        told = [m for m in named if not m.entity.trends.isdisjoint(_AGAINST)]
         told_trends = frozenset[Trend]().union(*(m.entity.trends for m in told)) or _all_trends(sources)
         for trend in sorted(entity.trends & _AGAINST.keys()):
             if told_trends:

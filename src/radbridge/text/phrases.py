@@ -25,6 +25,10 @@ class PhraseTable(Generic[T]):
             of_first = self._lengths.setdefault(phrase[0], {_END: []})
             of_first.setdefault(phrase[1] if len(phrase) > 1 else _END, [*of_first[_END]]).insert(0, len(phrase))
 
+    def get(self, phrase: Phrase) -> T | None:
+        """The value of this very phrase."""
+        return self._values.get(phrase)
+
     def find(self, words: list[str]) -> list[tuple[int, int, T]]:
         """Every phrase in `words`, left to right, none inside another: start, end, value."""
         found: list[tuple[int, int, T]] = []

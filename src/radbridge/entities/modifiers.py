@@ -77,7 +77,7 @@ class _Teller:
         ]
         changing = {i for a, b, _ in self._trends for i in range(a, b)}  # `enlarging` is a trend, and no enlargement
         found = lexicon.concepts.find(phrasing.stems)
-        self._mentions = [_Mention(concept=c, at=(a, b)) for a, b, c in found if changing.isdisjoint(range(a, b))]
+        self._mentions = [_Mention(concept=c, at=(a, b)) for a, b, c in found if c and changing.isdisjoint(range(a, b))]
         self._ranges = [m.at for m in self._mentions]
         first = self._ranges[0][0] if self._ranges else 0  # `At C4-C5 there is a cyst` is one clause
         clauses = [start for start, _, _ in self._cues.clause.find(phrasing.words) if start > first]
@@ -223,6 +223,7 @@ class _Teller:
             and 1 < int(w) <= _HIGHEST_COUNT
             and not any(m.start <= places[i][0] < m.end for m in measures)
             and not (i and words[i - 1] in _NUMBERED)
+            and words[i + 1 : i + 2] != ["th"]  # `the 5th rib`
         )
         return [*self._cues.count.find(words), *digits]
 

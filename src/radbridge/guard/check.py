@@ -12,6 +12,7 @@ from radbridge.draft import Flag
 from radbridge.entities import load_lexicon, read_entities
 from radbridge.guard.content import check_omitted, check_support
 from radbridge.guard.critical import note_critical
+from radbridge.guard.devices import check_placement
 from radbridge.guard.directions import check_directions
 from radbridge.guard.identifiers import check_identifiers
 from radbridge.guard.instructions import check_instructions
@@ -64,6 +65,7 @@ class Guard:
             check_places(said, sources),
             check_sides(said, sources),
             check_polarity(said, sources),
+            check_placement(said, sources),
             check_measures(said, sources),
             check_sex(said, self._lexicon, self._sex),
             check_age(said, self._lexicon, self._age) if self._age is not None else (),

@@ -309,6 +309,8 @@ def _write_date(match: re.Match[str], moved: date) -> str:
     return text
 
 
+# A number after a label; its digits may stand in groups (`943 476 5919`), and what is measured isn't one of them.
+_NUMBER = r"(?P<what>(?=(?:\d ?){5})\d{2,}(?: \d{2,})+(?!\.\d|\s?(?:[mc]m|cc|ml|%|x)\b|\d)|(?=[\w-]*\d)[a-z0-9-]{4,})\b"
 # Words that follow a name in a text that is all capitals.
 _STOP = (
     r"(?!(?i:at|on|who|and|or|by|in|for|of|the|is|are|was|were|has|had|with|from|via|to|as|a|an|no|not|that|this|then|when"
@@ -348,7 +350,7 @@ _ANYBODY = (
         r"\b(?:phone|tel|telephone|call|called|pager|fax|contact|cell|mobile|ext|extension|x)\b\.?:?\s*(?P<what>\d{3}-\d{4}|\d{4,})\b",
         PHONE,
     ),
-    _find(rf"{_LABEL}\b\.?\s*(?:number|no\.?|num)?\s*[:#=]?\s*(?P<what>(?=[\w-]*\d)[a-z0-9-]{{4,}})\b", ID),
+    _find(rf"{_LABEL}\b\.?\s*(?:number|no\.?|num)?\s*[:#=]?\s*{_NUMBER}", ID),
     _find(r"(?<![\w.,])[a-z]{0,4}-?\d{6,}(?![\w]|[.,]\d)", ID),
     _find(r"\b[a-z]{1,5}-\d{2,4}-\d{3,}\b", ID),
     _find(r"\b[A-Za-z][A-Za-z'’-]+\^[A-Za-z][\w.'’-]*(?:\^[\w.'’-]*)*", NAME),
@@ -364,7 +366,7 @@ _PATIENTS: tuple[Detector, ...] = (
     _find(
         r"\b(?:MRN|medical record|med rec|accession|ssn|social security|patient id|nhs"
         r"|(?:hospital|hosp|patient|unit|chart|record)\.?(?=\s*(?:number|no\b|num|#)))\b\.?\s*(?:number|no\.?|num)?"
-        r"\s*[:#=]?\s*(?P<what>(?=[\w-]*\d)[a-z0-9-]{4,})\b",
+        rf"\s*[:#=]?\s*{_NUMBER}",
         ID,
     ),
     _find(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)", ID),

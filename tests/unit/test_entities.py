@@ -40,6 +40,17 @@ def one(text: str, name: str) -> Entity:
         ("Likely atelectasis in the left base.", "atelectasis", Certainty.LIKELY),
         ("Scarring rather than pneumonia.", "pneumonia", Certainty.DENIED),
         ("Atelectasis versus pneumonia.", "pneumonia", Certainty.POSSIBLE),
+        ("?Pneumonia.", "pneumonia", Certainty.POSSIBLE),
+        ("Fever, ? left basal pneumonia, known nodule.", "pneumonia", Certainty.POSSIBLE),
+        ("Fever, ? left basal pneumonia, known nodule.", "nodule", Certainty.DEFINITE),
+        ("Nodule? Known pneumonia.", "nodule", Certainty.POSSIBLE),
+        ("Nodule? Known pneumonia.", "pneumonia", Certainty.DEFINITE),
+        ("R/o torsion.", "torsion", Certainty.POSSIBLE),
+        ("Exclude torsion.", "torsion", Certainty.POSSIBLE),
+        ("No pneumothorax following drain insertion.", "drain", Certainty.DEFINITE),
+        ("No effusion since the nodule was biopsied.", "nodule", Certainty.DEFINITE),
+        ("None of the following: effusion, nodule.", "nodule", Certainty.DEFINITE),
+        ("The left femoral vein does not compress.", "noncompressible_lumen", Certainty.DEFINITE),
         ("Nodule is not significantly changed.", "nodule", Certainty.DEFINITE),
         ("No change in the nodule.", "nodule", Certainty.DEFINITE),
         ("?pneumonia", "pneumonia", Certainty.POSSIBLE),
@@ -185,6 +196,21 @@ def test_a_sites_entry_adds_to_the_packaged_one_of_its_name(tmp_path: Path) -> N
     said = "Air leak line. PTX. Pneumothorax."
     names = [(e.concept.name, e.concept.tier) for e in read_entities(said, lexicon=lexicon).entities]
     assert names == [("pneumothorax", 2), ("pneumothorax", 2)]
+
+
+def test_a_site_names_what_is_no_finding_and_no_good_place(tmp_path: Path) -> None:
+    """What a file passes over isn't read, and its wrong places are those of every device of the kind."""
+    own = tmp_path / "own.toml"
+    own.write_text(
+        '[no_findings.stone_street]\nterms = ["stone street"]\n[devices.tube]\nterms = ["tubus"]\n'
+        'misplaced_at = ["esophagus"]\n[devices.tube_of_ours]\nterms = ["our tube"]\nbroader = ["tube"]\n'
+    )
+    [stone, tube] = read_entities("Stone Street. A stone. Our tube.", lexicon=load_lexicon(own)).entities
+    assert (stone.concept.name, tube.concept.misplaced_at) == ("stone", frozenset(("esophagus",)))
+    other = tmp_path / "other.toml"
+    other.write_text('[devices.ours]\nterms = ["ours"]\nmisplaced_at = ["nowhere"]\n')
+    with pytest.raises(ConfigError, match="there is no 'nowhere'"):
+        load_lexicon(other)
 
 
 def test_terms_of_every_file_count() -> None:

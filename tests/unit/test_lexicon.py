@@ -24,7 +24,8 @@ SITE_KINDS = frozenset(
 # What an entry of each table must have, and what it may have besides.
 KEYS = {
     "findings": ({"terms", "tier"}, {"broader", "reads_as"}),
-    "devices": ({"terms"}, {"broader", "reads_as"}),
+    "devices": ({"terms"}, {"broader", "reads_as", "misplaced_at"}),
+    "no_findings": ({"terms"}, set[str]()),
     "sites": ({"terms", "kind"}, {"within", "side", "sided"}),
     "sex": ({"terms"}, set[str]()),
     "ages": ({"terms", "range"}, set[str]()),
@@ -106,8 +107,22 @@ def test_names_are_unique() -> None:
 
 def test_a_term_means_one_thing() -> None:
     """A term belongs to one finding or device, and to one site."""
-    assert find_shared_terms("findings", "devices") == {}
+    assert find_shared_terms("findings", "devices", "no_findings") == {}
     assert find_shared_terms("sites") == {}
+
+
+def test_a_term_hides_no_other_finding() -> None:
+    """`Hydronephrosis and hydroureter` is no term: it would take both names for one finding."""
+    owners = {read_term(t): name for name, e in entries("findings", "devices") for t in e["terms"]}
+    broader = {name: set(e.get("broader", [])) for name, e in entries("findings", "devices")}
+    joined = [
+        (owner, owners[term[:at]], owners[term[at + 1 :]])
+        for term, owner in owners.items()
+        for at in (i for i, word in enumerate(term) if word == "and")
+        if term[:at] in owners and term[at + 1 :] in owners
+    ]
+    hidden = [names for names in joined if any(n != names[0] and names[0] not in broader[n] for n in names[1:])]
+    assert [names for names in hidden if names[0] != "support_device"] == []
 
 
 def test_a_term_is_a_site_or_a_finding() -> None:
@@ -124,11 +139,12 @@ def test_a_term_is_a_site_or_a_finding() -> None:
         ("findings", "reads_as", "findings"),
         ("devices", "broader", "devices"),
         ("devices", "reads_as", "findings"),
+        ("devices", "misplaced_at", "sites"),
         ("sites", "within", "sites"),
     ],
 )
 def test_links_lead_somewhere(kind: str, link: str, to: str) -> None:
-    """`broader`, `reads_as` and `within` name entries that exist, never the entry itself."""
+    """`broader`, `reads_as`, `misplaced_at` and `within` name entries that exist, never the entry itself."""
     known = {name for name, _ in entries(to)}
     lost = [(name, end) for name, e in entries(kind) for end in e.get(link, []) if end not in known - {name}]
     assert lost == []
@@ -146,7 +162,7 @@ def test_values_are_known() -> None:
     assert {e["tier"] for _, e in entries("findings")} == TIERS
     assert {e["kind"] for _, e in entries("sites")} <= SITE_KINDS
     assert {e["side"] for _, e in entries("sites") if "side" in e} == {"left", "right"}
-    assert {name for name, _ in entries("sex")} == {"female", "male"}
+    assert {name for name, _ in entries("sex")} == {"female", "male", "neither"}
 
 
 def test_a_side_that_is_fixed_stands_in_the_term() -> None:

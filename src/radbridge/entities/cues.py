@@ -63,6 +63,7 @@ def _doubts(possible: Iterable[str], likely: Iterable[str], none: Iterable[str] 
 def _trends(table: Mapping[str, Any]) -> Iterator[tuple[Phrase, Trend | None]]:
     for trend in (Trend.NEW, Trend.KNOWN, Trend.STABLE, Trend.BETTER, Trend.WORSE, Trend.RESOLVED):
         yield from ((phrase, trend) for phrase in _phrases(spell_out(table[trend]["phrases"], table["lists"])))
+    yield from ((phrase, None) for phrase in _phrases(table["no_trend"]["phrases"]))
 
 
 def _grades(table: Mapping[str, list[str]]) -> PhraseTable[int]:

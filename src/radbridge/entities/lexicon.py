@@ -1,7 +1,8 @@
 """The words for findings, devices and sites, read once from `lexicon/*.toml` and from a site's own files.
 
 A finding's or device's terms are synonyms. `broader` is what it is a kind of, `reads_as` what an impression may
-conclude from it, `within` the anatomy that contains a site. Terms are matched on stems.
+conclude from it, `within` the anatomy that contains a site, `misplaced_at` where a device may not end. Terms are
+matched on stems.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Concept:
     broader: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """Every concept of which it is a kind, however remote."""
     reads_as: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    misplaced_at: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """Sites where a device of this kind has no business."""
 
     @property
     def plain(self) -> str:
@@ -59,10 +62,11 @@ class Site:
 class Lexicon:
     """All that is known by name."""
 
-    concepts: PhraseTable[Concept]
+    concepts: PhraseTable[Concept | None]
+    """None: it looks like a finding and is none (`standard deviation`)."""
     sites: PhraseTable[Site]
     sex: Mapping[str, PhraseTable[str]]
-    """`F` and `M`: terms that hold of one sex only."""
+    """`F` and `M`: terms that hold of one sex only; the empty one looks like it and does not."""
     ages: PhraseTable[tuple[int, int]]
     """Terms that hold within a range of ages, in years."""
 
@@ -73,17 +77,23 @@ def load_lexicon(*own: Path) -> Lexicon:
     tables = read_tables(own)
     above = _Closure({k: v.get("broader", ()) for k, v in (tables["findings"] | tables["devices"]).items()})
     around = _Closure({k: v.get("within", ()) for k, v in tables["sites"].items()})
-    concepts = [
-        (term, _concept(name, entry, above, is_device=kind == "devices"))
+    wrong = {name: entry.get("misplaced_at", ()) for name, entry in tables["devices"].items()}
+    concepts: list[tuple[Phrase, Concept | None]] = [
+        (term, _concept(name, entry, above, wrong, is_device=kind == "devices"))
         for kind in ("findings", "devices")
         for name, entry in tables[kind].items()
         for term in _terms(entry)
     ]
+    concepts += ((term, None) for entry in tables["no_findings"].values() for term in _terms(entry))
     return Lexicon(
         concepts=PhraseTable(concepts),
         sites=PhraseTable((term, _site(n, e, around)) for n, e in tables["sites"].items() for term in _terms(e)),
         sex={
-            letter: PhraseTable((term, " ".join(term)) for term in _terms(tables["sex"][sex]))
+            letter: PhraseTable(
+                (term, " ".join(term) if said else "")
+                for said, key in ((True, sex), (False, "neither"))
+                for term in _terms(tables["sex"][key])
+            )
             for letter, sex in (("F", "female"), ("M", "male"))
         },
         ages=PhraseTable(
@@ -94,13 +104,17 @@ def load_lexicon(*own: Path) -> Lexicon:
     )
 
 
-def _concept(name: str, entry: Mapping[str, Any], above: _Closure, *, is_device: bool) -> Concept:
+def _concept(
+    name: str, entry: Mapping[str, Any], above: _Closure, wrong: Mapping[str, Iterable[str]], *, is_device: bool
+) -> Concept:
+    broader = above.of(name)
     return Concept(
         name=name,
         tier=TIERS[entry.get("tier", "minor")],
         is_device=is_device,
-        broader=above.of(name),
+        broader=broader,
         reads_as=frozenset(entry.get("reads_as", ())),
+        misplaced_at=frozenset(site for kind in (name, *broader) for site in wrong.get(kind, ())),
     )
 
 

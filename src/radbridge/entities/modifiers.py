@@ -19,7 +19,6 @@ _REACH_BACK = 8
 _REACH_AHEAD = 5
 _EITHER_REACH = 1
 _PAST_REACH = 4
-_QUESTION_REACH = 4
 _HIGHEST_COUNT = 20
 _NUMBERED = frozenset("level grade segment type stage zone series image category rads score class phase number".split())
 """A number after these is a name."""
@@ -80,7 +79,7 @@ class _Teller:
         ]
         changing = {i for a, b, _ in self._trends for i in range(a, b)}  # `enlarging` is a trend, and no enlargement
         found = lexicon.concepts.find(phrasing.stems)
-        self._mentions = [_Mention(concept=c, at=(a, b)) for a, b, c in found if changing.isdisjoint(range(a, b))]
+        self._mentions = [_Mention(concept=c, at=(a, b)) for a, b, c in found if c and changing.isdisjoint(range(a, b))]
         self._ranges = [m.at for m in self._mentions]
         first = self._ranges[0][0] if self._ranges else 0  # `At C4-C5 there is a cyst` is one clause
         clauses = [start for start, _, _ in self._cues.clause.find(phrasing.words) if start > first]
@@ -198,16 +197,6 @@ class _Teller:
         for start, _, real in self._cues.either.find(words):
             for mention in self._before(start, _EITHER_REACH) if real else ():
                 mention.certainty = min(mention.certainty, Certainty.POSSIBLE)
-        for mention in self._find_questioned():
-            mention.certainty = min(mention.certainty, Certainty.POSSIBLE)
-
-    def _find_questioned(self) -> Iterator[_Mention]:
-        """What `?fracture` and `fracture?` ask for."""
-        for at in self._phrasing.queried:
-            if mention := self._next(at):
-                yield mention
-        for at in self._phrasing.questioned:
-            yield from self._before(at + 1, _QUESTION_REACH)[-1:]
 
     def _closes(self, end: int) -> bool:
         """Whether no mention follows in the clause that ends before word `end`: `effusion with suspected pneumonia`."""
@@ -242,6 +231,7 @@ class _Teller:
             and 1 < int(w) <= _HIGHEST_COUNT
             and not any(m.start <= places[i][0] < m.end for m in measures)
             and not (i and words[i - 1] in _NUMBERED)
+            and words[i + 1 : i + 2] != ["th"]  # `the 5th rib`
         )
         return [*self._cues.count.find(words), *digits]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,8 +19,6 @@ SIDES = {
 _JOINS = frozenset(("and", "or", "to", "through"))
 _LONGEST_ITEM = 2
 _UNITS = frozenset(("mm", "cm", "x", "by"))
-_QUESTION = re.compile(r"(?P<glued>(?<=[\w)\]]))?\?+\s*")
-_QUESTION_REACH = 2
 _PAST = frozenset(("prior", "previous", "history"))
 
 
@@ -39,10 +35,6 @@ class Phrasing:
     breaks: list[int]
     """Words before which a semicolon stands."""
     denial: Denial
-    queried: list[int]
-    """Words that a question mark stands right before, `?fracture`."""
-    questioned: list[int]
-    """Words that one stands right behind, `fracture?`."""
 
     @property
     def affirmed_stems(self) -> frozenset[str]:
@@ -55,7 +47,6 @@ def read_phrasing(text: str, sentence: Sentence) -> Phrasing:
     raw = text[sentence.start : sentence.end]
     words, inside = locate_words(raw)
     commas, breaks = (_find_before(mark, raw, inside) for mark in ",;")
-    queried, questioned = _find_questions(text, sentence, inside)
     return Phrasing(
         words=words,
         stems=[stem(w) for w in words],
@@ -63,8 +54,6 @@ def read_phrasing(text: str, sentence: Sentence) -> Phrasing:
         commas=commas,
         breaks=breaks,
         denial=read_denial(words, commas, breaks),
-        queried=queried,
-        questioned=questioned,
     )
 
 
@@ -73,22 +62,6 @@ def _find_before(mark: str, raw: str, inside: list[tuple[int, int]]) -> list[int
     if mark not in raw:
         return []
     return [i for i, ((_, end), (start, _)) in enumerate(pairwise(inside), 1) if mark in raw[end:start]]
-
-
-def _find_questions(text: str, sentence: Sentence, inside: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """The words that a question mark stands right before, and those that one stands right behind."""
-    first = max(0, sentence.start - _QUESTION_REACH)  # a statement is cut between `?` and ` fracture`
-    if text.find("?", first, sentence.end) < 0:
-        return [], []
-    queried: list[int] = []
-    questioned: list[int] = []
-    for match in _QUESTION.finditer(text, first, sentence.end):
-        after = bisect_left(inside, (match.end() - sentence.start,))
-        if match["glued"] is not None:
-            questioned += [after - 1] if match.start() >= sentence.start else []
-        elif after < len(inside):
-            queried.append(after)
-    return queried, questioned
 
 
 def find_places(words: Sequence[str], stems: list[str], lexicon: Lexicon) -> Iterator[tuple[tuple[int, int], Place]]:

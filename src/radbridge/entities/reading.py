@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from radbridge.entities.cues import load_cues
-from radbridge.entities.entity import Entity
+from radbridge.entities.entity import Certainty, Entity
 from radbridge.entities.lexicon import Lexicon, load_lexicon
 from radbridge.entities.measures import Measure, read_measures
 from radbridge.entities.modifiers import Told, tell
@@ -15,6 +16,9 @@ from radbridge.entities.phrasing import Label, Phrasing, read_label, read_phrasi
 from radbridge.text import MAX_CHARS, Sentence, label_sentences, read_words
 
 _LONGEST_ANSWER = 20
+_ASKED_FIRST = re.compile(r"(?<![\w)?])\?[^,;:.!?\n]*$")
+_ASKED_LAST = re.compile(r"[^,;:.!?\n]*(?<=[\w)])\?")
+"""What is asked, `?PE` and `PE?`: seen from the mention, up to the comma."""
 _LONGEST = 2_000
 """Characters of a statement that is read as one: what has no full stop for longer is no sentence."""
 
@@ -61,6 +65,8 @@ def read_entities(text: str, *, at_most: int = MAX_CHARS, lexicon: Lexicon | Non
         phrasing = read_phrasing(text, sentence)
         inside = measures[bisect_left(starts, sentence.start) : bisect_left(starts, sentence.end)]
         told = tell(phrasing, lexicon, label, inside, number)
+        if text.find("?", max(0, sentence.start - 2), sentence.end) >= 0:
+            told = replace(told, entities=tuple(_doubt_asked(e, text, sentence) for e in told.entities))
         statements.append(Statement(phrasing=phrasing, label_stems=label.stems, told=told))
     return EntityText(
         text=text[:at_most],
@@ -69,6 +75,14 @@ def read_entities(text: str, *, at_most: int = MAX_CHARS, lexicon: Lexicon | Non
         entities=tuple(entity for s in statements for entity in s.told.entities),
         stems=frozenset[str]().union(*(s.phrasing.stems for s in statements), *(s.label_stems for s in statements)),
     )
+
+
+def _doubt_asked(entity: Entity, text: str, sentence: Sentence) -> Entity:
+    """The mention, possible at most where a question mark stands before or after what it belongs to."""
+    is_asked = _ASKED_FIRST.search(text, max(0, sentence.start - 2), entity.start) or _ASKED_LAST.match(
+        text, entity.end, sentence.end
+    )
+    return replace(entity, certainty=min(entity.certainty, Certainty.POSSIBLE)) if is_asked else entity
 
 
 def _join_heading(text: str, sentence: Sentence) -> Sentence:

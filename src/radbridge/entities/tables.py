@@ -18,14 +18,19 @@ from radbridge.errors import ConfigError
 from radbridge.text import read_words, stem
 from radbridge.text.phrases import Phrase
 
-KINDS = ("findings", "devices", "sites", "sex", "ages")
+KINDS = ("findings", "devices", "no_findings", "sites", "sex", "ages")
 Entries = dict[str, dict[str, Any]]
 Tables = Mapping[str, Entries]
 """Entries by kind and name."""
 
 _NEEDS = dict.fromkeys(KINDS, ("terms",)) | {"sites": ("terms", "kind"), "ages": ("terms", "range")}
-_LINKS = {"broader": ("findings", "devices"), "reads_as": ("findings", "devices"), "within": ("sites",)}
-_SHARE_TERMS = (("findings", "devices"), ("sites",))
+_LINKS = {
+    "broader": ("findings", "devices"),
+    "reads_as": ("findings", "devices"),
+    "misplaced_at": ("sites",),
+    "within": ("sites",),
+}
+_SHARE_TERMS = (("findings", "devices", "no_findings"), ("sites",))
 """Kinds among which a term means one thing."""
 _Terms = Annotated[list[Annotated[str, Field(pattern=r"\w")]], Field(min_length=1)]
 
@@ -40,6 +45,10 @@ class _FindingEntry(_Entry, total=False):
     tier: Literal["critical", "major", "minor", "expected"]
     broader: list[str]
     reads_as: list[str]
+
+
+class _DeviceEntry(_FindingEntry, total=False):
+    misplaced_at: list[str]
 
 
 class _SiteEntry(_Entry, total=False):
@@ -59,9 +68,10 @@ class _OwnFile(TypedDict, total=False):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
     region: str
     findings: dict[str, _FindingEntry]
-    devices: dict[str, _FindingEntry]
+    devices: dict[str, _DeviceEntry]
+    no_findings: dict[str, _Entry]
     sites: dict[str, _SiteEntry]
-    sex: dict[Literal["female", "male"], _Entry]
+    sex: dict[Literal["female", "male", "neither"], _Entry]
     ages: dict[str, _AgesEntry]
 
 

@@ -13,6 +13,7 @@ from radbridge.entities import load_lexicon, read_entities
 from radbridge.guard.absences import check_absences
 from radbridge.guard.content import check_omitted, check_support
 from radbridge.guard.critical import note_critical
+from radbridge.guard.devices import check_placement
 from radbridge.guard.directions import check_directions
 from radbridge.guard.identifiers import check_identifiers
 from radbridge.guard.instructions import check_instructions
@@ -67,6 +68,7 @@ class Guard:
             check_polarity(said, sources),
             check_signs(said, sources),
             check_absences(said, sources),
+            check_placement(said, sources),
             check_measures(said, sources),
             check_sex(said, self._lexicon, self._sex),
             check_age(said, self._lexicon, self._age) if self._age is not None else (),

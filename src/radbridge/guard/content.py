@@ -9,7 +9,7 @@ from radbridge.entities import MAJOR, MINOR, Certainty, Concept, Entity, EntityT
 from radbridge.guard.absences import is_absence, tells_absence
 from radbridge.guard.critical import is_critical
 from radbridge.guard.sites import is_within
-from radbridge.guard.sources import Sources, flag, is_asked, kind_of, supported_by
+from radbridge.guard.sources import Mention, Sources, flag, is_asked, is_same, kind_of, supported_by
 
 _GRAVE = frozenset(("mass", "malignancy", "fracture", "aneurysm"))
 """With their kinds: what no impression leaves out, whatever else it tells."""
@@ -78,6 +78,11 @@ def _is_kin(entity: Entity, other: Entity) -> bool:
     return is_same_kind and is_within(entity.place, other.place)
 
 
+def _is_denied_sign(mention: Mention, concept: Concept) -> bool:
+    """Whether it only denies a sign: `no filling defect` makes no embolism likely."""
+    return mention.entity.certainty is Certainty.DENIED and not is_same(mention.entity.concept, concept)
+
+
 def _is_answered(concept: Concept, sources: Sources) -> bool:
     """Whether the findings affirm a sign of what it is a kind of: `filling defect`, where embolism is asked about."""
     signs = (m for wider in concept.broader for m in sources.supporting_name(wider))
@@ -91,7 +96,7 @@ def _is_supported(entity: Entity, draft: EntityText, sources: Sources) -> bool:
     """
     if entity.certainty < Certainty.DEFINITE or entity.concept.tier < MINOR:
         return True
-    supporting = sources.supporting(entity.concept)
+    supporting = [m for m in sources.supporting(entity.concept) if not _is_denied_sign(m, entity.concept)]
     if not all(map(is_asked, supporting)) or (supporting and _is_answered(entity.concept, sources)):
         return True
     said = draft.text[entity.start : entity.end]

@@ -12,6 +12,7 @@ from radbridge.events import (
     PatientsMerged,
     PatientUpdated,
     ReportDictated,
+    ReportOpened,
     ReportSigned,
     ReportWithdrawn,
 )
@@ -52,6 +53,9 @@ def apply(case: Case | None, fact: CaseEvent) -> Case:
             return replace(known, state=CaseState.OPEN) if known.state is CaseState.CANCELLED else known
         case OrderCancelled():
             return known if known.state is CaseState.SIGNED else replace(known, state=CaseState.CANCELLED)
+        case ReportOpened():
+            is_open = known.state is CaseState.OPEN
+            return replace(known, signer=_sign(known.signer, fact.signer)) if is_open else known
         case ReportDictated():
             return _dictate(known, fact)
         case ReportSigned():

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime
 
+from radbridge.case import CaseKey
+
 
 class Severity(StrEnum):
     """How much a flag weighs."""
@@ -111,3 +113,28 @@ class DraftImpression:
     flags: tuple[Flag, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
     made_at: AwareDatetime
+
+
+class DraftState(StrEnum):
+    """What became of a draft."""
+
+    CURRENT = "current"
+    STALE = "stale"
+    """Made for a text that had changed meanwhile: never delivered."""
+    WITHDRAWN = "withdrawn"
+    SIGNED = "signed"
+    """Its report was signed."""
+    BLOCKED = "blocked"
+    """The guard kept it back: never delivered; `reason` and its flags say why."""
+    NONE = "none"
+    """No draft could be made; `reason` says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredDraft:
+    """A draft and what became of it."""
+
+    key: CaseKey
+    draft: DraftImpression
+    state: DraftState
+    reason: str

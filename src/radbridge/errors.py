@@ -14,7 +14,8 @@
     │   └── LoraRefused          weights that must not be loaded
     └── DeliveryError
         ├── DeliveryFailed       try again
-        └── DeliveryRefused      the peer said no for good
+        ├── DeliveryRefused      the peer said no for good
+        └── DeliveryMoot         nobody is there who would want it
 
 A class's docstring is its default message. Errors carry data, never report text and never an identifier of a patient,
 so that any of them may be logged.
@@ -118,11 +119,19 @@ class DeliveryError(RadBridgeError):
 class DeliveryFailed(DeliveryError):
     """A delivery failed and will be tried again."""
 
-    def __init__(self, destination: str, message: str, *, sent: bool = True) -> None:
+    def __init__(
+        self, destination: str, message: str, *, sent: bool = True, retry_after_s: float | None = None
+    ) -> None:
         self.sent = sent
         """False when nobody was reached: then it doesn't count as an attempt."""
+        self.retry_after_s = retry_after_s
+        """When the peer wants to be asked again; None where it didn't say."""
         super().__init__(destination, message)
 
 
 class DeliveryRefused(DeliveryError):
     """The destination refused a delivery for good; an operator has to look."""
+
+
+class DeliveryMoot(DeliveryError):
+    """Nobody wants a delivery now, and nobody has seen it: it counts as cancelled, never as delivered."""

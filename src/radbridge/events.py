@@ -35,6 +35,13 @@ class OrderCancelled(CaseEvent):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReportOpened(CaseEvent):
+    """Somebody has a report before them and will soon dictate it (FHIRcast `DiagnosticReport-open`)."""
+
+    signer: Radiologist = Radiologist()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReportDictated(CaseEvent):
     """A report exists and is not signed: the text so far, and who is to sign it."""
 
@@ -78,4 +85,13 @@ class PatientsMerged:
     at: AwareDatetime
 
 
-Event = OrderPlaced | OrderCancelled | ReportDictated | ReportSigned | ReportWithdrawn | PatientUpdated | PatientsMerged
+Event = (
+    OrderPlaced
+    | OrderCancelled
+    | ReportOpened
+    | ReportDictated
+    | ReportSigned
+    | ReportWithdrawn
+    | PatientUpdated
+    | PatientsMerged
+)

@@ -1,6 +1,6 @@
 """The gateway: the one place that knows every part, and puts them together from entry points.
 
-radbridge.adapters        (site, intake) -> Wire
+radbridge.adapters        (site, desk) -> Wire
 radbridge.http            (site, status) -> Listener
 radbridge.model_clients   (url, timeout_s) -> ModelClient
 """
@@ -30,11 +30,15 @@ from radbridge.flow.process import Processor
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, secrets
 from radbridge.metrics import Metrics
-from radbridge.wire import Intake, Listener, Status, Wire
+from radbridge.wire import Desk, Listener, Mount, Status, Wire, Worker
 
 log = structlog.get_logger(__name__)
 
 MODEL_POLL_S = 0.5
+WORKER_PAUSE_S = 1.0
+"""Before a wire's worker that failed is started again."""
+MAX_ATTEMPTS = 20
+"""Sends of a delivery, where its wire says nothing."""
 
 
 def load_entry_points(group: str) -> dict[str, Any]:
@@ -52,9 +56,9 @@ def _load(point: EntryPoint) -> Any:
         raise ConfigError([f"{point.group}: {point.name} ({point.value}) can't be loaded: {error}"]) from error
 
 
-def make_wires(site: Site, intake: Intake) -> list[Wire]:
+def make_wires(site: Site, desk: Desk) -> list[Wire]:
     """Every installed wire, for this site."""
-    return [make(site, intake) for make in load_entry_points("radbridge.adapters").values()]
+    return [make(site, desk) for make in load_entry_points("radbridge.adapters").values()]
 
 
 def make_model_client(url: str, timeout_s: float) -> ModelClient:
@@ -96,8 +100,8 @@ class Gateway(Status):
         self._stack.push_async_callback(self.journal.close)
         for name in (secrets.PSEUDONYMS, secrets.CASES):
             await self.journal.write(secrets.make, name)
-        intake = JournalIntake(self.journal, self.metrics, self._on_accepted)
-        self.wires = make_wires(site, intake)
+        self.intake = JournalIntake(self.journal, self.metrics, self._on_accepted)
+        self.wires = make_wires(site, self.intake)
         self.processor = Processor(
             self.journal,
             {w.name: w.translate for w in self.wires},
@@ -105,12 +109,12 @@ class Gateway(Status):
             metrics=self.metrics,
             on_change=self._wake,
             on_signer=self._expect,
-            is_pressed=lambda: intake.is_pressed,
+            is_pressed=lambda: self.intake.is_pressed,
         )
         sinks = [sink for wire in self.wires for sink in wire.sinks]
-        limits = {d.name: d.max_attempts for d in site.hl7v2.destinations}
+        limits = {name: limit for wire in self.wires for name, limit in wire.max_attempts.items()}
         self.couriers = [
-            Courier(self.journal, s, max_attempts=limits.get(s.name, 20), metrics=self.metrics) for s in sinks
+            Courier(self.journal, s, max_attempts=limits.get(s.name, MAX_ATTEMPTS), metrics=self.metrics) for s in sinks
         ]
         for sink in sinks:
             self._stack.push_async_callback(sink.close)
@@ -139,6 +143,8 @@ class Gateway(Status):
             tasks.create_task(self.processor.run(), name="processor")
             for courier in self.couriers:
                 tasks.create_task(courier.run(), name="courier")
+            for worker in (w for wire in self.wires for w in wire.workers):
+                tasks.create_task(_keep(worker), name=worker.name)
             tasks.create_task(self._draft(), name="drafter")
 
     async def _draft(self) -> None:
@@ -207,6 +213,12 @@ class Gateway(Status):
             self.drafter.alarm.ring()
         for courier in self.couriers:
             courier.alarm.ring()
+        self.intake.bell.ring()
+
+    @property
+    def mounts(self) -> Sequence[Mount]:
+        """The applications of all wires."""
+        return [mount for wire in self.wires for mount in wire.mounts]
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -233,6 +245,17 @@ class Gateway(Status):
     def metrics_page(self) -> bytes:
         """The Prometheus exposition text."""
         return self.metrics.page()
+
+
+async def _keep(worker: Worker) -> None:
+    """Start a wire's worker again and again: one that fails must not end the gateway (rule 4)."""
+    while True:
+        try:
+            await worker.run()
+            log.error("a worker ended; starting it again", task=worker.name, retry_in_s=WORKER_PAUSE_S)
+        except Exception:
+            log.exception("a worker failed; starting it again", task=worker.name, retry_in_s=WORKER_PAUSE_S)
+        await asyncio.sleep(WORKER_PAUSE_S)
 
 
 def _touch(conn: Connection, items: Sequence[None]) -> list[None]:

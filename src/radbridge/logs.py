@@ -36,7 +36,8 @@ FREE = frozenset(
     contract_version version radiologist draft_id message_id request_id edit_id attempt attempts at_most
     retry_in_s wait_s deadline_s timeout_s ms timings_ms elapsed_s size bytes count messages cases drafts
     deliveries edits connections limit pid part signal rc strategy method route engine device replicas
-    listeners sinks wires task thread hint looks_like value_type failed""".split()
+    listeners sinks wires task thread hint looks_like value_type failed interaction resource_type scope client
+    subscription topic_ref event_name issue_code""".split()
 )
 """Keys whose values may be shown."""
 REFERENCES = frozenset("accession case control_id sender key patient_id placer filler".split())

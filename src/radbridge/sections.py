@@ -7,6 +7,7 @@ The word alone is none: "the impression of the prior study" stays text. What no 
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 
 from radbridge.case import ReportText
 
@@ -209,6 +210,17 @@ def normalize(text: str) -> str:
     text = re.sub(r" {3,}", "  ", text)
     text = re.sub(r" {1,2}$", "", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def merge_sections(one: ReportText, other: ReportText) -> ReportText:
+    """The text of both, told once where both tell the same: some senders send a report whole and by sections."""
+    return ReportText(**{f.name: _join(getattr(one, f.name), getattr(other, f.name)) for f in fields(ReportText)})
+
+
+def _join(one: str, other: str) -> str:
+    if " ".join(one.split()) in " ".join(other.split()):
+        return other
+    return one if " ".join(other.split()) in " ".join(one.split()) else f"{one}\n{other}"
 
 
 def strip_heading(text: str, section: str) -> str:

@@ -13,7 +13,7 @@ from typing import cast
 
 from radbridge.case import CaseKey, Patient, Radiologist, ReportText
 from radbridge.contract import DraftRequest, DraftResponse
-from radbridge.draft import Flag
+from radbridge.draft import DraftState, Flag
 from radbridge.errors import MessageFault
 from radbridge.events import Event, OrderCancelled, OrderPlaced, ReportDictated, ReportSigned, ReportWithdrawn
 from radbridge.flow.delivery import Courier
@@ -24,7 +24,6 @@ from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, drafts, messages
-from radbridge.journal.schema import DraftState
 from radbridge.metrics import Metrics
 from radbridge.testing import FakeModel, MemorySink
 from radbridge.wire import Received

@@ -1,10 +1,11 @@
-"""FastAPI on uvicorn, inside the gateway's event loop."""
+"""FastAPI and the wires' applications on uvicorn, inside the gateway's event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 
 import uvicorn
@@ -12,8 +13,10 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
 from radbridge import __version__
-from radbridge.config import Site, split_address
+from radbridge.config import Http, Site, split_address
+from radbridge.errors import ConfigError
 from radbridge.wire import Status
+from radbridge_adapters.console.dispatch import Dispatcher
 
 
 def make_app(status: Status) -> FastAPI:
@@ -48,15 +51,40 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _configure(settings: Http, app: Dispatcher) -> uvicorn.Config:
+    """No access log: paths and queries may name patients. No `Server` header: it helps only who looks for holes."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=settings.ws_max_bytes,
+        ws_ping_interval=20.0,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        ssl_ca_certs=str(settings.client_ca) if settings.client_ca else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if settings.client_ca else ssl.CERT_NONE,
+    )
+    try:
+        config.load()
+    except OSError as error:
+        problem = f"http: tls_cert, tls_key or client_ca can't be used: {error.strerror or type(error).__name__}"
+        raise ConfigError([problem]) from None
+    return config
+
+
 class HttpServer:
     """The HTTP listener."""
 
     def __init__(self, site: Site, status: Status) -> None:
+        self._settings = site.http
+        self._status = status
         self._host, self._port = split_address(site.http.listen)
-        config = uvicorn.Config(
-            make_app(status), log_config=None, log_level="warning", access_log=False, lifespan="off"
-        )
-        self._server = _Server(config)
+        self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -67,7 +95,8 @@ class HttpServer:
         return f"{self._host}:{port}"
 
     async def start(self) -> None:
-        """Bind and serve. Raises OSError when the port is taken."""
+        """Bind and serve. Raises OSError when the port is taken, ConfigError for an unusable certificate."""
+        server = _Server(_configure(self._settings, Dispatcher(make_app(self._status), self._status.mounts)))
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -77,16 +106,17 @@ class HttpServer:
             self._socket.close()
             self._socket = None
             raise
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        while not self._server.started:
+        self._server = server
+        self._task = asyncio.create_task(server.serve(sockets=[self._socket]))
+        while not server.started:
             if self._task.done():
                 await self._task
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
         """Finish what is being answered, at most for five seconds."""
-        self._server.should_exit = True
-        if self._task is not None:
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = True
             await asyncio.wait([self._task], timeout=5.0)
         if self._socket is not None:
             self._socket.close()

@@ -29,6 +29,7 @@ def wire(site: Site, intake: Intake) -> Wire:
         translate=Translator(settings, places),
         listeners=(MllpListener(settings, reception, intake),),
         sinks=tuple(sinks),
+        max_attempts={d.name: d.max_attempts for d in settings.destinations},
     )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from radbridge.case import Code, Order, Study
+from radbridge.procedure import read_body_parts, read_contrast, read_laterality, read_modality
 from radbridge_adapters.hl7v2.er7 import Segment, Value
-from radbridge_adapters.hl7v2.procedure import read_body_parts, read_contrast, read_laterality, read_modality
 from radbridge_adapters.hl7v2.times import read_time
 
 CANCELLING = frozenset({"CA", "DC", "OC", "OD", "CR", "DR"})

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import structlog
 
 from radbridge.case import ReportText
-from radbridge.sections import normalize, read_sections, section_of, strip_heading
+from radbridge.sections import merge_sections, normalize, read_sections, section_of, strip_heading
 from radbridge_adapters.hl7v2.er7 import Segment, Value
 
 log = structlog.get_logger(__name__)
@@ -88,10 +87,10 @@ def read_report(observations: Sequence[Segment]) -> ReportText:
     addendum = texts.pop(ADDENDUM, "")
     report = read_sections(texts.pop(BODY, ""))
     if findings := texts.pop("findings", ""):
-        report = _merge(report, read_sections(strip_heading(findings, "findings")))
+        report = merge_sections(report, read_sections(strip_heading(findings, "findings")))
     coded = ReportText(**{part: strip_heading(text, part) for part, text in texts.items()})
-    report = _merge(report, coded)
-    return replace(report, findings=_lines(report.findings, f"Addendum: {addendum}")) if addendum else report
+    report = merge_sections(report, coded)
+    return merge_sections(report, ReportText(findings=f"Addendum: {addendum}")) if addendum else report
 
 
 def _part_of(observation: Segment) -> str | None:
@@ -113,21 +112,3 @@ def _part_of(observation: Segment) -> str | None:
             return section
     measured = observation.text(2) not in ("TX", "FT", "") and name.text(3) in ("LN", "DCM")
     return None if measured else BODY
-
-
-def _merge(one: ReportText, other: ReportText) -> ReportText:
-    return ReportText(
-        findings=_lines(one.findings, other.findings),
-        impression=_lines(one.impression, other.impression),
-        comparison=_lines(one.comparison, other.comparison),
-        technique=_lines(one.technique, other.technique),
-        indication=_lines(one.indication, other.indication),
-        recommendation=_lines(one.recommendation, other.recommendation),
-    )
-
-
-def _lines(one: str, other: str) -> str:
-    """Both texts, or the longer one where it holds the other: some senders send a section whole and coded."""
-    if one in other:
-        return other
-    return one if other in one else f"{one}\n{other}"

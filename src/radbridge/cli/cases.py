@@ -12,8 +12,9 @@ from sqlalchemy import Connection, select
 
 from radbridge.case import Case
 from radbridge.cli.common import ConfigOption, clock, err, out, reading, site_of, told
-from radbridge.journal import cases, deliveries, drafts, edits
-from radbridge.journal.schema import DraftState, messages
+from radbridge.draft import DraftState
+from radbridge.journal import cases, deliveries, drafts, edits, shown
+from radbridge.journal.schema import messages
 
 BLOCKED = (
     "It went to no destination: the radiologist dictates as without it, and a changed text gets a new draft. "
@@ -58,7 +59,7 @@ def show(
     config: ConfigOption = None,
     raw: Annotated[bool, typer.Option("--raw", help="Print the messages' text too.")] = False,
 ) -> None:
-    """Show one case: its messages, drafts, deliveries and edits.
+    """Show one case: its messages, drafts, deliveries, edits, and what was told of its drafts.
 
     Example: [cyan]radbridge show A100001 --config site.toml[/]
     """
@@ -119,6 +120,9 @@ def _show_drafts(conn: Connection, case: Case) -> None:
             body.append(f"\n{BLOCKED}", style="bold")
         for reason in draft.fallback:
             body.append(f"\nfallback: {reason}", style="dim")
+        for said in shown.of_draft(conn, draft.id):
+            why = f" ({said.reason_code})" if said.reason_code else ""
+            body.append(f"\n{said.outcome}{why} · {said.source} · {clock(said.at)}", style="cyan")
         out.print(Panel(body, title=head, title_align="left"))
     table = Table(
         "control id",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NoReturn, Self
 
 import typer
 from rich.table import Table
+from sqlalchemy import Connection
 
+from radbridge.case import CaseKey
 from radbridge.cli.common import ConfigOption, out, site_of, told
 from radbridge.config import Site
 from radbridge.errors import DeliveryError, RadBridgeError
 from radbridge.gateway import make_model_client, make_wires
-from radbridge.wire import Received, Rejected
+from radbridge.wire import Desk, Item, Operation, Received, Rejected, Result
 
 PING_S = 5.0
 
@@ -37,7 +40,7 @@ def check(config: ConfigOption = None) -> None:
 
 async def _ping_all(site: Site) -> list[tuple[str, str]]:
     results = [("config", "")]
-    for wire in make_wires(site, _NoIntake()):
+    for wire in make_wires(site, _NoDesk()):
         for sink in wire.sinks:
             results.append((f"destination {sink.name}", await _try(sink.ping)))
             await sink.close()
@@ -65,11 +68,36 @@ async def _try(ping: Callable[[], Awaitable[None]]) -> str:
     return ""
 
 
-class _NoIntake:
-    """For wires that are made but never started."""
+class _NoDesk(Desk):
+    """For wires that are made but never started. It is its own store."""
 
-    async def accept(self, received: Received) -> bytes:
-        raise RadBridgeError("nothing is taken in during a check")
+    @property
+    def store(self) -> Self:
+        return self
 
-    async def reject(self, rejected: Rejected) -> None:
-        raise RadBridgeError("nothing is taken in during a check")
+    async def accept(self, received: Received) -> NoReturn:
+        raise _NOTHING
+
+    async def reject(self, rejected: Rejected) -> NoReturn:
+        raise _NOTHING
+
+    async def commit(self, operation: Operation[Item, Result], item: Item) -> NoReturn:
+        raise _NOTHING
+
+    async def draft_of(self, key: CaseKey, findings_digest: str, *, at_most_s: float) -> NoReturn:
+        raise _NOTHING
+
+    async def read(self, query: Callable[[Connection], Result]) -> NoReturn:
+        raise _NOTHING
+
+    def read_now(self, query: Callable[[Connection], Result]) -> NoReturn:
+        raise _NOTHING
+
+    async def write(self, operation: Operation[Item, Result], item: Item) -> NoReturn:
+        raise _NOTHING
+
+    async def write_first(self, operation: Operation[Item, Result], item: Item) -> NoReturn:
+        raise _NOTHING
+
+
+_NOTHING = RadBridgeError("nothing is taken in during a check")

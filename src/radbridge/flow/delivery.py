@@ -18,12 +18,13 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from radbridge.errors import DeliveryFailed, DeliveryRefused, JournalError
+from radbridge.draft import DraftState
+from radbridge.errors import DeliveryFailed, DeliveryMoot, DeliveryRefused, JournalError
 from radbridge.flow.turns import Turns
 from radbridge.flow.wake import Alarm
 from radbridge.journal import Journal, cases, deliveries, drafts
 from radbridge.journal.deliveries import Delivery
-from radbridge.journal.schema import DeliveryState, DraftState, Purpose
+from radbridge.journal.schema import DeliveryState, Purpose
 from radbridge.metrics import Metrics
 from radbridge.wire import Sink
 
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 60.0
+LONGEST_PAUSE_S = 900.0
+"""A peer that wants to be left alone for longer is asked all the same: its drafts grow old."""
 KNOCK_S = 5.0
 """An absent peer is tried again at least this often: knocking costs little, and its drafts should come soon."""
 
@@ -121,6 +124,9 @@ class Courier:
             code = await self._sink.deliver(delivery.control_id, payload)
         except DeliveryRefused as error:
             result = self._result(delivery, DeliveryState.REFUSED, str(error))
+        except DeliveryMoot as error:
+            self._unreachable = 0
+            result = self._result(delivery, DeliveryState.CANCELLED, str(error))
         except DeliveryFailed as error:
             self._unreachable = self._unreachable + 1 if not error.sent else 0
             if not error.sent:
@@ -128,14 +134,14 @@ class Courier:
             if error.sent and attempts >= self._max_attempts:
                 result = self._result(delivery, DeliveryState.DEAD, f"gave up after {attempts} attempts: {error}")
             else:
-                wait_s = backoff(attempts - 1) if error.sent else 0.0  # the courier waits for an absent peer itself
+                wait_s = _pause(error, attempts) if error.sent else 0.0  # the courier waits for an absent peer itself
                 result = self._result(delivery, DeliveryState.PENDING, str(error), wait_s=wait_s, sent=error.sent)
         else:
             self._unreachable = 0
             self._metrics.delivery_seconds.observe((datetime.now(UTC) - delivery.created_at).total_seconds())
             result = self._result(delivery, DeliveryState.CONFIRMED, code)
         self._metrics.deliveries.labels(delivery.destination, result.state).inc()
-        if result.state is not DeliveryState.CONFIRMED:
+        if result.state not in (DeliveryState.CONFIRMED, DeliveryState.CANCELLED):
             log.warning(
                 "delivery not confirmed",
                 destination=delivery.destination,
@@ -151,6 +157,11 @@ class Courier:
     ) -> Result:
         at = datetime.now(UTC) + timedelta(seconds=wait_s)
         return Result(delivery=delivery, state=state, answer=answer, at=at, sent=sent)
+
+
+def _pause(error: DeliveryFailed, attempts: int) -> float:
+    """Seconds until the next try: at least as long as the peer asked for, within reason."""
+    return max(backoff(attempts - 1), min(error.retry_after_s or 0.0, LONGEST_PAUSE_S))
 
 
 def _begin(conn: Connection, items: Sequence[tuple[Delivery, bytes]]) -> list[bool]:

@@ -25,7 +25,7 @@ from sqlalchemy import Connection
 
 from radbridge.case import Case, CaseKey
 from radbridge.contract import DraftRequest, DraftResponse
-from radbridge.draft import DraftImpression, FlagKind, Stage
+from radbridge.draft import DraftImpression, DraftState, FlagKind, Stage
 from radbridge.errors import JournalError, ModelError, ModelOverloaded, ModelUnavailable, Superseded
 from radbridge.flow.judging import Judge, Verdict
 from radbridge.flow.turns import Turns
@@ -33,7 +33,7 @@ from radbridge.flow.wake import Alarm
 from radbridge.guard.policy import name_kind
 from radbridge.journal import Journal, cases, deliveries, drafts
 from radbridge.journal.drafts import Request
-from radbridge.journal.schema import DraftState, Purpose
+from radbridge.journal.schema import Purpose
 from radbridge.metrics import Metrics
 from radbridge.prompt import PROMPT_VERSION
 

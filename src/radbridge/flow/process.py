@@ -16,20 +16,22 @@ from sqlalchemy import Connection
 
 from radbridge.assemble import Consequences, apply, update_patient, weigh
 from radbridge.case import Case
+from radbridge.draft import DraftState
 from radbridge.edit import compare
 from radbridge.errors import JournalError, MessageFault
-from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated
+from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated, ReportOpened
 from radbridge.flow.wake import Alarm
 from radbridge.guard.critical import mentions_critical
-from radbridge.journal import Journal, cases, deliveries, drafts, edits, messages
-from radbridge.journal.schema import DeliveryState, DraftState, MessageState, Purpose
+from radbridge.journal import Journal, cases, deliveries, drafts, edits, messages, shown
+from radbridge.journal.schema import DeliveryState, MessageState, Purpose
 from radbridge.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 BATCH = 64
 """Messages read from the journal at once."""
-PRESSED_PAUSE_S = 0.01
+PRESSED_PAUSE_S = 0.05
+"""Between two messages while acknowledging needs the time: applying takes a tenth of it then."""
 LARGE = 64 * 1024
 """Bytes from which on a message is read off the event loop: below, it takes a few milliseconds."""
 
@@ -59,7 +61,7 @@ class Processor:
         on_signer: Callable[[str], None] = lambda _: None,
         is_pressed: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`on_signer` gets the id of a radiologist when an open case is first known to be theirs to sign.
+        """`on_signer` gets the id of a radiologist when an open case is first known to be theirs to sign, or opened.
 
         `is_pressed` says when acknowledging needs the time: then messages are applied slowly, but applied.
         """
@@ -134,7 +136,7 @@ class Processor:
                 before = cases.find(conn, fact.key, fact.patient.id)
                 after = apply(before, fact)
                 self._store(conn, before, after)
-                if is_newly_theirs(before, after):
+                if is_newly_theirs(before, after) or (isinstance(fact, ReportOpened) and is_theirs(after)):
                     signers.append(after.signer.id)
             else:
                 self._update_patient(conn, fact)
@@ -161,9 +163,14 @@ async def _at_once(translate: Callable[[messages.Waiting], Step], message: messa
     return translate(message)
 
 
+def is_theirs(case: Case) -> bool:
+    """Whether the case is open and known to be somebody's to sign."""
+    return cases.is_open(case) and bool(case.signer.id)
+
+
 def is_newly_theirs(before: Case | None, after: Case) -> bool:
     """Whether the case has just got the signer it has: their LoRA will soon be wanted."""
-    return cases.is_open(after) and after.signer.id not in ("", before.signer.id if before else "")
+    return is_theirs(after) and (before is None or before.signer.id != after.signer.id)
 
 
 def follow(conn: Connection, case: Case, what: Consequences, *, settle: timedelta) -> None:
@@ -208,8 +215,11 @@ def pair(conn: Connection, case: Case) -> None:
     )
     if followed is None or not case.report.impression:
         return
-    delivered = any(
-        d.draft_id == followed.draft.id and d.purpose is Purpose.DRAFT and d.state is DeliveryState.CONFIRMED
+    delivered = shown.was_shown(conn, followed.draft.id) or any(
+        d.draft_id == followed.draft.id
+        and d.purpose is Purpose.DRAFT
+        and d.state is DeliveryState.CONFIRMED
+        and d.destination != shown.OWN_STORE
         for d in deliveries.of_case(conn, case.key)
     )
     blocked = followed.state is DraftState.BLOCKED

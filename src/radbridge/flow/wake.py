@@ -1,4 +1,4 @@
-"""An alarm that a sleeping worker waits for."""
+"""What wakes those who wait: an alarm for one sleeping worker, a bell for everybody."""
 
 from __future__ import annotations
 
@@ -23,3 +23,20 @@ class Alarm:
         except TimeoutError:
             pass
         self._event.clear()
+
+
+class Bell:
+    """Rung from anywhere on the event loop; wakes everybody who waits for the ring that comes next."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    @property
+    def next(self) -> asyncio.Event:
+        """Set at the next ring. Take it before you look at what may change, then no ring is missed."""
+        return self._next
+
+    def ring(self) -> None:
+        """Wake everybody."""
+        self._next.set()
+        self._next = asyncio.Event()

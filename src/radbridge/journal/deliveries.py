@@ -135,7 +135,7 @@ def withdraw(conn: Connection, key: CaseKey, draft_id: str, *, at: datetime) -> 
             end(conn, row.seq, DeliveryState.CANCELLED, "withdrawn")
         if row.attempts:
             seen.append(row.destination)
-    put(conn, seen, Purpose.WITHDRAWAL, key, draft_id, at=at, urgent=any(row.urgent for row in rows))
+    put(conn, dict.fromkeys(seen), Purpose.WITHDRAWAL, key, draft_id, at=at, urgent=any(row.urgent for row in rows))
 
 
 def due(conn: Connection, destination: str, *, urgent: bool) -> Delivery | None:

@@ -13,8 +13,8 @@ from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.case import CaseKey, CaseState
-from radbridge.draft import DraftImpression
-from radbridge.journal.schema import DraftState, cases, draft_requests, drafts
+from radbridge.draft import DraftImpression, DraftState, StoredDraft
+from radbridge.journal.schema import cases, draft_requests, drafts
 
 _DRAFT = TypeAdapter(DraftImpression)
 _REQUEST = insert(draft_requests)
@@ -79,16 +79,6 @@ class Request:
     """Not before: the text has to rest first."""
     urgent: bool = False
     """The findings mention a critical finding: it goes before those that don't."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredDraft:
-    """A draft and what became of it."""
-
-    key: CaseKey
-    draft: DraftImpression
-    state: DraftState
-    reason: str
 
 
 def ask(conn: Connection, key: CaseKey, *, requested_at: datetime, ready_at: datetime, urgent: bool = False) -> None:

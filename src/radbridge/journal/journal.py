@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -28,10 +28,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from radbridge.errors import JournalError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-Operation = Callable[[Connection, Sequence[Item]], Sequence[Result]]
+from radbridge.wire import Item, Operation, Result
 
 MAX_GROUP = 64
 """Writes in one transaction: bounds how long the first of them waits."""

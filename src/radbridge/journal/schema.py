@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
+    UniqueConstraint,
     false,
 )
 
@@ -34,28 +35,13 @@ class MessageState(StrEnum):
     """Never taken in: the peer was told so."""
 
 
-class DraftState(StrEnum):
-    """What became of a draft."""
-
-    CURRENT = "current"
-    STALE = "stale"
-    """Made for a text that had changed meanwhile: never delivered."""
-    WITHDRAWN = "withdrawn"
-    SIGNED = "signed"
-    """Its report was signed."""
-    BLOCKED = "blocked"
-    """The guard kept it back: never delivered; `reason` and its flags say why."""
-    NONE = "none"
-    """No draft could be made; `reason` says why."""
-
-
 class DeliveryState(StrEnum):
     """What became of a delivery."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"
-    """No longer wanted before it was ever sent."""
+    """No longer wanted before it was ever sent, or by nobody at the other end."""
     REFUSED = "refused"
     """The destination said no for good."""
     DEAD = "dead"
@@ -228,4 +214,118 @@ lora_events = Table(
     Column("actor", String, nullable=False),
     Column("reason", String, nullable=False),
     Index("lora_event_by_owner", "owner", "seq"),
+)
+
+# FHIR: each stored version, the newest of each resource, and what it is found by.
+
+resource_versions = Table(
+    "resource_version",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("type", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("method", String, nullable=False),  # POST, PUT: what history says
+    Column("origin", String, nullable=False),  # peer, draft: what we made never comes back as a dictation
+    Column("client", String, nullable=False),
+    Column("document", LargeBinary, nullable=False),  # as it came, with our id and meta; never updated
+    UniqueConstraint("type", "id", "version", name="resource_version_by_version"),
+    sqlite_autoincrement=True,
+)
+
+resources = Table(
+    "resource",
+    metadata,
+    Column("type", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("origin", String, nullable=False),
+    Index("resource_by_time", "type", "at", "id"),
+    Index("resource_by_seq", "type", "seq"),
+)
+
+resource_index = Table(
+    "resource_index",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("type", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("param", String, nullable=False),
+    Column("system", String, nullable=False),
+    Column("value", String, nullable=False),  # `Patient/12` for a reference; strings folded
+    Column("low", Utc, nullable=True),
+    Column("high", Utc, nullable=True),
+    Index("resource_index_by_value", "type", "param", "value", "system"),
+    Index("resource_index_by_low", "type", "param", "low"),
+    Index("resource_index_by_resource", "type", "id"),
+)
+
+subscription_events = Table(
+    "subscription_event",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("subscription_id", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("version_seq", Integer, nullable=False),  # the version that it is about
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Utc, nullable=False),
+    Index("subscription_event_by_work", "subscription_id", "state", "number"),
+)
+
+fhir_jobs = Table(
+    "fhir_job",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("accession", String, nullable=False),
+    Column("issuer", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("client", String, nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+
+token_jtis = Table(
+    "token_jti",
+    metadata,
+    Column("issuer", String, primary_key=True),
+    Column("jti", String, primary_key=True),
+    Column("expires_at", Utc, nullable=False),
+    Index("token_jti_by_expiry", "expires_at"),
+)
+
+cds_cards = Table(
+    "cds_card",
+    metadata,
+    Column("uuid", String, primary_key=True),
+    Column("draft_id", String, nullable=False),
+    Column("at", Utc, nullable=False),
+)
+
+draft_feedback = Table(
+    "draft_feedback",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("draft_id", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("reason_code", String, nullable=False),
+    Column("at", Utc, nullable=False),
+    Index("draft_feedback_by_draft", "draft_id"),
+)
+
+fhircast_contexts = Table(
+    "fhircast_context",
+    metadata,
+    Column("hub", String, primary_key=True),
+    Column("topic_digest", String, primary_key=True),  # the topic itself is a secret
+    Column("anchor_type", String, nullable=False),
+    Column("anchor_id", String, nullable=False),
+    Column("version_id", String, nullable=False),
+    Column("accession", String, nullable=False),
+    Column("issuer", String, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("updated_at", Utc, nullable=False),
 )

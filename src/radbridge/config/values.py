@@ -1,0 +1,56 @@
+"""What the tables of a site's file are made from."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):(?P<port>\d{1,5})$")
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port` as host and port. Raises ValueError naming the form."""
+    match = _ADDRESS.match(address)
+    if not match or int(match["port"]) > 65535:
+        raise ValueError("must be host:port, such as 127.0.0.1:2575")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def _checked_address(address: str) -> str:
+    split_address(address)
+    return address
+
+
+def _checked_timezone(name: str) -> str:
+    if name != "UTC" and name not in available_timezones():
+        raise ValueError("must be UTC or a name of the time zone database, such as Europe/Zurich")
+    return name
+
+
+def _checked_charset(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError("must be a Python codec, such as utf-8 or iso8859-1") from None
+    return name
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+Charset = Annotated[str, AfterValidator(_checked_charset)]
+FieldName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{2}-[1-9]\d?$")]
+"""A field of a segment, such as `OBR-18`."""
+Timezone = Annotated[str, AfterValidator(_checked_timezone)]
+DestinationName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+"""Of all destinations of all wires, each has a name of its own."""
+Url = Annotated[str, Field(pattern=r"^https?://[^\s?#@]+$")]
+"""Without credentials, query or fragment: a URL may be logged."""
+
+
+class Section(BaseModel):
+    """A table of the file; a key it doesn't know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radbridge_adapters.hl7v2.procedure import (
+from radbridge.procedure import (
     MODALITIES,
     read_body_parts,
     read_contrast,

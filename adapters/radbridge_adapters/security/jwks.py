@@ -1,0 +1,122 @@
+"""Public keys of clients: given in the configuration, or fetched from where the configuration says, never elsewhere.
+
+An assertion's own `jku` is ignored: whoever writes it chooses the keys that it is checked with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import httpx
+import jwt
+import orjson
+import structlog
+
+log = structlog.get_logger(__name__)
+
+MAX_BYTES = 65536
+TIMEOUT_S = 5.0
+FRESH_S = 300.0
+"""A key that was taken out of a set is trusted so much longer, at most."""
+PAUSE_S = 10.0
+"""Between two fetches from one place, however many unknown keys are named."""
+_MAX_KEYS = 32
+
+
+@dataclass(slots=True)
+class _Fetched:
+    keys: Sequence[jwt.PyJWK] = ()
+    at: float = float("-inf")
+    tried_at: float = float("-inf")
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class KeySource:
+    """Keys by who signs: `find(issuer, kid)`.
+
+    `sets` are JWK sets, `uris` places to fetch them from, both by issuer.
+    """
+
+    def __init__(self, sets: Mapping[str, Mapping[str, Any]], uris: Mapping[str, str]) -> None:
+        self._given = {issuer: read_keys(document) for issuer, document in sets.items()}
+        self._uris = dict(uris)
+        self._fetched = {issuer: _Fetched() for issuer in uris}
+
+    async def find(self, issuer: str, kid: str) -> Sequence[jwt.PyJWK]:
+        """The keys that this issuer has under this id; none for an issuer that isn't known."""
+        if issuer in self._given:
+            return _named(self._given[issuer], kid)
+        kept = self._fetched.get(issuer)
+        if kept is None:
+            return ()
+        async with kept.lock:
+            now = monotonic()
+            wanted = now - kept.at > FRESH_S or not _named(kept.keys, kid)
+            if wanted and now - kept.tried_at > PAUSE_S:
+                kept.tried_at = now
+                await self._refresh(kept, self._uris[issuer])
+        return _named(kept.keys, kid)
+
+    async def _refresh(self, kept: _Fetched, uri: str) -> None:
+        """Fetch; where that fails, the keys of the last time go on for a while."""
+        try:
+            kept.keys, kept.at = read_keys(await _fetch(uri)), monotonic()
+        except (httpx.HTTPError, TimeoutError, ValueError) as error:
+            log.warning("a client's keys can't be fetched", reason=error, hint="check its jwks_uri")
+            if monotonic() - kept.at > 2 * FRESH_S:
+                kept.keys = ()
+
+
+def read_keys(document: Any) -> tuple[jwt.PyJWK, ...]:
+    """The keys of a set that can verify a signature here; the others are skipped. Raises ValueError for no set."""
+    found: list[jwt.PyJWK] = []
+    for key in _keys_of(document)[:_MAX_KEYS]:
+        if isinstance(key, dict) and key.get("kty") in {"RSA", "EC"} and key.get("use", "sig") == "sig":
+            with suppress(jwt.PyJWTError, ValueError, TypeError):
+                found.append(jwt.PyJWK(_public(key)))
+    return tuple(found)
+
+
+def _keys_of(document: Any) -> list[Any]:
+    match document:
+        case {"keys": list() as keys}:
+            return keys
+        case _:
+            raise ValueError("no JWK set")
+
+
+def _public(key: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the private parts, should somebody have published them."""
+    return {
+        name: value for name, value in key.items() if name in {"kty", "kid", "use", "alg", "crv", "x", "y", "n", "e"}
+    }
+
+
+def public_set(keys: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The JWK set to publish for these keys, private ones among them or not."""
+    return {"keys": [_public(key) for key in keys]}
+
+
+async def _fetch(uri: str) -> Any:
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S) as http,
+        http.stream("GET", uri, headers={"accept": "application/json"}) as answer,
+    ):
+        raw = b""
+        async for piece in answer.aiter_bytes():
+            raw += piece
+            if len(raw) > MAX_BYTES:
+                raise ValueError("a JWK set larger than 64 KiB")
+    if answer.status_code != httpx.codes.OK:
+        raise ValueError("no JWK set")
+    return orjson.loads(raw)
+
+
+def _named(keys: Sequence[jwt.PyJWK], kid: str) -> Sequence[jwt.PyJWK]:
+    return [key for key in keys if key.key_id == kid]

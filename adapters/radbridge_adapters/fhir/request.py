@@ -1,0 +1,49 @@
+"""A request as the interactions see it, and the answer they give. No ASGI in either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from radbridge_adapters.security import Client
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One request of a client that is known."""
+
+    method: str
+    interaction: str
+    """What the route makes of it: `create`, `vread` …"""
+    type: str = ""
+    """The resource type of the path; empty for the whole system."""
+    id: str = field(default="", repr=False)
+    version: str = ""
+    """Of a vread."""
+    query: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Names in lower case."""
+    body: bytes = field(default=b"", repr=False)
+    base: str = ""
+    """What the client calls this server: `http://127.0.0.1:8080/fhir`."""
+    client: Client
+    peer: str = ""
+
+    def prefers(self, name: str) -> str:
+        """What the client prefers: `minimal` for `return`; empty when it says nothing (RFC 7240)."""
+        for part in self.headers.get("prefer", "").replace(";", ",").split(","):
+            key, _, value = part.strip().partition("=")
+            if key.lower() == name:
+                return value.strip('" ') or name
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What goes back."""
+
+    status: int = 200
+    document: Mapping[str, Any] | bytes | None = field(default=None, repr=False)
+    """A resource, as a document or as the bytes that are stored; None for an empty body."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -1,0 +1,1 @@
+"""Searches: parameters as data, a query parsed without a database, pages."""

@@ -1,0 +1,160 @@
+"""The hub on the HTTP port: subscriptions and events by POST, the current context by GET, events over WebSocket.
+
+A topic stands in the path of a GET and is a secret: nothing here logs a path, and the server writes no access log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import structlog
+
+from radbridge.config import Site
+from radbridge.errors import JournalError
+from radbridge.wire import Desk, Receive, Rejected, Scope, Send
+from radbridge_adapters.fhircast.dialect import Dialect
+from radbridge_adapters.fhircast.faults import CastFault
+from radbridge_adapters.fhircast.hub import WIRE, Hub
+from radbridge_adapters.fhircast.message import parse_event
+from radbridge_adapters.fhircast.names import REPORT, SYNC_ERROR, parse_wanted
+from radbridge_adapters.fhircast.subscriptions import Subscriptions, parse_form
+from radbridge_adapters.resources.json import write_json
+from radbridge_adapters.resources.outcome import Issues
+from radbridge_adapters.security.guard import Client, Guard
+from radbridge_adapters.security.places import places_of
+
+log = structlog.get_logger(__name__)
+
+PATH = "/fhircast"
+_WELL_KNOWN = "/.well-known/fhircast-configuration"
+_SOCKETS = "/ws/"
+_LARGE = 64 * 1024
+_TOPIC = re.compile(rb'("hub\.topic"\s*:\s*")[^"]*')
+_KEPT = frozenset((400, 413))
+"""Faults of a body that are kept for an operator to see; a conflict is how the protocol works."""
+
+
+class HubApp:
+    """An ASGI application; sees paths that begin with `/fhircast`."""
+
+    def __init__(self, site: Site, desk: Desk, hub: Hub, dialect: Dialect) -> None:
+        self._site = site
+        self._desk = desk
+        self._hub = hub
+        self._dialect = dialect
+        self._guard = Guard(site, desk)
+        self._subscriptions = Subscriptions(site.fhircast, hub)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or serve one socket."""
+        path = scope["path"].removeprefix(PATH)
+        if scope["type"] == "websocket":
+            await self._subscriptions.serve(path.removeprefix(_SOCKETS), receive, send)
+            return
+        try:
+            status, document = await self._answer(scope, path, receive)
+        except (CastFault, Issues) as fault:
+            await _send(send, fault.status, str(fault).encode(), "text/plain; charset=utf-8")
+        except JournalError:
+            log.exception("journal unavailable")
+            await _send(send, 503, b"the event could not be stored; try again", "text/plain; charset=utf-8")
+        else:
+            await _send(send, status, b"" if document is None else write_json(document), "application/json")
+
+    async def _answer(self, scope: Scope, path: str, receive: Receive) -> tuple[int, Mapping[str, Any] | None]:
+        method = scope["method"]
+        if method == "GET" and path == _WELL_KNOWN:
+            return 200, self._configuration()
+        client = await self._guard.identify(scope)
+        if method == "GET" and path.count("/") == 1 and len(path) > 1:
+            client.require_cast(f"{REPORT}-open", "r")
+            return 200, (await self._hub.describe(unquote(path[1:]))).describe()
+        if method != "POST" or path not in ("", "/"):
+            raise CastFault(405 if path in ("", "/") else 404, "route", "POST to the hub's URL, or GET below it")
+        body = await _read_body(receive, self._site.http.ws_max_bytes)
+        kind = _header(scope, b"content-type").partition(";")[0].strip().lower()
+        if kind == "application/x-www-form-urlencoded":
+            return 202, await self._subscribe(scope, body, client)
+        if kind not in ("application/json", "application/fhir+json"):
+            raise CastFault(415, "content_type", "send application/json, or a form to subscribe")
+        await self._publish(scope, body, client)
+        return 202, None
+
+    async def _subscribe(self, scope: Scope, body: bytes, client: Client) -> Mapping[str, str]:
+        form = parse_form(body)
+        match form.get("hub.mode"):
+            case "subscribe":
+                wanted = parse_wanted(form.get("hub.events", ""))
+                for pattern in wanted.patterns:
+                    client.require_cast(pattern, "r")
+                token = await self._subscriptions.subscribe(form, wanted)
+                root = places_of(self._site, scope).root.replace("http", "ws", 1)
+                return {"hub.channel.endpoint": f"{root}{PATH}{_SOCKETS}{token}"}
+            case "unsubscribe":
+                return {"hub.channel.endpoint": self._subscriptions.unsubscribe(form)}
+        raise CastFault(400, "mode", "hub.mode must be subscribe or unsubscribe", where="hub.mode")
+
+    async def _publish(self, scope: Scope, body: bytes, client: Client) -> None:
+        peer = (scope.get("client") or ("", 0))[0] or "unknown"
+        try:
+            apart = len(body) > _LARGE  # milliseconds, in which others would wait for their answers
+            event = await asyncio.to_thread(parse_event, body) if apart else parse_event(body)
+            if not event.topic:
+                raise CastFault(400, "topic", "event.hub.topic is missing", where="hub.topic")
+            client.require_cast(str(event.name), "w")
+            await self._hub.post(event, peer)
+        except CastFault as fault:
+            if fault.status in _KEPT:
+                await self._keep(fault, body, peer)
+            raise
+
+    async def _keep(self, fault: CastFault, body: bytes, peer: str) -> None:
+        raw = _TOPIC.sub(rb"\1[redacted]", body)
+        await self._desk.reject(
+            Rejected(wire=WIRE, peer=peer, reason=fault.reason, detail=str(fault), raw=raw, size=len(body), ack=b"")
+        )
+
+    def _configuration(self) -> dict[str, Any]:
+        verbs = ("open", "update", "select", "close")
+        return {
+            "eventsSupported": [*(f"{REPORT}-{verb}" for verb in verbs), "Patient-open", "Patient-close", SYNC_ERROR],
+            "websocketSupport": True,
+            "webhookSupport": False,
+            "fhircastVersion": "STU3",
+            "getCurrentSupport": True,
+            "fhirVersion": {"R4": "4.0.1", "R5": "5.0.0"}[self._dialect.fhir],
+        }
+
+
+async def _read_body(receive: Receive, at_most: int) -> bytes:
+    """The body. Raises CastFault 413 as soon as it is too long, and 400 when it ends early."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CastFault(400, "cut_off", "the body ended early")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > at_most:
+            raise CastFault(413, "too_large", f"an event has at most {at_most} bytes")
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+async def _send(send: Send, status: int, body: bytes, kind: str) -> None:
+    headers = [(b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
+    if body:
+        headers.append((b"content-type", kind.encode()))
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,48 @@
+"""Who calls a service: a JWT that the client signed for this very URL. CDS Hooks 2.0, "Trusting CDS Clients"."""
+
+from __future__ import annotations
+
+import structlog
+
+from radbridge.config import Site
+from radbridge.wire import Desk, Scope
+from radbridge_adapters.resources.outcome import refuse
+from radbridge_adapters.security.assertion import AssertionFault, verify
+from radbridge_adapters.security.guard import bearer_of, refuse_strangers
+from radbridge_adapters.security.jwks import KeySource
+from radbridge_adapters.security.places import places_of
+from radbridge_adapters.security.replay import spend
+
+log = structlog.get_logger(__name__)
+
+
+class Callers:
+    """Knows the clients that the site trusts; where it names none, everybody on this machine is let in."""
+
+    def __init__(self, site: Site, desk: Desk) -> None:
+        self._site = site
+        self._store = desk.store
+        self._issuers = site.cdshooks.client_issuers
+        self._keys = KeySource({}, self._issuers)
+
+    async def identify(self, scope: Scope, service: str) -> str:
+        """Who calls this service. Raises Issues (401, 403)."""
+        if not self._issuers:
+            refuse_strangers(self._site, scope)
+            return "anonymous"
+        url = places_of(self._site, scope).service(service)
+        try:
+            assertion = await verify(
+                bearer_of(scope),
+                audiences=(url, f"{url}/feedback"),
+                find_keys=self._keys.find,
+                own_subject=False,
+            )
+            if not await self._store.write_first(spend, assertion):
+                raise AssertionFault("replayed", "the token was used before")
+        except AssertionFault as fault:
+            log.warning("a caller's token was refused", reason=fault.reason)
+            raise refuse(
+                "login", "a JWT is needed, signed for this service by a client it trusts", status=401
+            ) from None
+        return assertion.issuer

@@ -6,6 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM := $(VENV)/vllm
+PEERS := $(VENV)/peers
 CODE := src adapters model_server training tests
 ARGS ?=
 
@@ -21,7 +22,7 @@ help: ## Show this list
 demo: $(VENV)/.serve ## Play cases end to end over real sockets (ARGS=--once: one case, then exit)
 	@$(BIN)/radbridge demo $(ARGS)
 
-test: $(VENV)/.dev $(VLLM)/.made ## Run the tests (with ARGS: those of the main suite that they choose)
+test: $(VENV)/.dev $(VENV)/.peers $(VLLM)/.made ## Run the tests (with ARGS: those of the main suite that they choose)
 	@$(BIN)/pytest $(ARGS)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory test-vllm)
 
@@ -38,9 +39,11 @@ format: $(VENV)/.dev ## Put the code into the house's form
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: $(VENV)/.dev ## Durable ACKs a second, and findings-in to draft-out
+bench: $(VENV)/.dev ## Durable ACKs and FHIR creates a second, and findings-in to draft-out
 	@$(BIN)/python -m tests.bench.acks
+	@$(BIN)/python -m tests.bench.fhir_creates
 	@$(BIN)/python -m tests.bench.latency
+	@$(BIN)/python -m tests.bench.fhircast_latency
 
 bench-serving: $(VENV)/.dev $(VLLM)/.made ## Serving: swaps, many LoRAs, overhead, memory (ARGS="--quick --only swaps")
 	@$(BIN)/python -m tests.bench.serving $(ARGS)
@@ -81,6 +84,15 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 	@echo "Installing what tests and training need (once; a few minutes)"
 	$(INSTALL) -e '.[serve,train,dev]'
 	@touch $(VENV)/.serve $@
+
+# FHIR, FHIRcast and CDS Hooks peers from npm, exactly those of the lock file; no script of theirs runs.
+$(VENV)/.peers: tests/peers/package.json tests/peers/package-lock.json | $(VENV)/.made
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' || { \
+	  echo "The tests speak with clients from npm: install Node.js 20.19 or newer (here: $$(node --version 2>&1 || echo none))." >&2; exit 1; }
+	@echo "Installing the tests' peers from npm (once; seconds)"
+	@mkdir -p $(PEERS) && cp $^ $(PEERS)/
+	@cd $(PEERS) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # vLLM's CPU build on top of .venv/: what it has of its own wins, the rest is seen through the .pth, written last so
 # that pip looks at nothing but the new environment.

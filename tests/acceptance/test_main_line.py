@@ -33,7 +33,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory, dictation: Dictation
     assert await process.stop() == 0
 
 
-CONFIRMED = "SELECT count(*) FROM delivery WHERE state = 'confirmed' AND accession = '{}'"
+CONFIRMED = "SELECT count(*) FROM delivery WHERE destination = 'dictation' AND state = 'confirmed' AND accession = '{}'"
 
 
 async def send(gateway: GatewayProcess, *raw: bytes) -> list[str]:

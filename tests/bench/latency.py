@@ -51,7 +51,8 @@ async def run(count: int, folder: Path, strategy: str) -> dict[str, list[float]]
 async def _one(gateway: GatewayProcess, dictation: Dictation, accession: str) -> tuple[float, float]:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.hl7_port)
     began = perf_counter()
-    writer.write(b"\x0b" + Ris(accession=accession).dictated(f"{FINDINGS} Series {accession}.") + b"\x1c\r")
+    findings = f"{FINDINGS} Series {int(accession[1:]) + 1}."  # not the accession: the guard would keep its draft back
+    writer.write(b"\x0b" + Ris(accession=accession).dictated(findings) + b"\x1c\r")
     async with asyncio.timeout(60):
         while not dictation.of(accession):
             await asyncio.sleep(0.001)

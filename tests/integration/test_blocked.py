@@ -16,12 +16,11 @@ from structlog.testing import capture_logs
 from radbridge.case import CaseKey
 from radbridge.config import Action
 from radbridge.contract import RESPONSE, DraftRequest, DraftResponse
-from radbridge.draft import Flag, FlagKind, Section, Severity, Span
+from radbridge.draft import DraftState, Flag, FlagKind, Section, Severity, Span, StoredDraft
 from radbridge.edit import Edit, Outcome
 from radbridge.guard import check_draft
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import deliveries, drafts, edits
-from radbridge.journal.schema import DraftState
 from radbridge.journal.schema import drafts as draft_table
 from radbridge.testing import FakeModel
 from tests.support.flow import KEY, FlaggingModel, Flow, running
@@ -248,7 +247,7 @@ def test_what_the_policy_says_is_what_leaves(
             for key, text in zip(keys, by_text, strict=True):
                 await flow.say(accession=key.accession, dictate=text)
 
-            def stored(key: CaseKey) -> list[drafts.StoredDraft]:
+            def stored(key: CaseKey) -> list[StoredDraft]:
                 return flow.journal.read_now(lambda conn: drafts.of_case(conn, key))
 
             await flow.until(lambda: all(stored(key) for key in keys))

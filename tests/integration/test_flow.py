@@ -6,6 +6,7 @@ import asyncio
 import re
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
@@ -14,13 +15,13 @@ import pytest
 
 from radbridge.case import Case
 from radbridge.contract import DraftRequest, DraftResponse
-from radbridge.draft import DraftImpression
+from radbridge.draft import DraftImpression, DraftState
 from radbridge.edit import Outcome
 from radbridge.errors import DeliveryFailed, DeliveryRefused, ModelError, ModelUnavailable, Superseded
 from radbridge.flow.drafting import hide
 from radbridge.flow.intake import JournalIntake
 from radbridge.journal import Journal, deliveries, drafts, edits
-from radbridge.journal.schema import DeliveryState, DraftState, EditState, MessageState
+from radbridge.journal.schema import DeliveryState, EditState, MessageState
 from radbridge.metrics import Metrics
 from radbridge.testing import FakeModel, MemorySink
 from radbridge.wire import Received
@@ -98,6 +99,16 @@ async def test_withdrawn_before_it_was_sent(tmp_path: Path, monkeypatch: pytest.
         kinds = [(d.purpose, d.state) for d in flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))]
         assert kinds == [("draft", DeliveryState.CANCELLED)]
         assert flow.delivered() == []
+
+
+async def test_a_peer_that_says_when(tmp_path: Path) -> None:
+    """A peer that asks to be left alone for a while is not asked before."""
+    busy = MemorySink(answer=lambda _: DeliveryFailed("dictation", "busy", retry_after_s=600.0))
+    async with running(tmp_path, sink=busy) as flow:
+        await flow.say(dictate="Old text. More.")
+        await flow.until(lambda: _answers(flow) == ["busy"])
+        [delivery] = flow.journal.read_now(lambda conn: deliveries.of_case(conn, KEY))
+        assert (delivery.next_at - datetime.now(UTC)).total_seconds() > 500
 
 
 async def test_a_peer_that_is_away_costs_no_attempt(tmp_path: Path) -> None:

@@ -21,11 +21,12 @@ from sqlalchemy import Connection, Engine, create_engine, event
 
 from radbridge import journal as journal_package
 from radbridge.case import Case, CaseKey, Patient, ReportText, Sex
+from radbridge.draft import DraftState
 from radbridge.errors import JournalError
 from radbridge.journal import Journal, cases, deliveries, drafts, edits, lora_events, messages
 from radbridge.journal.journal import migrate
 from radbridge.journal.lora_events import LoraEvent
-from radbridge.journal.schema import DeliveryState, DraftState, LoraAction, MessageState, Purpose, metadata
+from radbridge.journal.schema import DeliveryState, LoraAction, MessageState, Purpose, metadata
 from radbridge.wire import Received, Rejected
 
 KEY = CaseKey(accession="A1", issuer="HOSP")

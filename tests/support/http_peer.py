@@ -42,7 +42,7 @@ class HttpPeer:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             length = next((int(v) for k, _, v in _fields(head) if k.lower() == "content-length"), 0)
             body = await reader.readexactly(length)
-            asked = Asked(path=head.split()[1], head=head, body=json.loads(body) if body else None)
+            asked = Asked(path=head.split()[1], head=head, body=_read(body))
             self.asked.append(asked)
             replying = asyncio.ensure_future(
                 self.replies.get(asked.path, answer(404, {"detail": "Not Found"}))(asked, writer)
@@ -59,6 +59,14 @@ class HttpPeer:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+
+
+def _read(body: bytes) -> Any:
+    """JSON as what it says; a form as text."""
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body.decode()
 
 
 def _fields(head: str) -> list[tuple[str, str, str]]:

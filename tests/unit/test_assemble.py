@@ -17,6 +17,7 @@ from radbridge.events import (
     PatientsMerged,
     PatientUpdated,
     ReportDictated,
+    ReportOpened,
     ReportSigned,
     ReportWithdrawn,
 )
@@ -150,3 +151,12 @@ def test_a_draft_stands_only_for_the_present_text(facts: list[CaseEvent]) -> Non
         case = after
         assert not standing or (case.state is CaseState.OPEN and standing == case.findings_digest)
         assert bool(standing) == (case.state is CaseState.OPEN and bool(case.findings_digest))
+
+
+def test_an_opened_report_names_its_signer() -> None:
+    """Opening tells who signs an open case, begins a case that was unknown, and asks for no draft."""
+    opened = ReportOpened(key=KEY, at=NOON, patient=JANE, signer=SIGNER)
+    case = apply(None, opened)
+    assert (case.signer, case.patient, weigh(None, case).request) == (SIGNER, JANE, False)
+    closed = apply(apply(None, dictated("Clear lungs.")), signed())
+    assert apply(closed, ReportOpened(key=KEY, at=NOON, signer=Radiologist(id="2002"))).signer == SIGNER

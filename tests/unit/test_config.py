@@ -6,7 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from radbridge.config import Action, Guard, Hl7Destination, Hl7v2, Http, Log, Model, Store, load_site, split_address
+from radbridge.config import (
+    Action,
+    Cdshooks,
+    Fhir,
+    Fhircast,
+    FhircastHub,
+    FhirClient,
+    FhirDestination,
+    FhirSubscriptions,
+    Guard,
+    Hl7Destination,
+    Hl7v2,
+    Http,
+    Log,
+    Model,
+    Store,
+    load_site,
+    split_address,
+)
 from radbridge.draft import FlagKind, Severity
 from radbridge.errors import ConfigError
 
@@ -116,6 +134,57 @@ def test_a_name_twice(tmp_path: Path) -> None:
         load_site(write(tmp_path, peer + peer))
 
 
+def test_a_name_twice_in_two_wires(tmp_path: Path) -> None:
+    """A name is taken for every wire, and two are taken by our own parts; all of it is told at once."""
+    file = write(
+        tmp_path,
+        '[[hl7v2.destinations]]\nname = "a"\naddress = "127.0.0.1:1"\n'
+        '[[fhir.destinations]]\nname = "a"\nurl = "https://ehr.example/fhir"\n'
+        '[[fhircast.hubs]]\nname = "fhir"\nurl = "https://hub.example"\ntopic = "t"\nreport_server = "b"\n',
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_site(file)
+    told = "\n".join(caught.value.problems)
+    assert "hl7v2.destinations: the name 'a' is used twice" in told
+    assert "fhir.destinations: the name 'a' is used twice" in told
+    assert "fhircast.hubs: the name 'fhir' is taken" in told
+    assert "which is none of fhir.destinations" in told
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8080", "[::]:8080", "radbridge.example:8080"])
+def test_an_open_port_is_asked_for(tmp_path: Path, listen: str) -> None:
+    """Where others can reach the port, nobody answers without a login unless the site says so in so many words."""
+    text = f'[http]\nlisten = "{listen}"\n'
+    with pytest.raises(ConfigError) as caught:
+        load_site(write(tmp_path, text))
+    assert [p.split(": ")[1] for p in caught.value.problems] == ["fhir", "fhircast", "cdshooks"]
+    assert load_site(write(tmp_path, text + "[fhir]\nopen = true\n")).fhir.open
+    off = "".join(f"[{name}]\nenabled = false\n" for name in ("fhir", "fhircast", "cdshooks"))
+    assert not load_site(write(tmp_path, text + off)).http.is_loopback
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:8080", "[::1]:8080", "localhost:8080"])
+def test_loopback_needs_no_login(tmp_path: Path, listen: str) -> None:
+    """On this machine alone the defaults are enough."""
+    assert load_site(write(tmp_path, f'[http]\nlisten = "{listen}"\n')).http.is_loopback
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[http]\ntls_cert = "a.pem"', "tls_cert and tls_key go together"),
+        ('[http]\nclient_ca = "a.pem"', "client_ca needs"),
+        ('[[fhir.clients]]\nid = "a"\nscopes = ["system/*.rs"]', "either jwks or jwks_uri"),
+        ('[[fhir.destinations]]\nname = "a"\nurl = "https://e.example"\nclient_id = "b"', "go together"),
+        ('[[fhir.destinations]]\nname = "a"\nurl = "https://u:p@e.example"', "pattern"),
+    ],
+)
+def test_halves_are_told(tmp_path: Path, text: str, told: str) -> None:
+    """What makes sense only with something else is an error without it; a URL holds no credentials."""
+    with pytest.raises(ConfigError, match=told):
+        load_site(write(tmp_path, text))
+
+
 @pytest.mark.parametrize(("address", "parts"), [("h:1", ("h", 1)), ("[::1]:80", ("::1", 80))])
 def test_addresses(address: str, parts: tuple[str, int]) -> None:
     """Names, IPv4 and bracketed IPv6 are read."""
@@ -134,17 +203,23 @@ def test_the_reference_lists_every_key() -> None:
     reference = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
     sections = dict(part.split("`\n", 1) for part in reference.split("\n## `")[1:])
     for name, section in (
-        ("guard", Guard),
-        ("hl7v2", Hl7v2),
-        ("http", Http),
-        ("log", Log),
-        ("model", Model),
-        ("store", Store),
+        ("[cdshooks]", Cdshooks),
+        ("[fhir]", Fhir),
+        ("[[fhir.clients]]", FhirClient),
+        ("[[fhir.destinations]]", FhirDestination),
+        ("[fhir.subscriptions]", FhirSubscriptions),
+        ("[fhircast]", Fhircast),
+        ("[[fhircast.hubs]]", FhircastHub),
+        ("[guard]", Guard),
+        ("[hl7v2]", Hl7v2),
+        ("[[hl7v2.destinations]]", Hl7Destination),
+        ("[http]", Http),
+        ("[log]", Log),
+        ("[model]", Model),
+        ("[store]", Store),
     ):
-        for key in set(section.model_fields) - {"destinations"}:
-            assert f"`{key}`" in sections[f"[{name}]"], f"[{name}] {key}"
-    for key in Hl7Destination.model_fields:
-        assert f"`{key}`" in sections["[[hl7v2.destinations]]"], f"destinations {key}"
+        for key in set(section.model_fields) - {"clients", "destinations", "hubs", "subscriptions"}:
+            assert f"`{key}`" in sections[name], f"{name} {key}"
 
 
 def test_the_readmes_example_is_valid(tmp_path: Path) -> None:

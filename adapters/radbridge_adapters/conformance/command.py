@@ -1,0 +1,136 @@
+"""`radbridge conformance`: a vendor's own receiver of drafts, held to the contract."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import orjson
+import typer
+
+from radbridge.config import split_address
+from radbridge.errors import ConfigError
+from radbridge_adapters.conformance.check import Outcome, passes, run_checks
+from radbridge_adapters.conformance.report import make_document, make_table
+
+_TTL = timedelta(hours=1)
+_NAME = "the target"
+
+
+class WireName(StrEnum):
+    """Which receiver it is."""
+
+    HL7V2 = "hl7v2"
+    FHIR = "fhir"
+    FHIRCAST = "fhircast"
+
+
+def conformance(
+    *,
+    target: Annotated[
+        str, typer.Option(help="mllp://host:port of an HL7 receiver, or the URL of a FHIR server or of a FHIRcast hub.")
+    ],
+    wire: Annotated[WireName | None, typer.Option(help="Needed for a FHIRcast hub; else the URL tells.")] = None,
+    topic: Annotated[str, typer.Option(help="FHIRcast: the session to use, where the hub gives them out.")] = "",
+    token: Annotated[
+        str, typer.Option(envvar="RADBRIDGE_CONFORMANCE_TOKEN", help="A bearer token; better in the environment.")
+    ] = "",
+    separate: Annotated[
+        bool, typer.Option("--separate", help="FHIR: three requests a draft, not a transaction.")
+    ] = False,
+    ca_file: Annotated[Path | None, typer.Option(help="Whom to trust beside the system's authorities.")] = None,
+    cert_file: Annotated[Path | None, typer.Option(help="Our certificate and key, for mutual TLS.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for each answer.")] = 10.0,
+    json: Annotated[Path | None, typer.Option(help="Write the report here too, as JSON.")] = None,
+) -> None:
+    """Check your own receiver of drafts against RadBridge's contract; status 0 only if it keeps every MUST.
+
+    Everything sent is invented, under new accession numbers that begin with CONF. Use a test system all the same.
+
+    Example: [cyan]radbridge conformance --target mllp://127.0.0.1:2576[/]
+    """
+    from radbridge.cli.common import err, out, told  # the command line loads this module
+
+    with told():
+        chosen = wire or _guess(target)
+        outcomes = asyncio.run(
+            _run(
+                chosen, target, topic=topic, token=token, separate=separate, ca=ca_file, cert=cert_file, wait_s=timeout
+            )
+        )
+        if json is not None:
+            json.write_bytes(orjson.dumps(make_document(chosen, outcomes), option=orjson.OPT_INDENT_2))
+    out.print(make_table(outcomes))
+    broken = sum(not outcome.kept for outcome in outcomes)
+    out.print(f"{len(outcomes) - broken} of {len(outcomes)} promises kept", highlight=False)
+    if not passes(outcomes):
+        err.print("[red]A MUST is broken: drafts would be lost, doubled or shown for verified.[/]", highlight=False)
+        raise typer.Exit(1)
+
+
+def _guess(target: str) -> WireName:
+    return WireName.FHIR if target.startswith(("http://", "https://")) else WireName.HL7V2
+
+
+async def _run(
+    wire: WireName,
+    target: str,
+    *,
+    topic: str,
+    token: str,
+    separate: bool,
+    ca: Path | None,
+    cert: Path | None,
+    wait_s: float,
+) -> list[Outcome]:
+    from radbridge_adapters.conformance import fhir, fhircast, hl7v2  # 0.2 s, and only here
+    from radbridge_adapters.resources.draft import Composer
+    from radbridge_adapters.rest import FhirClient
+    from radbridge_adapters.rest.client import make_http, make_trust
+
+    composer = Composer(fhir.name_of, ttl=_TTL)
+    if wire is WireName.HL7V2:
+        host, port = _address(target)
+        return await run_checks(hl7v2.CHECKS, hl7v2.MllpTarget(host=host, port=port, timeout_s=wait_s))
+    if wire is WireName.FHIR:
+        tokens = _GivenToken(token) if token else None
+        client = FhirClient(_NAME, target, timeout_s=wait_s, tokens=tokens, ca_file=ca, cert_file=cert)
+        try:
+            return await run_checks(fhir.CHECKS, fhir.make_target(client, composer, in_one=not separate))
+        finally:
+            await client.close()
+    async with make_http(_NAME, target, timeout_s=wait_s, ca_file=ca, cert_file=cert) as http:
+        if token:
+            http.headers["authorization"] = f"Bearer {token}"
+        tls = make_trust(_NAME, ca, cert)
+        hub = fhircast.HubTarget(
+            url=target.rstrip("/"), http=http, composer=composer, timeout_s=wait_s, topic=topic, tls=tls
+        )
+        return await run_checks(fhircast.CHECKS, hub)
+
+
+def _address(target: str) -> tuple[str, int]:
+    try:
+        return split_address(urlsplit(target).netloc if "://" in target else target)
+    except ValueError as error:
+        raise ConfigError([f"--target: {error}"]) from None
+
+
+class _GivenToken:
+    """A bearer token that somebody else got."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def token(self) -> str:
+        return self._token
+
+    def forget(self, token: str) -> None:
+        """There is no other."""
+
+    async def close(self) -> None:
+        """Nothing to close."""

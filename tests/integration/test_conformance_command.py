@@ -1,0 +1,135 @@
+"""The vendor's test kit: receivers that keep the contract pass, one that breaks one promise fails on just that."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import hl7
+import pytest
+import typer
+from hl7.mllp import start_hl7_server
+from typer.testing import CliRunner, Result
+
+from radbridge_adapters.conformance import conformance, fhir, fhircast, hl7v2
+from radbridge_adapters.conformance.check import Level
+from radbridge_adapters.demo.dictation import Dictation
+from radbridge_adapters.fhir import wire as fhir_wire
+from radbridge_adapters.fhircast import wire as fhircast_wire
+from tests.support.live import live, make_site
+from tests.support.peers import fhir_server
+
+
+async def check(*args: str) -> tuple[int, dict[str, bool], Result]:
+    """The command's status, and each check with whether it was kept."""
+    return await asyncio.to_thread(_check, list(args))
+
+
+def _check(args: list[str]) -> tuple[int, dict[str, bool], Result]:
+    app = typer.Typer()
+    app.command()(conformance)
+    result = CliRunner().invoke(app, args)
+    checks = json.loads(Path(args[args.index("--json") + 1]).read_text())["checks"]
+    return result.exit_code, {one["id"]: one["kept"] for one in checks}, result
+
+
+@asynccontextmanager
+async def receiver(answer: Callable[[Any, set[str]], Any]) -> AsyncIterator[str]:
+    """A python-hl7 server; `answer` gets the message and the control ids of those before."""
+    seen: set[str] = set()
+
+    async def serve(reader: Any, writer: Any) -> None:
+        try:
+            while not writer.is_closing():
+                message = await reader.readmessage()
+                writer.writemessage(answer(message, seen))
+                seen.add(str(message.segment("MSH")[10]))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, hl7.ParseException):
+            writer.close()
+
+    server = await start_hl7_server(serve, "127.0.0.1", 0, encoding="utf-8", limit=2**24)
+    try:
+        yield f"mllp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+def accept(message: Any, seen: set[str]) -> Any:
+    return message.create_ack(ack_code="AA")
+
+
+def refuse_again(message: Any, seen: set[str]) -> Any:
+    return message.create_ack(ack_code="AE" if str(message.segment("MSH")[10]) in seen else "AA")
+
+
+def refuse_deletion(message: Any, seen: set[str]) -> Any:
+    return message.create_ack(ack_code="AR" if str(message.segment("OBX")[11]) == "D" else "AA")
+
+
+async def test_the_demos_own_receiver_passes(tmp_path: Path) -> None:
+    """What we show vendors as a receiver keeps every promise."""
+    async with Dictation(lambda _: None) as dictation:
+        status, kept, result = await check("--target", f"127.0.0.1:{dictation.port}", "--json", str(tmp_path / "r"))
+    assert (status, set(kept)) == (0, {c.id for c in hl7v2.CHECKS}), result.output
+    assert all(kept.values()), result.output
+
+
+@pytest.mark.parametrize(
+    ("answer", "broken"),
+    [(accept, set()), (refuse_again, {"hl7-again"}), (refuse_deletion, {"hl7-withdraw"})],
+    ids=["python-hl7", "again", "withdraw"],
+)
+async def test_an_hl7_receiver_fails_on_just_what_it_breaks(
+    tmp_path: Path, answer: Callable[[Any, set[str]], Any], broken: set[str]
+) -> None:
+    """python-hl7's server passes; with one rule broken, that one is named and the status is 1."""
+    async with receiver(answer) as url:
+        status, kept, result = await check("--target", url, "--json", str(tmp_path / "r"))
+    assert {id for id, is_kept in kept.items() if not is_kept} == broken, result.output
+    assert status == bool(broken)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "broken"),
+    [("", set()), ("labels", {"fhir-label"}), ("status", {"fhir-unverified"}), ("match", {"fhir-stale"})],
+)
+async def test_a_fhir_server_fails_on_just_what_it_breaks(tmp_path: Path, breaks: str, broken: set[str]) -> None:
+    """Medplum's server keeps every MUST; one that drops labels, changes states or ignores If-Match is found out."""
+    async with fhir_server(breaks=breaks) as url:
+        status, kept, result = await check("--target", url, "--json", str(tmp_path / "r"))
+    musts = {c.id for c in fhir.CHECKS if c.level is Level.MUST}
+    assert {id for id, is_kept in kept.items() if not is_kept and id in musts} == broken, result.output
+    assert status == bool(broken)
+
+
+async def test_our_own_fhir_server_passes(tmp_path: Path) -> None:
+    """RadBridge's server keeps every promise that it asks of others, in both modes of delivery."""
+    async with live(make_site(tmp_path), fhir_wire) as gateway:
+        for more in ((), ("--separate",)):
+            status, kept, result = await check("--target", f"{gateway.base}/fhir", *more, "--json", str(tmp_path / "r"))
+            assert (status, [id for id, is_kept in kept.items() if not is_kept]) == (0, []), result.output
+
+
+@pytest.mark.parametrize(("dialect", "broken"), [("stu3", set()), ("versionless", {"cast-versionless"})])
+async def test_a_hub_fails_on_just_what_it_breaks(tmp_path: Path, dialect: str, broken: set[str]) -> None:
+    """Our own hub keeps every promise; in a vendor's loose dialect, it is told which one it doesn't."""
+    async with live(make_site(tmp_path, fhircast={"dialect": dialect}), fhircast_wire) as gateway:
+        url = f"{gateway.base}/fhircast"
+        args = ("--target", url, "--wire", "fhircast", "--timeout", "5", "--json", str(tmp_path / "r"))
+        status, kept, result = await check(*args)
+    assert set(kept) == {c.id for c in fhircast.CHECKS}
+    assert {id for id, is_kept in kept.items() if not is_kept} == broken, result.output
+    assert status == bool(broken)
+
+
+async def test_nobody_there_is_told_for_every_check(tmp_path: Path) -> None:
+    """A wrong address fails, and says so, without a stack."""
+    status, kept, result = await check("--target", "http://127.0.0.1:1/fhir", "--json", str(tmp_path / "r"))
+    assert status == 1
+    assert not any(kept.values())
+    assert "can't be reached" in result.output

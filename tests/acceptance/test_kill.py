@@ -65,7 +65,8 @@ async def test_kill_in_the_middle(tmp_path: Path) -> None:
 
         await asyncio.gather(*(feed(gateway.hl7_port, share, acknowledged) for share in shares))
         assert len(acknowledged) == MESSAGES
-        await gateway.until("SELECT count(*) FROM delivery WHERE destination = 'dictation' AND state = 'confirmed'", MESSAGES, within_s=200)
+        confirmed = "SELECT count(*) FROM delivery WHERE destination = 'dictation' AND state = 'confirmed'"
+        await gateway.until(confirmed, MESSAGES, within_s=200)
 
     delivered = Counter(str(m.segment("OBR")[18]) for m in dictation.messages)
     assert set(delivered) == set(accessions)

@@ -233,7 +233,8 @@ async def test_a_node_dies_under_load_and_no_draft_is_lost(cluster: Cluster, tmp
         await drafts_rest(dictation)
         assert len(dictation.messages) < REPORTS, "no draft was under way on the node"
         await asyncio.to_thread(cluster.kill, NODE)
-        await gateway.until("SELECT count(*) FROM delivery WHERE destination = 'dictation' AND state = 'confirmed'", REPORTS, within_s=DEADLINE_S)
+        confirmed = "SELECT count(*) FROM delivery WHERE destination = 'dictation' AND state = 'confirmed'"
+        await gateway.until(confirmed, REPORTS, within_s=DEADLINE_S)
         assert gateway.query("SELECT count(*) FROM draft WHERE state <> 'current'") == [(0,)]
         check_drafts(dictation, accessions)
 

@@ -13,6 +13,7 @@ from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 _STOP_S = 10
 """What the work gets to stop in: while Ray starts or ends, it may not listen to signals for minutes."""
 
@@ -25,8 +26,10 @@ def supervise(work: Callable[[], int]) -> int:
     """
     _control(_PR_SET_CHILD_SUBREAPER, 1)
     parent = os.getpid()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a signal may come before there is who passes it on
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         _control(_PR_SET_PDEATHSIG, signal.SIGTERM)
         status = work() if os.getppid() == parent else 1
         sys.stdout.flush()
@@ -38,8 +41,9 @@ def supervise(work: Callable[[], int]) -> int:
             os.kill(child, signal.SIGKILL if number == signal.SIGALRM else signal.SIGTERM)
         signal.alarm(_STOP_S)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+    for number in _ENDING:
         signal.signal(number, pass_on)
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     _end_children()
     return status if status >= 0 else 128 - status

@@ -14,6 +14,8 @@ from tests.support.ris import Ris
 
 MESSAGES = 2_000
 CONNECTIONS = 8
+ACK_TIMEOUT_S = 60.0
+"""An answer that comes too late on a busy machine is repeated too, and is none of the kill's."""
 
 
 async def feed(port: int, accessions: list[str], acknowledged: set[str]) -> None:
@@ -45,7 +47,10 @@ async def test_kill_in_the_middle(tmp_path: Path) -> None:
     accessions = [f"K{n:06d}" for n in range(MESSAGES)]
     shares = [accessions[n::CONNECTIONS] for n in range(CONNECTIONS)]
     acknowledged: set[str] = set()
-    async with listening() as dictation, GatewayProcess(tmp_path, [dictation.port]) as gateway:
+    async with (
+        listening() as dictation,
+        GatewayProcess(tmp_path, [dictation.port], ack_timeout_s=ACK_TIMEOUT_S) as gateway,
+    ):
         run = asyncio.gather(*(feed(gateway.hl7_port, share, acknowledged) for share in shares))
         async with asyncio.timeout(60):
             while len(acknowledged) < MESSAGES // 2 or not dictation.messages:
@@ -58,6 +63,9 @@ async def test_kill_in_the_middle(tmp_path: Path) -> None:
                 await asyncio.sleep(0.1)
         before_restart = set(acknowledged)
         assert MESSAGES // 2 <= len(before_restart) < MESSAGES, "the kill came after the run"
+
+        begun = gateway.query("SELECT control_id FROM delivery WHERE state = 'pending' AND attempts > 0")
+        assert len(begun) <= 1, "more than one delivery to one destination was under way"
 
         await gateway.start()
         stored = {row[0] for row in gateway.query("SELECT accession FROM message")}
@@ -75,5 +83,6 @@ async def test_kill_in_the_middle(tmp_path: Path) -> None:
         texts_by_id.setdefault(str(message.segment("MSH")[10]), set()).add(str(message))
     assert all(len(texts) == 1 for texts in texts_by_id.values()), "one control id carried two texts"
     assert len(texts_by_id) == MESSAGES, "a draft went out under two control ids"
-    repeats = len(dictation.messages) - MESSAGES
-    assert repeats <= 1, "one kill can leave one delivery to one destination unconfirmed, and no more"
+    times = Counter(dictation.control_ids())
+    repeated = {control_id: n for control_id, n in times.items() if n > 1}
+    assert repeated in ({}, {begun[0][0]: 2} if begun else {}), "what the kill didn't interrupt went out again"

@@ -43,6 +43,7 @@ class GatewayProcess:
     destinations: Sequence[int] = ()
     model: str = 'url = "embedded"\nstrategy = "coarse"'
     hl7v2: str = ""
+    ack_timeout_s: float = 2.0
     environment: dict[str, str] = field(default_factory=dict)
     hl7_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
@@ -61,7 +62,8 @@ class GatewayProcess:
     def write_config(self) -> None:
         """Write `site.toml`."""
         peers = "".join(
-            f'[[hl7v2.destinations]]\nname = "dictation{n or ""}"\naddress = "127.0.0.1:{port}"\nack_timeout_s = 2.0\n'
+            f'[[hl7v2.destinations]]\nname = "dictation{n or ""}"\naddress = "127.0.0.1:{port}"\n'
+            f"ack_timeout_s = {self.ack_timeout_s}\n"
             for n, port in enumerate(self.destinations)
         )
         self.config.write_text(

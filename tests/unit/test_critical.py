@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from radbridge.entities import read_entities
 from radbridge.flow.turns import URGENT_IN_A_ROW, Turns
-from radbridge.guard.critical import mentions_critical
+from radbridge.guard.critical import is_critical, mentions_critical
+from radbridge_training.synth import generate_reports
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,17 @@ def test_a_critical_finding_is_heard(findings: str) -> None:
 def test_nothing_critical(findings: str) -> None:
     """A denied finding, an ordinary one and no text at all are not urgent."""
     assert not mentions_critical(findings)
+
+
+def test_reading_less_hears_as_much() -> None:
+    """Only the statements that name something critical are read, and what is heard is what the whole text tells."""
+    heard = []
+    for report in generate_reports(seed=3, count=150):
+        whole = any(e.present and is_critical(e) for e in read_entities(report.findings).entities)
+        heard.append(mentions_critical(report.findings))
+        assert heard[-1] == whole, report.findings
+    assert any(heard)
+    assert not all(heard)
 
 
 @given(st.lists(st.booleans(), max_size=60), st.lists(st.booleans(), max_size=60))

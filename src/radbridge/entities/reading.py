@@ -13,7 +13,7 @@ from radbridge.entities.lexicon import Lexicon, load_lexicon
 from radbridge.entities.measures import Measure, read_measures
 from radbridge.entities.modifiers import Told, tell
 from radbridge.entities.phrasing import Label, Phrasing, read_label, read_phrasing
-from radbridge.text import MAX_CHARS, Sentence, label_sentences, read_words
+from radbridge.text import MAX_CHARS, Sentence, label_sentences, read_words, stem
 
 _LONGEST_ANSWER = 20
 _ASKED_FIRST = re.compile(r"(?<![\w)?])\?[^,;:.!?\n]*$")
@@ -50,12 +50,17 @@ class EntityText:
         return [m for m in self.measures if places[0][0] <= m.start < places[-1][1]]
 
 
-def read_entities(text: str, *, at_most: int = MAX_CHARS, lexicon: Lexicon | None = None) -> EntityText:
-    """Read the whole statements within the first `at_most` characters of `text`."""
+def read_entities(text: str, *, at_most: int = MAX_CHARS, lexicon: Lexicon | None = None, tier: int = 0) -> EntityText:
+    """Read the whole statements within the first `at_most` characters of `text`.
+
+    With a `tier`, only those that name something of it or above, denied or not.
+    """
     lexicon = lexicon or load_lexicon()
     read = label_sentences(text[:at_most])
     complete = read[:-1] if len(text) > at_most else read
     whole = [piece for s in complete for piece in _cut(text, _join_heading(text, s))]
+    if tier:
+        whole = [s for s in whole if _names(text[s.start : s.end], tier, lexicon)]
     measures = read_measures(text[: whole[-1].end]) if whole else []
     starts = [m.start for m in measures]
     labels: dict[str, Label] = {}
@@ -75,6 +80,11 @@ def read_entities(text: str, *, at_most: int = MAX_CHARS, lexicon: Lexicon | Non
         entities=tuple(entity for s in statements for entity in s.told.entities),
         stems=frozenset[str]().union(*(s.phrasing.stems for s in statements), *(s.label_stems for s in statements)),
     )
+
+
+def _names(statement: str, tier: int, lexicon: Lexicon) -> bool:
+    stems = [stem(word) for word in read_words(statement)]
+    return any(concept and concept.tier >= tier for _, _, concept in lexicon.concepts.find(stems))
 
 
 def _doubt_asked(entity: Entity, text: str, sentence: Sentence) -> Entity:

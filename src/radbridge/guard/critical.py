@@ -16,7 +16,7 @@ _CRITICAL_IN = {"restricted_diffusion": "head"}
 
 def mentions_critical(text: str) -> bool:
     """Whether `text` takes a critical finding to be there, be it possibly: pneumothorax, hemorrhage, torsion."""
-    return any(map(_is_critical, read_entities(text, at_most=MAX_READ_CHARS).entities))
+    return any(map(_is_critical, read_entities(text, at_most=MAX_READ_CHARS, tier=CRITICAL).entities))
 
 
 def note_critical(draft: EntityText, findings: EntityText) -> Iterator[Flag]:

@@ -23,7 +23,7 @@ demo: $(VENV)/.serve ## Play cases end to end over real sockets (ARGS=--once: on
 	@$(BIN)/radbridge demo $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.peers $(VLLM)/.made ## Run the tests (with ARGS: those of the main suite that they choose)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory test-vllm)
 
 test-vllm: $(VLLM)/.made ## Run the tests on a real vLLM, in an environment of its own

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -19,15 +20,22 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, create_engine
 
+FIRST_PORT, PORTS = 20_000, 3_000
 START_S = 200
 """Ray alone takes 10 to 35 s here, and several times that beside other work."""
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free, and that nobody is given by chance: below those that the kernel gives, above Ray's.
+
+    Each of the processes that run the tests side by side has a range of its own.
+    """
+    first = FIRST_PORT + PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = first + secrets.randbelow(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def is_alive(pid: int) -> bool:

@@ -27,7 +27,7 @@ FOLDERS = ("unit", "contract", "integration", "acceptance")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run cheap folders first, side by side the dear ones, so that none is left alone; inside the random order stays."""
+    """Run cheap folders first; side by side the dear ones, so that none is left alone at the end."""
     items.sort(key=lambda item: _rank(item.path), reverse="PYTEST_XDIST_WORKER" in os.environ)
 
 

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from pydantic import AwareDatetime
 
+from radbridge.imaging import Measured, Prior, Told, join_sides
+
 
 class Sex(StrEnum):
     """Administrative sex, HL7 table 0001 reduced to what changes a report."""
@@ -119,6 +121,15 @@ class Radiologist:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What the RIS told, as it told it."""
+
+    patient: Patient = Patient()
+    order: Order = Order()
+    study: Study = Study()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """Everything known about one accession."""
 
@@ -131,6 +142,37 @@ class Case:
     state: CaseState = CaseState.OPEN
     dictated_at: AwareDatetime | None = None
     signed_at: AwareDatetime | None = None
+    ris: Record | None = None
+    """What the RIS told, once the imaging side told something too; None: patient, order and study are its word."""
+    told: tuple[Told, ...] = ()
+    """What the imaging side told of each study, in the order of their UIDs."""
+    measured: tuple[Measured, ...] = ()
+    """What machines measured. It is shown apart, and never part of the findings, their digest or the prompt."""
+    priors: tuple[Prior, ...] = ()
+    """Earlier studies that an archive told of."""
+    prior: Prior | None = None
+    """The earlier study that the last draft was compared with."""
+
+    @property
+    def by_ris(self) -> Record:
+        """What the RIS told, whoever else told something."""
+        return self.ris or Record(patient=self.patient, order=self.order, study=self.study)
+
+    @property
+    def side(self) -> str:
+        """`L` or `R` where that is the only side which was ordered or examined, else empty."""
+        side = join_sides((self.study.laterality, *(t.laterality for t in self.told)))
+        return side if side in ("L", "R") else ""
+
+    @property
+    def compared_with(self) -> str:
+        """What was dictated as comparison, else the earlier study by name: a draft may be held to it."""
+        return self.report.comparison or (f"{self.prior.name}." if self.prior else "")
+
+    @property
+    def concluded_before(self) -> str:
+        """The impression of the earlier report: a draft may be made beside it, and is never held to it."""
+        return self.prior.impression if self.prior and not self.report.comparison else ""
 
     @property
     def findings_digest(self) -> str:
@@ -152,7 +194,9 @@ class Case:
         """Whole years at the study, else at the dictation; None when unknown."""
         at = self.study.at or self.dictated_at
         born = self.patient.birth_date
-        if born is None or at is None:
+        if born is None:
+            return next((t.age for t in self.told if t.age is not None), None)
+        if at is None:
             return None
         years = at.year - born.year - ((at.month, at.day) < (born.month, born.day))
         return years if 0 <= years <= 130 else None

@@ -27,6 +27,8 @@ class DraftRequest:
     findings: str = field(repr=False)
     indication: str = field(default="", repr=False)
     comparison: str = field(default="", repr=False)
+    prior: str = field(default="", repr=False)
+    """The impression of the report that it is compared with: told to the model, and never a source for the guard."""
     modality: str = ""
     sex: str = ""
     age: int | None = None

@@ -52,6 +52,8 @@ class FlagKind(StrEnum):
     """A tube, line or implant."""
     CRITICAL = "critical"
     """A finding that somebody has to be told of at once: no error."""
+    CONTRADICTION = "contradiction"
+    """The order and the images can't be of one patient, or of one side."""
     IDENTIFIER = "identifier"
     """A name, a record number or a date of birth in the draft."""
     INSTRUCTION = "instruction"

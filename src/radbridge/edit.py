@@ -16,6 +16,7 @@ from pydantic import AwareDatetime
 from radbridge.case import Case
 from radbridge.deidentify import OLDEST_AGE, PROCESS_KEY, scrub
 from radbridge.draft import DraftImpression
+from radbridge.imaging import tell_comparison
 from radbridge.prompt import PromptInput, build_prompt
 from radbridge.text import read_words
 
@@ -220,7 +221,8 @@ def deidentified_row(
     study = PromptInput(
         findings=clean(case.report.findings),
         indication=clean(case.indication),
-        comparison=clean(case.report.comparison),
+        comparison=clean(case.compared_with),
+        prior=clean(case.concluded_before),
         modality=case.study.modality,
         sex=case.patient.sex.value,
         age=None if case.age is None else min(case.age, OLDEST_AGE),
@@ -236,7 +238,7 @@ def deidentified_row(
         "prompt_version": edit.prompt_version,
         "findings": study.findings,
         "indication": study.indication,
-        "comparison": study.comparison,
+        "comparison": tell_comparison(study.comparison, study.prior),
         "modality": study.modality,
         "sex": study.sex,
         "age": study.age,

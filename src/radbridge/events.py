@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pydantic import AwareDatetime
 
 from radbridge.case import CaseKey, Order, Patient, Radiologist, ReportText, Study
+from radbridge.imaging import Measured, Prior, Told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +28,9 @@ class CaseEvent:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderPlaced(CaseEvent):
     """An order was placed or changed (ORM^O01, OMI^O23)."""
+
+    hearsay: bool = False
+    """Not told but asked for, of a worklist: it fills what the RIS left out of this very patient, and no more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +72,36 @@ class ReportWithdrawn(CaseEvent):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StudyObserved(CaseEvent):
+    """The imaging side told of a study: its images, a procedure step, the worklist.
+
+    All that it says stands in `told`, and nothing in `patient`, `order` or `study`: those are the RIS's word.
+    """
+
+    told: Told
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasurementsArrived(CaseEvent):
+    """A machine measured or found something (a structured report)."""
+
+    measured: tuple[Measured, ...]
+    sop_uid: str
+    """Of the object: what it held before is replaced."""
+    replaces: tuple[str, ...] = ()
+    """The objects that it is a later version of."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PriorsFound(CaseEvent):
+    """An archive told of earlier studies of the patient."""
+
+    patient_id: str = field(repr=False)
+    """Whose they are: by now the case may be another patient's."""
+    priors: tuple[Prior, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PatientUpdated:
     """Demographics changed (ADT^A01, A04, A08)."""
 
@@ -92,6 +126,9 @@ Event = (
     | ReportDictated
     | ReportSigned
     | ReportWithdrawn
+    | StudyObserved
+    | MeasurementsArrived
+    | PriorsFound
     | PatientUpdated
     | PatientsMerged
 )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from radbridge.imaging import tell_comparison
+
 PROMPT_VERSION = "p1"
 """The version of the plain template, which the embedded model was trained with."""
 
@@ -48,6 +50,8 @@ class PromptInput:
     findings: str = field(repr=False)
     indication: str = field(default="", repr=False)
     comparison: str = field(default="", repr=False)
+    prior: str = field(default="", repr=False)
+    """The impression of the report that it is compared with."""
     modality: str = ""
     sex: str = ""
     age: int | None = None
@@ -61,7 +65,7 @@ def build_prompt(case: PromptInput, template: Template = Template.PLAIN) -> str:
     sections = (
         ("Study", who),
         ("Clinical information", case.indication),
-        ("Comparison", case.comparison),
+        ("Comparison", tell_comparison(case.comparison, case.prior)),
         ("Findings", case.findings),
         ("Preliminary", case.coarse),
     )

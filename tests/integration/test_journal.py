@@ -23,7 +23,8 @@ from radbridge import journal as journal_package
 from radbridge.case import Case, CaseKey, Patient, ReportText, Sex
 from radbridge.draft import DraftState
 from radbridge.errors import JournalError
-from radbridge.journal import Journal, cases, deliveries, drafts, edits, lora_events, messages
+from radbridge.journal import Journal, cases, deliveries, dicom, drafts, edits, lora_events, messages
+from radbridge.journal.dicom import Begun, Changed, Filed, Kept
 from radbridge.journal.journal import migrate
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import DeliveryState, LoraAction, MessageState, Purpose, metadata
@@ -332,6 +333,19 @@ async def test_what_happened_to_loras_is_told_in_order(journal: Journal) -> None
     assert journal.read_now(lambda conn: lora_events.of_owner(conn, "rad/900001")) == [LORA_EVENT, promoted]
 
 
+def stored(sop_uid: str) -> Kept:
+    return Kept(
+        sop_uid=sop_uid,
+        class_uid="1.1",
+        study_uid="1.9",
+        series_uid="1.8",
+        key=None,
+        context="c",
+        peer="",
+        message=lambda: received(sop_uid),
+    )
+
+
 def test_no_lookup_reads_a_whole_table(tmp_path: Path) -> None:
     """Every statement of the hot path finds its rows by an index, however many there are."""
     engine = create_engine(f"sqlite:///{tmp_path}/m.db")
@@ -373,5 +387,13 @@ def test_no_lookup_reads_a_whole_table(tmp_path: Path) -> None:
         edits.of_case(conn, KEY)
         edits.drop(conn, KEY)
         lora_events.of_owner(conn, "rad/900001")
+        dicom.keep(conn, [stored("1"), stored("2")])
+        dicom.file(conn, [Filed(received=received("9"), studies=(("1.9", None),))])
+        messages.settle(conn, 3, MessageState.DONE)
+        dicom.relate(conn, "1.9", KEY)
+        dicom.study_key(conn, "1.9")
+        step = Filed(received=received("8"), studies=())
+        dicom.begin_step(conn, [Begun(sop_uid="8", filed=step)])
+        dicom.change_step(conn, [Changed(sop_uid="8", state=None, merge=lambda _: step)])
     engine.dispose()
     assert statements == []

@@ -20,8 +20,8 @@ from radbridge.flow.delivery import Courier
 from radbridge.flow.drafting import Drafter
 from radbridge.flow.intake import JournalIntake
 from radbridge.flow.judging import Judge
-from radbridge.flow.prefetch import Prefetcher
-from radbridge.flow.process import Processor
+from radbridge.flow.prefetch import AGAIN_S, Prefetcher
+from radbridge.flow.process import Processor, Translate
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, drafts, messages
 from radbridge.metrics import Metrics
@@ -126,6 +126,8 @@ async def running(
     settle_s: float = 0.02,
     deadline_s: float = 2.0,
     policy: GuardPolicy | None = None,
+    wire: Translate = translate,
+    again_s: float = AGAIN_S,
 ) -> AsyncIterator[Flow]:
     """Everything behind the listeners, at work."""
     model, sink, metrics = model or FakeModel(), sink or MemorySink(), Metrics()
@@ -142,7 +144,7 @@ async def running(
         case_secret=b"secret",
         judge=Judge(policy=policy or GuardPolicy()),
     )
-    prefetcher = Prefetcher(model)
+    prefetcher = Prefetcher(model, again_s=again_s)
 
     def wake() -> None:
         drafter.alarm.ring()
@@ -150,7 +152,7 @@ async def running(
 
     processor = Processor(
         journal,
-        {"test": translate},
+        {"test": wire},
         settle_s=settle_s,
         metrics=metrics,
         on_change=wake,

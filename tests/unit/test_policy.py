@@ -49,7 +49,7 @@ def test_the_gravest_goes_first(policy: GuardPolicy, found: list[Flag]) -> None:
 @pytest.mark.parametrize("severity", Severity)
 def test_defaults(kind: FlagKind, severity: Severity) -> None:
     """Without a word from the site critical contradictions and identifiers block, and nothing else does."""
-    blocking = {"laterality", "negation", "measurement", "sex_or_age", "identifier"}
+    blocking = {"laterality", "negation", "measurement", "sex_or_age", "contradiction", "identifier"}
     expected = Action.BLOCK if kind in blocking and severity is Severity.CRITICAL else Action.FLAG
     assert GuardPolicy().action_of(flag(kind, severity)) is expected
 

@@ -17,11 +17,14 @@ def fit_prompt(
     """The prompt in at most `limit` tokens by `count`, and whether findings were cut.
 
     Whole sentences leave from just past the middle of the findings: of three that stay, two are from the beginning and
-    one is from the end. Nothing else is cut; a prompt that is too long even without findings comes back as it is.
+    one is from the end. Before any of them leaves, what was concluded of the prior study does. Nothing else is cut; a
+    prompt that is too long even without findings comes back as it is.
     """
     prompt = build_prompt(case, template)
     if count(prompt) <= limit:
         return prompt, False
+    if case.prior:
+        return fit_prompt(replace(case, prior=""), count=count, limit=limit, template=template)
     sentences = [s for s in _SENTENCE_END.split(case.findings) if s.strip()]
     fits, over = 0, len(sentences)
     while over - fits > 1:

@@ -59,6 +59,7 @@ def _draft_coarse(request: DraftRequest) -> tuple[DraftRequest, CoarseDraft]:
         findings=strip_controls(request.findings),
         indication=strip_controls(request.indication),
         comparison=strip_controls(request.comparison),
+        prior=strip_controls(request.prior),
     )
     coarse = draft_coarse(
         clean.findings,

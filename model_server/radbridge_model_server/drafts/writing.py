@@ -109,13 +109,16 @@ class Writer:
             findings=request.findings,
             indication=request.indication,
             comparison=request.comparison,
+            prior=request.prior,
             modality=request.modality,
             sex=request.sex,
             age=request.age,
         )
         if self.whole:
             return [case]
-        return [replace(case, findings=s, indication="", comparison="", coarse=s) for s in prepared.statements]
+        return [
+            replace(case, findings=s, indication="", comparison="", prior="", coarse=s) for s in prepared.statements
+        ]
 
     def _fit(self, view: PromptInput) -> tuple[str | None, bool]:
         limit, count = self.engine.context_tokens - self.max_new_tokens, self.engine.count_tokens

@@ -28,9 +28,11 @@ from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftImpression, DraftState, FlagKind, Stage
 from radbridge.errors import JournalError, ModelError, ModelOverloaded, ModelUnavailable, Superseded
 from radbridge.flow.judging import Judge, Verdict
+from radbridge.flow.priors import load_with_prior
 from radbridge.flow.turns import Turns
 from radbridge.flow.wake import Alarm
 from radbridge.guard.policy import name_kind
+from radbridge.imaging import Prior
 from radbridge.journal import Journal, cases, deliveries, drafts
 from radbridge.journal.drafts import Request
 from radbridge.journal.schema import Purpose
@@ -67,6 +69,8 @@ class Outcome:
     verdict: Verdict
     reason: str = ""
     """Why there is no text; empty when there is."""
+    prior: Prior | None = None
+    """The earlier study that the draft was made beside."""
 
     @property
     def draft(self) -> DraftImpression:
@@ -162,7 +166,7 @@ class Drafter:
     async def _draft(self, request: Request) -> None:
         began = perf_counter()
         try:
-            case = await self._journal.read(lambda conn: cases.load(conn, request.key))
+            case = await self._journal.read(partial(load_with_prior, key=request.key))
             if case is None:
                 raise JournalError("a draft request without its case; the journal was changed by hand")
             outcome = await self._ask(request, case)
@@ -202,7 +206,8 @@ class Drafter:
             if not draft.text:
                 reason = "; ".join(draft.fallback) or "the model server gave an empty draft"
                 return Outcome(request=request, verdict=Verdict(draft=draft), reason=reason)
-            return Outcome(request=request, verdict=await asyncio.to_thread(self._judge.judge, case, draft))
+            verdict = await asyncio.to_thread(self._judge.judge, case, draft)
+            return Outcome(request=request, verdict=verdict, prior=case.prior)
         except TimeoutError:
             return _none(request, case, draft_id, f"no draft within {self._deadline_s:g} s; is the model server up?")
         except Superseded:
@@ -244,6 +249,8 @@ class Drafter:
         if outcome.reason:
             drafts.add(conn, key, draft, DraftState.NONE, outcome.reason)
             return "none"
+        if case.prior != outcome.prior:  # what a draft was made from is what training learns from
+            cases.save(conn, replace(case, prior=outcome.prior))
         if outcome.verdict.blocked:
             drafts.add(conn, key, draft, DraftState.BLOCKED, outcome.verdict.blocked)
             return DraftState.BLOCKED
@@ -258,7 +265,8 @@ def _request(draft_id: str, case: Case, case_secret: bytes) -> DraftRequest:
         id=draft_id,
         findings=case.report.findings,
         indication=case.indication,
-        comparison=case.report.comparison,
+        comparison=case.compared_with,
+        prior=case.concluded_before,
         modality=case.study.modality,
         sex=case.patient.sex,
         age=case.age,

@@ -68,6 +68,10 @@ class JournalIntake(Desk):
         await self._journal.write_first(messages.reject, rejected)
         self._metrics.messages.labels(rejected.wire, "", f"rejected:{rejected.reason}").inc()
 
+    def count(self, wire: str, kind: str, outcome: str) -> None:
+        """Count a message that `commit` or the store took in."""
+        self._metrics.messages.labels(wire, kind, outcome).inc()
+
     async def draft_of(self, key: CaseKey, findings_digest: str, *, at_most_s: float) -> StoredDraft | None:
         """The newest draft of exactly these findings, waited for; None when there is none in time."""
         end = monotonic() + at_most_s

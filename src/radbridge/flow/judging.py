@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from radbridge.case import Case
-from radbridge.draft import DraftImpression, Flag
+from radbridge.contradictions import find_contradictions
+from radbridge.draft import DraftImpression, Flag, FlagKind, Severity
 from radbridge.guard import Guard
 from radbridge.guard.identifiers import check_identifiers
 from radbridge.guard.policy import GuardPolicy
@@ -41,7 +42,7 @@ class Judge:
         guard = Guard(
             case.report.findings,
             indication=case.indication,
-            comparison=case.report.comparison,
+            comparison=case.compared_with,
             sex=case.patient.sex,
             modality=case.study.modality,
             age=case.age,
@@ -50,10 +51,23 @@ class Judge:
         identifiers = check_identifiers(
             draft.text, patient=case.patient, numbers=(case.key.accession, case.order.placer, case.order.filler)
         )
-        own = (*guard.check(draft.text), *identifiers)
+        machines = guard.check_machines(case.measured, side=case.side, body_part=case.study.body_part)
+        own = (*_contradict(case), *guard.check(draft.text), *machines, *identifiers)
         found = tuple(dict.fromkeys((*own, *_not_told(draft.flags, own))))
         judgement = self.policy.judge(found)
         return Verdict(draft=replace(draft, flags=judgement.flags), found=found, blocked=judgement.reason)
+
+
+def _contradict(case: Case) -> list[Flag]:
+    """One flag for each contradiction between the order and the images: it is about no place in a text."""
+    return [
+        Flag(
+            kind=FlagKind.CONTRADICTION,
+            message=found.message,
+            severity=Severity.CRITICAL if found.grave else Severity.WARNING,
+        )
+        for found in find_contradictions(case)
+    ]
 
 
 def _not_told(flags: Sequence[Flag], own: Sequence[Flag]) -> list[Flag]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -15,14 +15,14 @@ import structlog
 from sqlalchemy import Connection
 
 from radbridge.assemble import Consequences, apply, update_patient, weigh
-from radbridge.case import Case
+from radbridge.case import Case, Study
 from radbridge.draft import DraftState
 from radbridge.edit import compare
 from radbridge.errors import JournalError, MessageFault
-from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated, ReportOpened
+from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated, ReportOpened, StudyObserved
 from radbridge.flow.wake import Alarm
 from radbridge.guard.critical import mentions_critical
-from radbridge.journal import Journal, cases, deliveries, drafts, edits, messages, shown
+from radbridge.journal import Journal, cases, deliveries, dicom, drafts, edits, messages, shown
 from radbridge.journal.schema import DeliveryState, MessageState, Purpose
 from radbridge.metrics import Metrics
 
@@ -34,6 +34,8 @@ PRESSED_PAUSE_S = 0.05
 """Between two messages while acknowledging needs the time: applying takes a tenth of it then."""
 LARGE = 64 * 1024
 """Bytes from which on a message is read off the event loop: below, it takes a few milliseconds."""
+UNPLACED = "the accession of its study isn't known yet"
+"""What is noted of a message that is about a case which nothing names so far."""
 
 Translate = Callable[[bytes], Sequence[Event]]
 
@@ -131,16 +133,20 @@ class Processor:
             log.warning("message failed", message_id=step.message.id, kind=step.message.kind, reason=step.fault)
             return []
         signers: list[str] = []
-        for fact in step.facts:
-            if isinstance(fact, CaseEvent):
+        note = ""
+        for told in step.facts:
+            fact = name_case(conn, told) if isinstance(told, CaseEvent) else told
+            if fact is None:
+                note = UNPLACED
+            elif isinstance(fact, CaseEvent):
                 before = cases.find(conn, fact.key, fact.patient.id)
                 after = apply(before, fact)
                 self._store(conn, before, after)
-                if is_newly_theirs(before, after) or (isinstance(fact, ReportOpened) and is_theirs(after)):
+                if is_newly_theirs(before, after) or (is_theirs(after) and _is_expected(before, fact)):
                     signers.append(after.signer.id)
             else:
                 self._update_patient(conn, fact)
-        messages.settle(conn, step.message.id, MessageState.DONE)
+        messages.settle(conn, step.message.id, MessageState.DONE, note)
         return signers
 
     def _update_patient(self, conn: Connection, fact: PatientUpdated | PatientsMerged) -> None:
@@ -155,12 +161,37 @@ class Processor:
         if before == after:
             return
         cases.save(conn, after)
+        for study_uid in sorted(_studies_of(after) - _studies_of(before)):
+            dicom.relate(conn, study_uid, after.key)
         follow(conn, after, weigh(before, after, merged=merged), settle=self._settle)
 
 
 async def _at_once(translate: Callable[[messages.Waiting], Step], message: messages.Waiting) -> Step:
     await asyncio.sleep(0)
     return translate(message)
+
+
+def name_case(conn: Connection, fact: CaseEvent) -> CaseEvent | None:
+    """The fact, with the accession of its study where it names only that; None when nobody has told it yet.
+
+    Once somebody does, the journal brings the message up again (`radbridge.journal.dicom.relate`).
+    """
+    if fact.key.accession:
+        return fact
+    key = dicom.study_key(conn, fact.study.uid)
+    return None if key is None else replace(fact, key=key, study=Study())
+
+
+def _studies_of(case: Case | None) -> set[str]:
+    """The studies that a case knows of by their UIDs: what came in of them without an accession is the case's."""
+    return {case.study.uid, *(t.study_uid for t in case.told)} - {""} if case else set()
+
+
+def _is_expected(before: Case | None, fact: CaseEvent) -> bool:
+    """Whether a report will soon be dictated: somebody has it before them, or the first images of a study are there."""
+    if isinstance(fact, StudyObserved):
+        return before is None or all(t.study_uid != fact.told.study_uid for t in before.told)
+    return isinstance(fact, ReportOpened)
 
 
 def is_theirs(case: Case) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from radbridge.guard.devices import check_placement
 from radbridge.guard.directions import check_directions
 from radbridge.guard.identifiers import check_identifiers
 from radbridge.guard.instructions import check_instructions
+from radbridge.guard.measured import check_examined, check_measured
 from radbridge.guard.patient import check_age, check_sex
 from radbridge.guard.places import check_places
 from radbridge.guard.polarity import check_certainty, check_polarity, check_signs
@@ -24,6 +25,7 @@ from radbridge.guard.quantities import check_counts, check_measures
 from radbridge.guard.sides import check_sides
 from radbridge.guard.sources import Sources
 from radbridge.guard.trends import check_prior, check_trends
+from radbridge.imaging import Measured
 
 MAX_DRAFT_CHARS = 12_000
 """What is read of a draft: several times the longest impression."""
@@ -83,6 +85,15 @@ class Guard:
             check_prior(said, sources),
             note_critical(said, sources.findings),
         )
+        return tuple(_at_most(MAX_FLAGS, chain.from_iterable(found)))
+
+    def check_machines(self, measured: Sequence[Measured], *, side: str = "", body_part: str = "") -> tuple[Flag, ...]:
+        """What a reader should know of the findings themselves, beside machines' measurements and the side examined.
+
+        `side` is `L`, `R` or empty; `body_part` is in the words of `radbridge.procedure.BODY_PARTS`.
+        """
+        told = self._sources.findings
+        found = (check_measured(told, measured, self._lexicon), check_examined(told, side, body_part))
         return tuple(_at_most(MAX_FLAGS, chain.from_iterable(found)))
 
 

@@ -9,7 +9,14 @@ from radbridge.config import Action
 from radbridge.draft import Flag, FlagKind, Severity
 
 BLOCKING_KINDS = frozenset(
-    (FlagKind.LATERALITY, FlagKind.NEGATION, FlagKind.MEASUREMENT, FlagKind.SEX_OR_AGE, FlagKind.IDENTIFIER)
+    (
+        FlagKind.LATERALITY,
+        FlagKind.NEGATION,
+        FlagKind.MEASUREMENT,
+        FlagKind.SEX_OR_AGE,
+        FlagKind.CONTRADICTION,
+        FlagKind.IDENTIFIER,
+    )
 )
 """Kinds whose critical flags block unless the site says otherwise: a reader may take such an error for the truth."""
 _KNOWN = frozenset(FlagKind)

@@ -329,3 +329,46 @@ fhircast_contexts = Table(
     Column("document", LargeBinary, nullable=False),
     Column("updated_at", Utc, nullable=False),
 )
+
+# DICOM: what is known of each object, which accession a study belongs to, what waits for that, procedure steps.
+
+dicom_instances = Table(
+    "dicom_instance",
+    metadata,
+    Column("sop_uid", String, primary_key=True),
+    Column("class_uid", String, nullable=False),
+    Column("study_uid", String, nullable=False),
+    Column("series_uid", String, nullable=False),
+    Column("accession", String, nullable=False),
+    Column("issuer", String, nullable=False),
+    Column("context", String, nullable=False),  # digest of what it says of its study: equal, nothing new
+    Column("peer", String, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Index("dicom_instance_by_study", "study_uid", "context"),
+    sqlite_with_rowid=False,
+)
+
+dicom_studies = Table(
+    "dicom_study",
+    metadata,
+    Column("study_uid", String, primary_key=True),
+    Column("accession", String, primary_key=True),
+    Column("issuer", String, primary_key=True),
+)
+
+dicom_waiting = Table(
+    "dicom_waiting",
+    metadata,
+    Column("study_uid", String, primary_key=True),
+    Column("message_id", Integer, primary_key=True, autoincrement=False),
+    Index("dicom_waiting_by_message", "message_id"),
+)
+
+dicom_steps = Table(
+    "dicom_step",
+    metadata,
+    Column("sop_uid", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("attributes", LargeBinary, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+)

@@ -37,12 +37,22 @@ FREE = frozenset(
     retry_in_s wait_s deadline_s timeout_s ms timings_ms elapsed_s size bytes count messages cases drafts
     deliveries edits connections limit pid part signal rc strategy method route engine device replicas
     listeners sinks wires task thread hint looks_like value_type failed interaction resource_type scope client
-    subscription topic_ref event_name issue_code""".split()
+    subscription topic_ref event_name issue_code ae_title sop_class transfer_syntax associations
+    state_name""".split()
 )
 """Keys whose values may be shown."""
-REFERENCES = frozenset("accession case control_id sender key patient_id placer filler".split())
+REFERENCES = frozenset("accession case control_id sender key patient_id placer filler study".split())
 """Keys whose values become references: the same value the same reference, in one run."""
 
+_LEAST = {
+    "httpx": logging.WARNING,  # a line for every draft says nothing new
+    "httpcore": logging.WARNING,
+    "pydicom": logging.ERROR,  # these tell of every value that they find odd
+    "pynetdicom": logging.ERROR,
+    "dicomweb_client": logging.ERROR,
+    "retrying": logging.ERROR,
+}
+"""Other libraries' loggers -> the least level of theirs that is heard at all."""
 _RUN_KEY = secrets.token_bytes(16)
 _KEY = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 
@@ -87,8 +97,8 @@ def configure(*, level: str = "info", format: str = "json", stream: TextIO | Non
         own = logging.getLogger(name)
         own.handlers.clear()
         own.propagate = True
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # a line for every draft says nothing new
+    for name, least in _LEAST.items():
+        logging.getLogger(name).setLevel(least)
     sys.excepthook = _report_uncaught
     threading.excepthook = _report_thread
 

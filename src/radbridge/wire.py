@@ -117,6 +117,13 @@ class Desk(Intake, Protocol):
         """
         ...
 
+    def count(self, wire: str, kind: str, outcome: str) -> None:
+        """Count a message that `commit` or the store took in, in fixed words.
+
+        `accept` and `reject` count by themselves.
+        """
+        ...
+
     async def draft_of(self, key: CaseKey, findings_digest: str, *, at_most_s: float) -> StoredDraft | None:
         """The newest draft of exactly these findings, waited for; None when there is none in time.
 
@@ -191,6 +198,16 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Ping:
+    """A peer that is asked but gets no drafts: `radbridge check` tries it beside the sinks."""
+
+    name: str
+    """`dicom peer pacs`."""
+    ask: Callable[[], Awaitable[None]]
+    """Raises a RadBridgeError when the peer doesn't answer as it should."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Wire:
     """One wire, ready to be started."""
 
@@ -203,6 +220,7 @@ class Wire:
     workers: Sequence[Worker] = ()
     max_attempts: Mapping[str, int] = field(default_factory=dict)
     """By a sink's name: sends before a delivery is dead and an operator has to look; 20 where nothing is said."""
+    pings: Sequence[Ping] = ()
 
 
 class Status(Protocol):

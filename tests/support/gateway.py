@@ -51,10 +51,13 @@ class GatewayProcess:
     destinations: Sequence[int] = ()
     model: str = 'url = "embedded"\nstrategy = "coarse"'
     hl7v2: str = ""
+    dicom: str = ""
+    """More of the table `[dicom]`, and its own tables."""
     ack_timeout_s: float = 2.0
     environment: dict[str, str] = field(default_factory=dict)
     hl7_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
+    dicom_port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -78,6 +81,7 @@ class GatewayProcess:
             f'[store]\nurl = "sqlite:///{self.folder}/radbridge.db"\n'
             f'[hl7v2]\nlisten = "127.0.0.1:{self.hl7_port}"\n{self.hl7v2}\n{peers}'
             f'[http]\nlisten = "127.0.0.1:{self.http_port}"\n'
+            f'[dicom]\nlisten = "127.0.0.1:{self.dicom_port}"\n{self.dicom}\n'
             f"[model]\nsettle_s = 0.05\n{self.model}\n"
         )
 

@@ -58,6 +58,7 @@ def make_site(folder: Path, **tables: dict[str, Any]) -> Site:
     defaults: dict[str, dict[str, Any]] = {
         "store": {"url": f"sqlite:///{folder}/radbridge.db"},
         "hl7v2": {"listen": "127.0.0.1:0"},
+        "dicom": {"listen": "127.0.0.1:0"},
         "http": {"listen": "127.0.0.1:0"},
         "model": {"settle_s": 0.02, "deadline_s": 2.0},
     }

@@ -9,6 +9,12 @@ import pytest
 from radbridge.config import (
     Action,
     Cdshooks,
+    Dicom,
+    DicomPeer,
+    DicomQuery,
+    DicomSr,
+    DicomTls,
+    Dicomweb,
     Fhir,
     Fhircast,
     FhircastHub,
@@ -38,7 +44,7 @@ def write(folder: Path, text: str) -> Path:
 def test_defaults_are_on_loopback() -> None:
     """Without a file everything listens on loopback and the model is the embedded one."""
     site = load_site(None)
-    assert {split_address(a)[0] for a in (site.hl7v2.listen, site.http.listen)} == {"127.0.0.1"}
+    assert {split_address(a)[0] for a in (site.hl7v2.listen, site.dicom.listen, site.http.listen)} == {"127.0.0.1"}
     assert site.model.url == "embedded"
 
 
@@ -204,6 +210,13 @@ def test_the_reference_lists_every_key() -> None:
     sections = dict(part.split("`\n", 1) for part in reference.split("\n## `")[1:])
     for name, section in (
         ("[cdshooks]", Cdshooks),
+        ("[dicom]", Dicom),
+        ("[dicom.dicomweb]", Dicomweb),
+        ("[dicom.pacs]", DicomQuery),
+        ("[dicom.tls]", DicomTls),
+        ("[dicom.worklist]", DicomQuery),
+        ("[[dicom.destinations]]", DicomSr),
+        ("[[dicom.peers]]", DicomPeer),
         ("[fhir]", Fhir),
         ("[[fhir.clients]]", FhirClient),
         ("[[fhir.destinations]]", FhirDestination),
@@ -218,12 +231,14 @@ def test_the_reference_lists_every_key() -> None:
         ("[model]", Model),
         ("[store]", Store),
     ):
-        for key in set(section.model_fields) - {"clients", "destinations", "hubs", "subscriptions"}:
+        tables = {"clients", "destinations", "dicomweb", "hubs", "pacs", "peers", "subscriptions", "worklist"}
+        for key in set(section.model_fields) - tables - ({"tls"} if section is Dicom else set()):
             assert f"`{key}`" in sections[name], f"{name} {key}"
 
 
-def test_the_readmes_example_is_valid(tmp_path: Path) -> None:
-    """The file that the README shows is one that a gateway starts with."""
+def test_the_readmes_examples_are_valid(tmp_path: Path) -> None:
+    """The files that the README shows are ones that a gateway starts with."""
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    example = readme.split("```toml\n")[1].split("```")[0]
-    assert load_site(write(tmp_path, example)).hl7v2.destinations[0].name == "dictation"
+    first, dicom = (part.split("```")[0] for part in readme.split("```toml\n")[1:])
+    assert load_site(write(tmp_path, first)).hl7v2.destinations[0].name == "dictation"
+    assert load_site(write(tmp_path, dicom)).dicom.destinations[0].name == "archive"

@@ -151,7 +151,7 @@ def test_an_operating_system_error_keeps_its_code() -> None:
 
 def test_a_foreign_record_shows_literals_only(out: io.StringIO) -> None:
     """Another library's text passes as it stands in its source, without arguments; a text made at run time doesn't."""
-    other, name = logging.getLogger("uvicorn.error"), "ZYXMARKER"
+    other, name = logging.getLogger("somebody.else"), "ZYXMARKER"
     other.info("Waiting for application startup.")
     other.info("path %s", name)
     other.info(f"path {name}")

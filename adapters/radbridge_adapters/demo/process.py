@@ -127,6 +127,9 @@ listen = "127.0.0.1:0"
 name = "dictation"
 address = "127.0.0.1:{dictation_port}"
 
+[dicom]
+enabled = false
+
 [http]
 listen = "127.0.0.1:0"
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from radbridge.case import Case
 from radbridge.cli.common import ConfigOption, clock, err, out, reading, site_of, told
+from radbridge.contradictions import find_contradictions
 from radbridge.draft import DraftState
 from radbridge.journal import cases, deliveries, drafts, edits, shown
 from radbridge.journal.schema import messages
@@ -87,6 +88,8 @@ def _show_messages(conn: Connection, accession: str, *, raw: bool) -> None:
     if raw:
         for row in rows:
             text = row.raw.decode("utf-8", "replace").replace("\r", "\n").strip()
+            if "\0" in text:
+                text = f"{row.size} bytes that are no text"
             out.print(Panel(Text(text), title=f"message {row.id}", title_align="left"))
 
 
@@ -97,14 +100,20 @@ def _show_case(case: Case) -> None:
         "patient": " ".join(w for w in (case.patient.id, case.patient.name, case.patient.sex, age) if w),
         "procedure": f"{case.order.procedure.value} {case.order.procedure.display}",
         "study": " ".join(w for w in (case.study.modality, case.study.body_part, case.study.laterality) if w),
+        "images": ", ".join(" ".join(w for w in (t.modality, t.description, t.step) if w) for t in case.told),
+        "contradiction": "; ".join(c.message for c in find_contradictions(case)),
         "signer": f"{case.signer.id} {case.signer.name}",
         "indication": case.indication,
-        "comparison": case.report.comparison,
+        "comparison": case.compared_with,
+        "concluded before": case.concluded_before,
         "findings": case.report.findings,
         "impression": case.report.impression,
     }
     body = Text("\n").join(Text.assemble((f"{k}: ", "bold"), v) for k, v in lines.items() if v.strip())
     out.print(Panel(body, title=f"case {case.key.accession}", title_align="left"))
+    if case.measured:
+        said = Text("\n").join(Text(m.line) for m in case.measured)
+        out.print(Panel(said, title="measured by machines", title_align="left"))
 
 
 def _show_drafts(conn: Connection, case: Case) -> None:

@@ -44,6 +44,7 @@ async def _ping_all(site: Site) -> list[tuple[str, str]]:
         for sink in wire.sinks:
             results.append((f"destination {sink.name}", await _try(sink.ping)))
             await sink.close()
+        results += [(ping.name, await _try(ping.ask)) for ping in wire.pings]
     if site.model.url == "embedded":
         return [*results, ("model", "")]
     model = make_model_client(site.model.url, PING_S)
@@ -82,6 +83,9 @@ class _NoDesk(Desk):
         raise _NOTHING
 
     async def commit(self, operation: Operation[Item, Result], item: Item) -> NoReturn:
+        raise _NOTHING
+
+    def count(self, wire: str, kind: str, outcome: str) -> NoReturn:
         raise _NOTHING
 
     async def draft_of(self, key: CaseKey, findings_digest: str, *, at_most_s: float) -> NoReturn:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from radbridge.config.dicom import Dicom, DicomPeer, DicomQuery, DicomSr, DicomTls, Dicomweb
 from radbridge.config.fhir import (
     Cdshooks,
     Fhir,
@@ -31,6 +32,12 @@ __all__ = [
     "Actions",
     "Address",
     "Cdshooks",
+    "Dicom",
+    "DicomPeer",
+    "DicomQuery",
+    "DicomSr",
+    "DicomTls",
+    "Dicomweb",
     "Fhir",
     "FhirClient",
     "FhirDestination",
@@ -166,6 +173,7 @@ class Site(BaseSettings):
 
     store: Store = Store()
     hl7v2: Hl7v2 = Hl7v2()
+    dicom: Dicom = Dicom()
     fhir: Fhir = Fhir()
     fhircast: Fhircast = Fhircast()
     cdshooks: Cdshooks = Cdshooks()
@@ -206,7 +214,7 @@ def load_site(path: Path | None) -> Site:
     except ValidationError as error:
         where = f"{path}: " if path else ""
         raise ConfigError([f"{where}{_place(e['loc'])}: {e['msg']}" for e in error.errors()]) from None
-    problems = [*_check_names(site), *_check_open(site)]
+    problems = [*_check_names(site), *_check_dicom(site.dicom), *_check_open(site)]
     if problems:
         where = f"{path}: " if path else ""
         raise ConfigError([where + problem for problem in problems])
@@ -226,6 +234,7 @@ def _check_names(site: Site) -> list[str]:
         "hl7v2.destinations": [d.name for d in site.hl7v2.destinations],
         "fhir.destinations": [d.name for d in site.fhir.destinations],
         "fhircast.hubs": [hub.name for hub in site.fhircast.hubs],
+        "dicom.destinations": [d.name for d in site.dicom.destinations],
     }
     names = [name for table in tables.values() for name in table]
     problems = [
@@ -250,6 +259,28 @@ def _check_names(site: Site) -> list[str]:
         problems.append(f"fhircast: report_server {own!r} is none of fhir.destinations")
     ids = [client.id for client in site.fhir.clients]
     return problems + [f"fhir.clients: the id {i!r} is used twice" for i in sorted(set(ids)) if ids.count(i) > 1]
+
+
+def _check_dicom(dicom: Dicom) -> list[str]:
+    """Peers that are called exist; and patients' data comes only from whom the site names (see `_check_open`)."""
+    names = [peer.name for peer in dicom.peers]
+    problems = [f"dicom.peers: the name {n!r} is used twice" for n in sorted(set(names)) if names.count(n) > 1]
+    called = {
+        "dicom.worklist": dicom.worklist and dicom.worklist.peer,
+        "dicom.pacs": dicom.pacs and dicom.pacs.peer,
+    } | {f"dicom.destinations: {d.name!r}": d.peer for d in dicom.destinations}
+    reachable = {peer.name for peer in dicom.peers if peer.address is not None}
+    problems += [
+        f"{place} has peer {peer!r}, which is none of dicom.peers that have an address"
+        for place, peer in called.items()
+        if peer is not None and peer not in reachable
+    ]
+    if dicom.enabled and not dicom.peers and not _is_loopback(split_address(dicom.listen)[0]):
+        problems.append(
+            f"dicom: dicom.listen = {dicom.listen!r} can be reached from other machines and anybody may call; "
+            "name dicom.peers, or set dicom.enabled = false"
+        )
+    return problems
 
 
 def _check_open(site: Site) -> list[str]:

@@ -1,0 +1,1 @@
+"""What peers send us: judged, journaled, answered, then read as facts."""

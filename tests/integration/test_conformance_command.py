@@ -13,14 +13,19 @@ import hl7
 import pytest
 import typer
 from hl7.mllp import start_hl7_server
+from pydicom.dataset import Dataset
 from typer.testing import CliRunner, Result
 
-from radbridge_adapters.conformance import conformance, fhir, fhircast, hl7v2
+from radbridge_adapters.conformance import conformance, dicom, fhir, fhircast, hl7v2
 from radbridge_adapters.conformance.check import Level
 from radbridge_adapters.demo.dictation import Dictation
 from radbridge_adapters.fhir import wire as fhir_wire
 from radbridge_adapters.fhircast import wire as fhircast_wire
+from tests.support import dcmtk
+from tests.support.certificates import Authority
+from tests.support.dicom_pacs import KEY_OBJECT_SELECTION, Pacs, pacs
 from tests.support.live import live, make_site
+from tests.support.orthanc import orthanc
 from tests.support.peers import fhir_server
 
 
@@ -125,6 +130,71 @@ async def test_a_hub_fails_on_just_what_it_breaks(tmp_path: Path, dialect: str, 
     assert set(kept) == {c.id for c in fhircast.CHECKS}
     assert {id for id, is_kept in kept.items() if not is_kept} == broken, result.output
     assert status == bool(broken)
+
+
+QUERIES = {"dicom-found", "dicom-once", "dicom-unverified", "dicom-hidden"}
+"""What a peer that only stores can't keep."""
+
+
+def take(dataset: Dataset, so_far: Pacs) -> int:
+    return 0x0000
+
+
+def refuse_the_same(dataset: Dataset, so_far: Pacs) -> int:
+    return 0xA900 if str(dataset.SOPInstanceUID) in so_far.uids else 0x0000
+
+
+def refuse_notes(dataset: Dataset, so_far: Pacs) -> int:
+    return 0xC000 if dataset.SOPClassUID == KEY_OBJECT_SELECTION else 0x0000
+
+
+@pytest.mark.parametrize(
+    ("answer", "broken"),
+    [(take, set()), (refuse_the_same, {"dicom-again"}), (refuse_notes, {"dicom-withdraw"})],
+    ids=["stores", "again", "withdraw"],
+)
+async def test_a_pacs_fails_on_just_what_it_breaks(
+    tmp_path: Path, answer: Callable[[Dataset, Pacs], int], broken: set[str]
+) -> None:
+    """A peer that stores keeps every MUST; one that breaks one is told which, and the status is 1."""
+    with pacs(answer, title="PACS") as peer:
+        args = ("--target", f"dicom://PACS@127.0.0.1:{peer.port}", "--json", str(tmp_path / "r"))
+        status, kept, result = await check(*args)
+    assert set(kept) == {c.id for c in dicom.CHECKS}
+    assert {id for id, is_kept in kept.items() if not is_kept} == broken | QUERIES, result.output
+    assert status == bool(broken)
+
+
+async def test_orthanc_and_dcmtk_pass(tmp_path: Path) -> None:
+    """Orthanc keeps all but the hiding of rejected drafts, for which IOCM would be needed; storescp every MUST."""
+    async with orthanc(tmp_path / "pacs", modalities={"RADBRIDGE": ("RADBRIDGE", 1)}) as archive:
+        target = f"dicom://{archive.ae_title}@127.0.0.1:{archive.port}"
+        status, kept, result = await check("--target", target, "--json", str(tmp_path / "r"))
+    assert ({id for id, is_kept in kept.items() if not is_kept}, status) == ({"dicom-hidden"}, 0), result.output
+    async with dcmtk.storescp(tmp_path / "in") as port:
+        target = f"dicom://STORESCP@127.0.0.1:{port}"
+        status, kept, result = await check("--target", target, "--json", str(tmp_path / "r"))
+    assert ({id for id, is_kept in kept.items() if not is_kept}, status) == (QUERIES, 0), result.output
+
+
+async def test_a_pacs_by_tls(tmp_path: Path) -> None:
+    """A `dicoms://` target is called by TLS, with the certificate that the command names."""
+    authority = Authority(tmp_path)
+    theirs, ours = authority.issue("pacs"), authority.issue("vendor")
+    async with dcmtk.storescp(tmp_path / "in", "+tls", theirs, theirs, "+cf", authority.ca) as port:
+        target = ("--target", f"dicoms://STORESCP@127.0.0.1:{port}")
+        trust = ("--ca-file", str(authority.ca), "--cert-file", str(ours))
+        status, kept, result = await check(*target, *trust, "--json", str(tmp_path / "r"))
+    assert ({id for id, is_kept in kept.items() if not is_kept}, status) == (QUERIES, 0), result.output
+
+
+def test_a_pacs_needs_its_title(tmp_path: Path) -> None:
+    """A target without the AE title that it is called by is a mistake in the command, told before anything is sent."""
+    app = typer.Typer()
+    app.command()(conformance)
+    result = CliRunner().invoke(app, ["--target", "dicom://127.0.0.1:104"])
+    assert result.exit_code == 2
+    assert "dicom://TITLE@host:port" in result.output
 
 
 async def test_nobody_there_is_told_for_every_check(tmp_path: Path) -> None:

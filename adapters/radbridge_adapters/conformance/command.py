@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,7 @@ from radbridge_adapters.conformance.report import make_document, make_table
 
 _TTL = timedelta(hours=1)
 _NAME = "the target"
+_DICOM_SCHEMES = ("dicom://", "dicoms://")
 
 
 class WireName(StrEnum):
@@ -27,12 +28,17 @@ class WireName(StrEnum):
     HL7V2 = "hl7v2"
     FHIR = "fhir"
     FHIRCAST = "fhircast"
+    DICOM = "dicom"
 
 
 def conformance(
     *,
     target: Annotated[
-        str, typer.Option(help="mllp://host:port of an HL7 receiver, or the URL of a FHIR server or of a FHIRcast hub.")
+        str,
+        typer.Option(
+            help="mllp://host:port of an HL7 receiver, dicom://TITLE@host:port of a PACS (dicoms: by TLS), "
+            "or the URL of a FHIR server or of a FHIRcast hub."
+        ),
     ],
     wire: Annotated[WireName | None, typer.Option(help="Needed for a FHIRcast hub; else the URL tells.")] = None,
     topic: Annotated[str, typer.Option(help="FHIRcast: the session to use, where the hub gives them out.")] = "",
@@ -44,6 +50,7 @@ def conformance(
     ] = False,
     ca_file: Annotated[Path | None, typer.Option(help="Whom to trust beside the system's authorities.")] = None,
     cert_file: Annotated[Path | None, typer.Option(help="Our certificate and key, for mutual TLS.")] = None,
+    ae_title: Annotated[str, typer.Option(help="DICOM: what we are called there.")] = "RADBRIDGE",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for each answer.")] = 10.0,
     json: Annotated[Path | None, typer.Option(help="Write the report here too, as JSON.")] = None,
 ) -> None:
@@ -57,11 +64,13 @@ def conformance(
 
     with told():
         chosen = wire or _guess(target)
-        outcomes = asyncio.run(
-            _run(
+        if chosen is WireName.DICOM:
+            work = _run_dicom(target, ae_title, ca=ca_file, cert=cert_file, wait_s=timeout)
+        else:
+            work = _run(
                 chosen, target, topic=topic, token=token, separate=separate, ca=ca_file, cert=cert_file, wait_s=timeout
             )
-        )
+        outcomes = asyncio.run(work)
         if json is not None:
             json.write_bytes(orjson.dumps(make_document(chosen, outcomes), option=orjson.OPT_INDENT_2))
     out.print(make_table(outcomes))
@@ -73,6 +82,8 @@ def conformance(
 
 
 def _guess(target: str) -> WireName:
+    if target.startswith(_DICOM_SCHEMES):
+        return WireName.DICOM
     return WireName.FHIR if target.startswith(("http://", "https://")) else WireName.HL7V2
 
 
@@ -111,6 +122,23 @@ async def _run(
             url=target.rstrip("/"), http=http, composer=composer, timeout_s=wait_s, topic=topic, tls=tls
         )
         return await run_checks(fhircast.CHECKS, hub)
+
+
+async def _run_dicom(target: str, ae_title: str, *, ca: Path | None, cert: Path | None, wait_s: float) -> list[Outcome]:
+    from radbridge_adapters.conformance import dicom  # pydicom takes its time, and only here
+    from radbridge_adapters.dicom.network.calling import Target
+    from radbridge_adapters.dicom.network.scu import Scu
+    from radbridge_adapters.dicom.writing.compose import Composer
+    from radbridge_adapters.rest.client import make_trust
+
+    title, at, _ = urlsplit(target).netloc.rpartition("@")
+    if not at or not title:
+        raise ConfigError(["--target: a PACS is named with its AE title: dicom://TITLE@host:port"])
+    host, port = _address(target.replace(f"{title}@", "", 1))
+    tls = make_trust(_NAME, ca, cert) if target.startswith("dicoms://") else None
+    scu = Scu(Target(name=_NAME, host=host, port=port, called=title, calling=ae_title, tls=tls))
+    composer = Composer(destination="conformance", ae_title=ae_title, zone=UTC)
+    return await run_checks(dicom.CHECKS, dicom.DicomTarget(scu=scu, composer=composer, timeout_s=wait_s))
 
 
 def _address(target: str) -> tuple[str, int]:

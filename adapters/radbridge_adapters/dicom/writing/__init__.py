@@ -1,0 +1,1 @@
+"""Drafts out, as Structured Reports that nobody has verified."""

@@ -39,11 +39,12 @@ format: $(VENV)/.dev ## Put the code into the house's form
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: $(VENV)/.dev ## Durable ACKs and FHIR creates a second, and findings-in to draft-out
+bench: $(VENV)/.dev ## Durable ACKs, FHIR creates and DICOM objects a second, and findings-in to draft-out
 	@$(BIN)/python -m tests.bench.acks
 	@$(BIN)/python -m tests.bench.fhir_creates
 	@$(BIN)/python -m tests.bench.latency
 	@$(BIN)/python -m tests.bench.fhircast_latency
+	@$(BIN)/python -m tests.bench.dicom_storage $(ARGS)
 
 bench-serving: $(VENV)/.dev $(VLLM)/.made ## Serving: swaps, many LoRAs, overhead, memory (ARGS="--quick --only swaps")
 	@$(BIN)/python -m tests.bench.serving $(ARGS)

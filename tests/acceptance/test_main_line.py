@@ -174,7 +174,7 @@ async def test_health(gateway: GatewayProcess) -> None:
     assert gateway.get("/healthz")[0] == 200
     status, body = gateway.get("/readyz")
     assert status == 200
-    assert json.loads(body)["parts"] == {"hl7v2": True, "http": True, "journal": True, "model": True}
+    assert json.loads(body)["parts"] == dict.fromkeys(("dicom", "hl7v2", "http", "journal", "model"), True)
     assert b'radbridge_messages_total{kind="ORM^O01",outcome="accepted",wire="hl7v2"}' in gateway.get("/metrics")[1]
 
 

@@ -13,6 +13,7 @@ import pytest
 from radbridge.errors import ConfigError, LoraRefused
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import LoraRegistry, LoraVersion, digest_weights, read_personas
+from radbridge_model_server.engines import openai_server
 from radbridge_model_server.engines.engine import Engine, Generated, OnText, Prompt
 from radbridge_model_server.engines.openai_engine import OpenAIEngine
 from radbridge_model_server.engines.start import start_engine
@@ -54,7 +55,8 @@ def settings(peer: VllmPeer, folder: Path, *, key: str = "", loras: Path | None 
 
 
 @pytest.fixture
-async def engine(peer: VllmPeer, tmp_path: Path) -> AsyncIterator[Engine]:
+async def engine(peer: VllmPeer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Engine]:
+    monkeypatch.setattr(openai_server, "_CONNECT_S", 30.0)  # on a busy machine vLLM may need long to pick up
     running = await start_engine(settings(peer, tmp_path))
     yield running
     await running.close()

@@ -131,8 +131,9 @@ class Gateway(Status):
             try:
                 await listener.start()
             except OSError as error:
-                problem = f"{name}: can't listen on {listener.address}: {error.strerror}; is another gateway running?"
-                raise ConfigError([problem]) from None
+                problem = f"{name}: can't listen on {listener.address}: {error.strerror}"
+                advice = f"is another gateway running? If it is another program, set another port in {name}.listen"
+                raise ConfigError([f"{problem}; {advice}"]) from None
             started[name] = listener
             self._stack.push_async_callback(listener.stop)
         return started

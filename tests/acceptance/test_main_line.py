@@ -184,6 +184,7 @@ async def test_a_taken_port(gateway: GatewayProcess) -> None:
     assert status == 2
     assert "can't listen on 127.0.0.1:" in said
     assert "another gateway" in said
+    assert ".listen" in said
 
 
 async def test_check_pings(gateway: GatewayProcess, dictation: Dictation, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _show_case(case: Case) -> None:
         "patient": " ".join(w for w in (case.patient.id, case.patient.name, case.patient.sex, age) if w),
         "procedure": f"{case.order.procedure.value} {case.order.procedure.display}",
         "study": " ".join(w for w in (case.study.modality, case.study.body_part, case.study.laterality) if w),
-        "images": ", ".join(" ".join(w for w in (t.modality, t.description, t.step) if w) for t in case.told),
+        "images": ", ".join(" ".join(w for w in (t.description or t.modality, t.step) if w) for t in case.told),
         "contradiction": "; ".join(c.message for c in find_contradictions(case)),
         "signer": f"{case.signer.id} {case.signer.name}",
         "indication": case.indication,

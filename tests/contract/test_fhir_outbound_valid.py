@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from radbridge.case import Case, CaseKey, Code, Order, Patient, Study
-from radbridge.draft import DraftImpression, Flag, FlagKind, Severity, Span, Stage
+from radbridge.case import Case, CaseKey
+from radbridge.draft import Flag, FlagKind, Severity, Span
 from radbridge_adapters import fhir
 from radbridge_adapters.fhir.subscriptions.bundle import Kind, Notification
 from radbridge_adapters.fhir.subscriptions.events import Event
@@ -24,36 +24,22 @@ from radbridge_adapters.resources.json import write_json
 from radbridge_adapters.resources.models import model_of
 from radbridge_adapters.resources.outcome import Issue, outcome_of
 from radbridge_adapters.resources.validate import validate
+from tests.support.drafts import AT, CASE, DRAFT
 from tests.support.live import live, make_site
 from tests.support.peers import Validator
 
-AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 COMPOSER = Composer(lambda key: "ca5e", ttl=timedelta(hours=24))
 CASES = (
     Case(key=CaseKey(accession="ACC900001")),
-    Case(
-        key=CaseKey(accession="ACC900001", issuer="urn:oid:1.2.3"),
-        patient=Patient(id="900001", issuer="HOSP", name="DOE^JANE"),
-        order=Order(procedure=Code(value="CTCH", system="L", display="CT CHEST")),
-        study=Study(modality="CT", at=AT),
-    ),
+    replace(CASE, key=CaseKey(accession="ACC900001", issuer="urn:oid:1.2.3")),
 )
-DRAFT = DraftImpression(
-    id="D1",
-    text="No acute disease.\nStable 4 mm nodule.",
-    findings_digest="0123456789abcdef",
-    signer="1234",
-    lora="rad/1234@v1-0123456789ab",
-    model="tiny",
-    base_digest="0" * 12,
-    prompt_version="p1",
-    stage=Stage.FINE,
+FLAGGED = replace(
+    DRAFT,
     flags=tuple(
         Flag(kind=kind, message="Invented.", severity=severity, spans=(Span(section="draft", start=0, end=4),))
         for kind in FlagKind
         for severity in Severity
     ),
-    made_at=AT,
 )
 SOURCE = {
     "resourceType": "DiagnosticReport",
@@ -72,7 +58,7 @@ def validator() -> Iterator[Validator]:
 
 def drafted() -> Iterator[dict[str, Any]]:
     for case in CASES:
-        for draft in (DRAFT, replace(DRAFT, flags=(), text="")):
+        for draft in (FLAGGED, replace(FLAGGED, flags=(), text="")):
             made = COMPOSER.compose(case, draft)
             for resources in (made, link_to(made, SOURCE), COMPOSER.withdraw(case, draft)):
                 yield from (dict(one) for one in (resources.observation, resources.report, resources.provenance))
@@ -86,7 +72,7 @@ def test_drafts(validator: Validator) -> None:
 
 def notified(*, is_r4b: bool) -> Iterator[dict[str, Any]]:
     """Every kind of notification in every content."""
-    made = COMPOSER.compose(CASES[1], DRAFT)
+    made = COMPOSER.compose(CASES[1], FLAGGED)
     observation, report, _ = made.placed({made.urns[0]: "Observation/o1"})
     event = Event(
         seq=1,

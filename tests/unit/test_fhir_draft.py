@@ -18,29 +18,9 @@ from radbridge_adapters.resources.draft import Composer, DraftResources, Unverif
 from radbridge_adapters.resources.extensions import read_extension, url_of
 from radbridge_adapters.resources.ours import is_machine_text
 from radbridge_adapters.resources.validate import validate
+from tests.support.drafts import AT, CASE, DRAFT
 
-AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 COMPOSER = Composer(lambda key: "ca5e", ttl=timedelta(hours=24))
-CASE = Case(
-    key=CaseKey(accession="ACC900001", issuer="RIS"),
-    patient=Patient(id="900001", issuer="HOSP", name="DOE^JANE"),
-    order=Order(procedure=Code(value="CTCH", system="L", display="CT CHEST")),
-    study=Study(modality="CT", at=AT),
-)
-DRAFT = DraftImpression(
-    id="D1",
-    text="No acute disease.\nStable 4 mm nodule.",
-    findings_digest="0123456789abcdef",
-    signer="1234",
-    lora="rad/1234@v1-0123456789ab",
-    model="tiny",
-    base_digest="0" * 12,
-    prompt_version="p1",
-    stage=Stage.FINE,
-    flags=(Flag(kind="omitted", message="Invented.", spans=(Span(section="findings", start=3, end=9),)),),
-    made_at=AT,
-)
-
 SIGNED_WORDS = {"final", "amended", "corrected", "appended", "cancelled"}
 
 words = st.text(alphabet=st.characters(min_codepoint=9, max_codepoint=0x2FFF), max_size=30)

@@ -114,7 +114,7 @@ class Enquirer:
         except JournalError:
             log.exception("journal unavailable", retry_in_s=POLL_S)
             self._wait(case.key, POLL_S)
-        except Exception:
+        except Exception:  # a fault of ours in one case must not end the questions about the others
             log.exception("a case can't be asked about", task=self.name, case=case.key.accession)
 
     async def _ask(self, case: Case) -> None:

@@ -148,7 +148,7 @@ class Subscriptions:
                 return
             except JournalError:
                 log.exception("journal unavailable", retry_in_s=PAUSE_S)
-            except Exception:
+            except Exception:  # a fault of ours in one line must not end it, nor the others
                 log.exception("a subscription's line failed", retry_in_s=PAUSE_S)
             await asyncio.sleep(PAUSE_S)
 

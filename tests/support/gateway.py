@@ -15,12 +15,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import Connection, create_engine
 
-FIRST_PORT, PORTS = 20_000, 3_000
+FIRST_PORT, PORTS = 21_000, 3_000
+"""Above the ports of Ray's workers, those of deploy/two-nodes.md included."""
 START_S = 200
 """Ray alone takes 10 to 35 s here, and several times that beside other work."""
 
@@ -28,14 +30,18 @@ START_S = 200
 def free_port() -> int:
     """A port that is free, and that nobody is given by chance: below those that the kernel gives, above Ray's.
 
-    Each of the processes that run the tests side by side has a range of its own.
+    Each of the processes that run the tests side by side has a range of its own, and gives no port a second time
+    before all others had their turn: what asked for the first may not listen yet.
     """
     first = FIRST_PORT + PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = first + secrets.randbelow(PORTS)
+        port = first + next(_turns) % PORTS
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+_turns = count(secrets.randbelow(PORTS))
 
 
 def is_alive(pid: int) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+
+from tests.support.gateway import free_port
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv" / "vllm" / "bin" / "python"
@@ -61,7 +62,7 @@ class VllmPeer:
 @contextmanager
 def run_vllm(base: Path, folder: Path, *, max_rank: int = 16, context_tokens: int = 512) -> Iterator[VllmPeer]:
     """A vLLM that serves `base` and loads LoRAs while it runs; its whole process group ends with the block."""
-    peer = VllmPeer(url=f"http://127.0.0.1:{_free_port()}", model="base-elsewhere", key="made-up", log=folder / "log")
+    peer = VllmPeer(url=f"http://127.0.0.1:{free_port()}", model="base-elsewhere", key="made-up", log=folder / "log")
     args = {
         "model": base,
         "served-model-name": peer.model,
@@ -87,12 +88,6 @@ def run_vllm(base: Path, folder: Path, *, max_rank: int = 16, context_tokens: in
         yield peer
     finally:
         _end(process)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _wait_ready(process: subprocess.Popen[bytes], peer: VllmPeer) -> None:

@@ -257,7 +257,7 @@ def mutated(draw: st.DrawFn) -> Any:
             if isinstance(place, dict) and draw(st.booleans()):
                 del place[name]
             else:
-                place[name] = draw(VALUES)
+                place[name] = copy.deepcopy(draw(VALUES))  # what is put in may be changed by the next turn
             break
     return document
 

@@ -9,11 +9,10 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+_AWAITED = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGCHLD)
 _STOP_S = 10
 """What the work gets to stop in: while Ray starts or ends, it may not listen to signals for minutes."""
 
@@ -26,27 +25,31 @@ def supervise(work: Callable[[], int]) -> int:
     """
     _control(_PR_SET_CHILD_SUBREAPER, 1)
     parent = os.getpid()
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a signal may come before there is who passes it on
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     child = os.fork()
     if child == 0:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         _control(_PR_SET_PDEATHSIG, signal.SIGTERM)
         status = work() if os.getppid() == parent else 1
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL if number == signal.SIGALRM else signal.SIGTERM)
-        signal.alarm(_STOP_S)
-
-    for number in _ENDING:
-        signal.signal(number, pass_on)
-    signal.pthread_sigmask(signal.SIG_SETMASK, held)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = _wait_for(child)
     _end_children()
     return status if status >= 0 else 128 - status
+
+
+def _wait_for(child: int) -> int:
+    """The child's status once it has ended. Signals are blocked and taken here: none is lost, whenever it comes.
+
+    A handler isn't enough: between Python's last look for signals and `waitpid` one more may come, and wait for ever.
+    """
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+        number = signal.sigwait(_AWAITED)
+        if number != signal.SIGCHLD:
+            os.kill(child, signal.SIGKILL if number == signal.SIGALRM else signal.SIGTERM)
+            signal.alarm(_STOP_S)
+    return os.waitstatus_to_exitcode(ended[1])
 
 
 def _control(option: int, value: int) -> None:

@@ -44,13 +44,21 @@ def test_a_vein_that_isnt_compressible_is_thrombosed() -> None:
         ("? appendicitis", True),
         ("Rule out appendicitis.", True),
         ("Suspected appendicitis.", True),
+        ("Appendicitis.", True),
+        ("Nausea and appendicitis. Fever", True),
         ("Known appendicitis, drain in place.", False),
         ("History of appendicitis.", False),
     ],
 )
 def test_a_question_supports_nothing_definite(indication: str, *, flagged: bool) -> None:
-    """What the study is to find out isn't found by that; what the clinical information states is."""
+    """Why the study was made is no finding of it; what the clinical information takes as known may be told."""
     assert ("unsupported" in kinds("Appendicitis.", "The bowel is normal.", indication)) is flagged
+
+
+@pytest.mark.parametrize("draft", ["Known lung cancer. No new mass.", "History of lung cancer.", "Stable lung cancer."])
+def test_what_the_draft_takes_as_known_may_stand_in_the_clinical_information(draft: str) -> None:
+    """A draft that says what was there before claims nothing of this study's."""
+    assert "unsupported" not in kinds(draft, "The lungs are clear.", "Lung cancer")
 
 
 def test_a_question_may_be_answered() -> None:

@@ -36,6 +36,10 @@ def test_another_way_to_say_it(rewrite: str) -> None:
         ("fracture", "", "content was lost"),
         ("pleural effusion", "effusion", "content was lost"),
         ("No pneumo", "No fracture. No fracture. No pneumo", "it repeats itself"),
+        ("effusion.", "effusion is seen pleural effusion.", "it repeats itself"),
+        ("No pneumo", "Recommend CT. No pneumo", "advice or a talk was added"),
+        ("No pneumo", "Follow-up suggested. No pneumo", "advice or a talk was added"),
+        ("No pneumo", "Findings discussed with patient. No pneumo", "advice or a talk was added"),
     ],
 )
 def test_another_thing_said(changed: str, into: str, fault: str) -> None:

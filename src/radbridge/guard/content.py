@@ -9,7 +9,7 @@ from radbridge.entities import MAJOR, MINOR, Certainty, Concept, Entity, EntityT
 from radbridge.guard.absences import is_absence, tells_absence
 from radbridge.guard.critical import is_critical
 from radbridge.guard.sites import is_within
-from radbridge.guard.sources import Mention, Sources, flag, is_asked, is_same, kind_of, supported_by
+from radbridge.guard.sources import Mention, Sources, flag, is_asked, is_known, is_same, kind_of, supported_by
 
 _GRAVE = frozenset(("mass", "malignancy", "fracture", "aneurysm"))
 """With their kinds: what no impression leaves out, whatever else it tells."""
@@ -83,6 +83,18 @@ def _is_denied_sign(mention: Mention, concept: Concept) -> bool:
     return mention.entity.certainty is Certainty.DENIED and not is_same(mention.entity.concept, concept)
 
 
+def _vouches(mention: Mention, entity: Entity, draft: EntityText, sources: Sources) -> bool:
+    """Whether a mention makes an entity of the draft true.
+
+    One of the clinical information tells why the study was made, not what it shows: `pneumonia` over clear lungs. It
+    vouches for what either text takes as known before.
+    """
+    if is_asked(mention):
+        return False
+    known = is_known(entity, draft) or is_known(mention.entity, sources.texts[mention.section])
+    return known or mention.section is not Section.INDICATION
+
+
 def _is_answered(concept: Concept, sources: Sources) -> bool:
     """Whether the findings affirm a sign of what it is a kind of: `filling defect`, where embolism is asked about."""
     signs = (m for wider in concept.broader for m in sources.supporting_name(wider))
@@ -97,11 +109,13 @@ def _is_supported(entity: Entity, draft: EntityText, sources: Sources) -> bool:
     if entity.certainty < Certainty.DEFINITE or entity.concept.tier < MINOR:
         return True
     supporting = [m for m in sources.supporting(entity.concept) if not _is_denied_sign(m, entity.concept)]
-    if not all(map(is_asked, supporting)) or (supporting and _is_answered(entity.concept, sources)):
+    if any(_vouches(m, entity, draft, sources) for m in supporting):
+        return True
+    if supporting and _is_answered(entity.concept, sources):
         return True
     said = draft.text[entity.start : entity.end]
     if is_absence(said):
         return tells_absence(entity, said, sources) is not None
-    if sources.hold_words(said) or sources.hold_parts(said):
+    if sources.tell_words(said) or sources.hold_parts(said):
         return True
     return any(is_within(entity.place, m.entity.around) for m in sources.akin(entity.concept))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
+from radbridge.guard.acts import read_acts
 from radbridge.guard.support import unsupported_words
 from radbridge.text import content_words, drop_list_numbers, read_words, split_sentences
 
@@ -28,7 +30,8 @@ def find_fault(rewrite: str, original: str, *sources: str) -> str:
         ("laterality was changed", _sides(rewrite) != _sides(original)),
         ("a negation was lost or added", not _denies_alike(rewrite, original)),
         ("content was lost", unsupported_words(original, rewrite)),
-        ("it repeats itself", _repeats(rewrite) > _repeats(original)),
+        ("it repeats itself", _repeats(rewrite) > _repeats(original) or _says_more_often(rewrite, original)),
+        ("advice or a talk was added", read_acts(rewrite) - read_acts("\n".join((original, *sources)))),
         ("a word was misspelt", _odd_words(rewrite) - _odd_words(original)),
         ("a sentence has two verbs", len(_TWO_VERBS.findall(rewrite)) > len(_TWO_VERBS.findall(original))),
     )
@@ -43,6 +46,12 @@ def _odd_words(text: str) -> set[str]:
 def _repeats(text: str) -> int:
     sentences = [tuple(content_words(s)) for s in split_sentences(drop_list_numbers(text))]
     return len(sentences) - len(set(sentences))
+
+
+def _says_more_often(rewrite: str, original: str) -> bool:
+    """`A 97 mm hematoma is seen mm hematoma is seen`: within one sentence too, a model may go round in circles."""
+    said, before = Counter(content_words(rewrite)), Counter(content_words(original))
+    return any(word in before for word in said - before)
 
 
 def _numbers(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from radbridge.entities import Certainty, Concept, Entity, EntityText, Trend
 from radbridge.guard.likeness import Likeness
 from radbridge.guard.style import load_style
 from radbridge.text import FUNCTION_WORDS, read_words, stem
+
+_CALLED_KNOWN = re.compile(r"\bknown\b[^.;:\n]{0,30}$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +36,8 @@ class Sources:
     def __init__(self, findings: EntityText, indication: EntityText, comparison: EntityText) -> None:
         self.findings = findings
         self.texts = {Section.FINDINGS: findings, Section.INDICATION: indication, Section.COMPARISON: comparison}
-        self._stems = findings.stems | comparison.stems | _read_known(indication)
+        self._told_stems = findings.stems | comparison.stems
+        self._stems = self._told_stems | _read_known(indication)
         self._supporting: dict[str, list[Mention]] = defaultdict(list)
         for section, text in self.texts.items():
             for entity in text.entities:
@@ -85,6 +89,10 @@ class Sources:
         """Whether every word of `text` that carries content stands in the sources, other than in what is asked."""
         return all(stem(w) in self._stems for w in read_words(text) if w not in FUNCTION_WORDS)
 
+    def tell_words(self, text: str) -> bool:
+        """Whether the findings and the comparison hold them without the clinical information."""
+        return all(stem(w) in self._told_stems for w in read_words(text) if w not in FUNCTION_WORDS)
+
     def hold_parts(self, text: str) -> bool:
         """Whether one statement of the findings affirms all that the only word of `text` is made of.
 
@@ -96,6 +104,11 @@ class Sources:
             return False
         said = (s.label_stems | s.phrasing.affirmed_stems for s in self.findings.statements)
         return any(all(not stems.isdisjoint(group) for group in groups) for stems in said)
+
+
+def is_known(entity: Entity, text: EntityText) -> bool:
+    """Whether `text` tells it as there before: with a trend, or as `known`."""
+    return bool(entity.trends) or _CALLED_KNOWN.search(text.text, 0, entity.start) is not None
 
 
 def is_asked(mention: Mention) -> bool:

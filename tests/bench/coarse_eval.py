@@ -1,6 +1,6 @@
-"""ROUGE of the coarse stage, and how often the guard speaks of true impressions, over reports given by path.
+"""The coarse stage alone beside what was signed, and what the guard says of the signed texts themselves.
 
-    python tests/bench/coarse_eval.py --data reports.jsonl [--show 10]
+    .venv/bin/python -m tests.bench.coarse_eval --data reports.jsonl [--show 10]
 
 Each row needs `findings` and `impression`; `indication` and `comparison` are used where they are there. Rows with a
 `mesh` that isn't `["normal"]` are scored again by themselves: normal templates win ROUGE without saying anything.
@@ -9,78 +9,87 @@ Each row needs `findings` and `impression`; `indication` and `comparison` are us
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
-from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rouge_score.rouge_scorer import RougeScorer
+from rich.console import Console
+from rich.table import Table
 
 from radbridge.coarse import draft_coarse
-from radbridge.draft import Severity
+from radbridge.evaluation.figures import estimate_figures
+from radbridge.evaluation.measures import core_measures
+from radbridge.evaluation.printing import print_estimate
+from radbridge.evaluation.rows import REFERENCE, Draft, Pair, Reference
+from radbridge.evaluation.sums import group, tabulate
 from radbridge.guard import check_draft
-from radbridge.text import content_words
+from tests.bench.quality_drafts import read_rows
 
 Row = dict[str, Any]
-MEASURES = ("rouge1", "rouge2", "rougeL")
+Write = Callable[[Reference], str]
 
 
-def draft_row(row: Row) -> str:
-    """The coarse draft for one row."""
-    return draft_coarse(row["findings"], indication=row.get("indication") or "").text
+def write_coarse(reference: Reference) -> str:
+    """The coarse text."""
+    return draft_coarse(reference.findings, indication=reference.indication).text
 
 
-def print_scores(name: str, rows: list[Row]) -> None:
-    """Mean F1 (stemmed), lengths in words, the share of content words copied from the findings, milliseconds."""
-    scorer = RougeScorer(MEASURES, use_stemmer=True)
-    scores: dict[str, list[float]] = {measure: [] for measure in MEASURES}
-    lengths, copied, seconds = [], [], []
-    for row in rows:
-        began = time.perf_counter()
-        draft = draft_row(row)
-        seconds.append(time.perf_counter() - began)
-        for measure, score in scorer.score(row["impression"], draft).items():
-            scores[measure].append(100 * score.fmeasure)
-        words, known = content_words(draft), set(content_words(row["findings"]))
-        lengths.append(len(draft.split()))
-        copied.append(sum(w in known for w in words) / max(1, len(words)))
-    reference = statistics.mean(len(row["impression"].split()) for row in rows)
-    print(
-        f"{name:<9} n={len(rows):<5}",
-        "  ".join(f"{measure} {statistics.mean(values):4.1f}" for measure, values in scores.items()),
-        f" words {statistics.mean(lengths):.1f} (reference {reference:.1f})",
-        f" copied {statistics.mean(copied):.0%}  median {1e3 * statistics.median(seconds):.2f} ms",
-    )
+SYSTEMS: dict[str, Write] = {
+    "coarse": write_coarse,
+    "signed": lambda reference: reference.impression,
+    "whole findings": lambda reference: reference.findings,
+}
 
 
-def print_alarms(rows: list[Row]) -> None:
-    """The share of true impressions that the guard flags, by kind, and how long a check takes."""
-    kinds: Counter[str] = Counter()
-    seconds = []
-    for row in rows:
-        began = time.perf_counter()
-        told = {name: row.get(name) or "" for name in ("indication", "comparison")}
-        flags = check_draft(
-            row["impression"], row["findings"], indication=told["indication"], comparison=told["comparison"]
+def read_references(data: Path) -> list[Reference]:
+    """The reports, abnormal where their `mesh` says so."""
+    return [
+        REFERENCE.validate_python(
+            {"id": str(number)}
+            | {name: row.get(name) or "" for name in ("findings", "impression", "indication", "comparison")}
+            | {"abnormal": row["mesh"] != ["normal"] if "mesh" in row else None}
         )
-        seconds.append(time.perf_counter() - began)
-        kinds.update({flag.kind for flag in flags})
-        kinds["any critical"] += any(flag.severity is Severity.CRITICAL for flag in flags)
-        kinds["any"] += bool(flags)
-    shares = "  ".join(f"{kind} {count / len(rows):.1%}" for kind, count in kinds.most_common())
-    print(f"guard     {shares}  median {1e3 * statistics.median(seconds):.2f} ms")
+        for number, row in enumerate(read_rows(data))
+    ]
 
 
-def print_drafts(rows: list[Row], count: int) -> None:
+def print_figures(references: Sequence[Reference], title: str) -> None:
+    """Every figure of the coarse text, of the signed one and of the whole findings, on all and on abnormal reports."""
+    groups = group(references)
+    console, columns = Console(width=160), []
+    measures = core_measures()
+    for write in SYSTEMS.values():
+        pairs = (Pair(number=n, reference=r, draft=Draft(id=r.id, draft=write(r))) for n, r in enumerate(references, 1))
+        table = tabulate(pairs, measures)
+        columns += [estimate_figures(table, draws=1_000, seed=0, within=w) for w in (None, groups.abnormal)]
+    shown = Table("", *(f"{name}{part}" for name in SYSTEMS for part in ("", ", abnormal")), title=title)
+    for figure in (figure for measure in measures for figure in measure.figures):
+        shown.add_row(figure.title, *(print_estimate(found[figure.name], figure.unit) for found in columns if found))
+    console.print(shown)
+
+
+def print_times(references: Sequence[Reference]) -> None:
+    """How long a coarse text and a check take."""
+    check_draft("Warm.", "Warm.")  # the vocabulary is read once, and isn't part of a draft's time
+    for name, work in (("coarse", write_coarse), ("guard", lambda r: check_draft(r.impression, r.findings))):
+        seconds = []
+        for reference in references:
+            began = time.perf_counter()
+            work(reference)
+            seconds.append(time.perf_counter() - began)
+        print(f"{name}: median {1e3 * statistics.median(seconds):.2f} ms")
+
+
+def print_drafts(references: Sequence[Reference], count: int) -> None:
     """About `count` drafts beside their references."""
-    for row in rows[:: max(1, len(rows) // count)]:
+    for reference in references[:: max(1, len(references) // count)]:
         shown = {
-            "findings": row["findings"],
-            "indication": row.get("indication"),
-            "reference": row["impression"],
-            "draft": draft_row(row),
+            "findings": reference.findings,
+            "indication": reference.indication,
+            "reference": reference.impression,
+            "draft": write_coarse(reference),
         }
         print("", *(f"{name:<10} {text}" for name, text in shown.items()), sep="\n")
 
@@ -91,15 +100,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="JSON lines")
     parser.add_argument("--show", type=int, default=0, help="print so many drafts beside their references")
     options = parser.parse_args()
-    rows = [json.loads(line) for line in options.data.read_text(encoding="utf-8").splitlines() if line.strip()]
-    draft_coarse("Warm.")  # the vocabulary is read once, and isn't part of a draft's time
-    check_draft("Warm.", "Warm.")
-    print_scores("all", rows)
-    if abnormal := [row for row in rows if row.get("mesh", ["normal"]) != ["normal"]]:
-        print_scores("abnormal", abnormal)
-    print_alarms(rows)
+    references = read_references(options.data)
+    print_figures(references, f"{len(references)} reports")
+    print_times(references)
     if options.show:
-        print_drafts(rows, options.show)
+        print_drafts(references, options.show)
 
 
 if __name__ == "__main__":

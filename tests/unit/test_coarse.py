@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radbridge.coarse import Kind, draft_coarse
+from radbridge.coarse.drafter import MAX_IMPLIED
 from radbridge.guard import check_draft, unsupported_words
 from radbridge.text.vocabulary import WEIGHTS, read_toml
 
@@ -54,6 +55,22 @@ def test_the_critical_finding_comes_first() -> None:
     """A pneumothorax goes before a nodule that was dictated earlier."""
     draft = draft_coarse("There is a 5 mm nodule in the lingula. A small right pneumothorax is noted.").text
     assert draft == "A small right pneumothorax. 5 mm nodule in the lingula."
+
+
+@pytest.mark.parametrize(
+    ("clause", "answer"),
+    [
+        ("The osseous structures show no acute abnormality.", "The osseous structures show no acute abnormality."),
+        ("The kidneys demonstrate no focal abnormality.", "The kidneys demonstrate no focal abnormality."),
+        ("There is no acute abnormality.", "No acute abnormality."),
+        ("The aorta is normal without dissection.", "No dissection."),
+    ],
+)
+def test_an_answer_denies_no_more_than_was_denied(clause: str, answer: str) -> None:
+    """That bones show nothing acute is not told as nothing acute: the chest may hold an effusion."""
+    draft = draft_coarse(f"{clause} Small pleural effusion.", indication="Abnormality? Dissection?")
+    assert answer in draft.text
+    assert draft.text.replace(answer, "").strip() == "Small pleural effusion."
 
 
 @pytest.mark.parametrize(
@@ -194,6 +211,34 @@ def test_the_draft_says_nothing_that_the_findings_dont(statements: list[str], in
 def test_any_text_gets_an_answer_and_always_the_same(findings: str, indication: str) -> None:
     """No text breaks the coarse stage, and the same text gives the same draft."""
     assert draft_coarse(findings, indication=indication) == draft_coarse(findings, indication=indication)
+
+
+def test_a_finding_named_again_waits_for_one_that_is_not_named_yet() -> None:
+    """Where there isn't room for all, another sentence on one finding doesn't push a lesser finding out."""
+    masses = " ".join(f"There is a {n} mm nodule in the liver." for n in range(1, 9))
+    draft = draft_coarse(f"{masses} There is cholelithiasis with many small dependent stones in the gallbladder.")
+    assert "cholelithiasis" in draft.text.lower()
+    assert draft.text.count("nodule") > 1
+
+
+def test_a_complaint_is_answered_by_a_few_denials() -> None:
+    """What was not asked by name is denied twice at most, in an impression that calls the rest normal."""
+    findings = "No fracture. No pneumothorax. No effusion. No hemorrhage. No dislocation. The lungs are clear."
+    answers = [s for s in draft_coarse(findings, indication="Fall, trauma").statements if s.kind is Kind.ANSWER]
+    assert len(answers) == MAX_IMPLIED
+
+
+@pytest.mark.parametrize(
+    "findings",
+    [
+        "The kidneys enhance symmetrically.",
+        "The conus terminates at L1.",
+        "Conus medullaris terminates at the L2 level.",
+    ],
+)
+def test_a_normal_statement_in_a_sign_s_words_is_normal(findings: str) -> None:
+    """A word that can be a sign is none where it is part of saying that something is normal."""
+    assert findings.rstrip(".") not in draft_coarse(findings).text
 
 
 def test_weights_rank_the_tiers() -> None:

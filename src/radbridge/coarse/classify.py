@@ -14,7 +14,7 @@ from radbridge.text.vocabulary import WEIGHTS, load_vocabulary
 
 UNNAMED = 1.6
 """The score of what is neither named in the vocabulary nor called normal: it isn't dropped lightly."""
-_DIRECT, _OF_ORGAN, _IMPLIED = 3.5, 3.4, 2.6
+DIRECT, _OF_ORGAN, _IMPLIED = 3.5, 3.4, 2.6
 """Scores of an answer: to what was asked, of the organ that was asked about, to what a complaint implies."""
 _DEVICE = 2.4
 """The score of a tube or line that is misplaced or that the study was made for."""
@@ -47,7 +47,7 @@ def _judge(text: str, reading: Reading, question: Question) -> tuple[Kind, float
     cues = load_cues()
     said = [w for i, w in enumerate(reading.words) if i not in reading.denied]
     weight = max((m.concept.weight for m in reading.mentions if not m.denied), default=0.0)
-    passed = reading.denied.union(*(range(m.start, m.end) for m in reading.mentions))
+    passed = reading.denied.union(*(range(m.start, m.end) for m in reading.mentions), _called_normal(reading))
     signs = [w for i, w in enumerate(reading.words) if i not in passed and stem(w) in cues.abnormal]
     slight = weight < WEIGHTS["minor"] and not signs
     if frame := _judge_frame(reading, said, weight, slight=slight):
@@ -94,6 +94,13 @@ def _is_normal(text: str) -> bool:
     return any(good for _, _, good in load_cues().normal.find(read_words(outside)))
 
 
+def _called_normal(reading: Reading) -> frozenset[int]:
+    """Places of the words in which something is called normal: `enhance symmetrically`."""
+    return frozenset(
+        i for start, end, good in load_cues().normal.find(reading.words) if good for i in range(start, end)
+    )
+
+
 def _is_organ_size(text: str, said: list[str]) -> bool:
     sized = "measur" in text or (len(said) <= _BARE and _MEASURED.search(text))
     return bool(sized and load_cues().organs.find(said))
@@ -102,7 +109,7 @@ def _is_organ_size(text: str, said: list[str]) -> bool:
 def _answer(reading: Reading, question: Question) -> float:
     """The score of what the clause denies as an answer, 0 when nobody asked."""
     denied = reading.denies() | {stem(reading.words[i]) for i in reading.denied}
-    return _DIRECT if denied & question.asked else _IMPLIED if denied & question.implied else 0.0
+    return DIRECT if denied & question.asked else _IMPLIED if denied & question.implied else 0.0
 
 
 def _emphasis(text: str, said: list[str], question: Question) -> float:

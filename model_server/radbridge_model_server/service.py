@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import structlog
 
 from radbridge.coarse import draft_coarse
-from radbridge.contract import PrefetchResponse
+from radbridge.contract import PrefetchResponse, TaskName
 from radbridge.entities import load_lexicon
 from radbridge.errors import ModelError
 from radbridge.registry import LoraRegistry, read_personas
+from radbridge_model_server.drafts.coarse import CoarseDrafter, FindingsDrafter
 from radbridge_model_server.drafts.desk import Desk
 from radbridge_model_server.drafts.drafting import Drafted, Drafter
 from radbridge_model_server.drafts.metrics import EngineMetrics, Metrics
 from radbridge_model_server.drafts.pace import Pace
 from radbridge_model_server.drafts.responding import Responder
 from radbridge_model_server.drafts.shadow import Shadow
+from radbridge_model_server.drafts.site_coarse import find_coarse
+from radbridge_model_server.drafts.strategies import Extractive, Strategy, choose_strategies
 from radbridge_model_server.drafts.tally import Tally
-from radbridge_model_server.drafts.writing import Writer
 from radbridge_model_server.engines.engine import Engine, Prompt
 from radbridge_model_server.engines.start import start_engine
 from radbridge_model_server.loras.chain import LoraChain
@@ -41,46 +44,39 @@ _CANARY_DEADLINE_S = 10.0
 class Service:
     """Engine, LoRAs, the requests under way and the counts of one replica. Without an engine every draft is coarse."""
 
-    def __init__(self, *, settings: Settings, engine: Engine | None, chain: LoraChain) -> None:
+    def __init__(
+        self, *, settings: Settings, engine: Engine | None, chain: LoraChain, coarse: CoarseDrafter | None = None
+    ) -> None:
+        """`coarse`: who writes the text that LoRAs rewrite; None: the findings alone."""
         self.settings = settings
         self.engine = engine
         self.chain = chain
         self.pace = Pace()
         self.tally = Tally(chain)
         self.metrics = Metrics(self.tally, *([EngineMetrics(engine)] if engine else []))
-        whole, template = settings.strategy == "whole", settings.prompt_template
-        responder = Responder(
-            engine=engine,
-            whole=whole,
-            prompt_version=template.prompt_version,
-            repair=settings.repair,
-            lexicon=settings.lexicon,
-        )
+        coarse = coarse or FindingsDrafter()
         self.keeper: LoraKeeper | None = None
         self.shadow: Shadow | None = None
-        writer: Writer | None = None
+        strategies: Mapping[TaskName, Strategy] = {"impression": Extractive()}
         if engine:
             self.keeper = LoraKeeper(engine=engine, chain=chain, retire_after_s=settings.lifecycle.retire_after_s)
-            writer = Writer(
-                engine=engine,
-                keeper=self.keeper,
-                whole=whole,
-                template=template,
-                max_new_tokens=settings.max_new_tokens,
-                wait_share=settings.lifecycle.wait_share,
-            )
+            strategies = choose_strategies(settings, self.keeper, coarse)
+        responders = {
+            task: Responder(strategy=strategy, engine=engine, repair=settings.repair, lexicon=settings.lexicon)
+            for task, strategy in strategies.items()
+        }
+        if engine:
             self.shadow = Shadow(
                 chain=chain,
-                writer=writer,
-                responder=responder,
+                responder=responders["impression"],
                 tally=self.tally,
                 share=settings.lifecycle.shadow_share,
                 is_busy=self._is_busy,
             )
         self.drafter = Drafter(
             chain=chain,
-            writer=writer,
-            responder=responder,
+            responders=responders,
+            coarse=coarse,
             deadline_s=settings.deadline_s,
             on_drafted=self._note,
         )
@@ -190,12 +186,13 @@ async def start_service(settings: Settings) -> Service:
     await asyncio.to_thread(load_lexicon, *settings.lexicon)
     chain = LoraChain(
         registry=LoraRegistry(settings.loras) if settings.loras else None,
-        packaged=read_personas(settings.persona_loras),
+        packaged=read_personas(settings.persona_loras) if settings.persona_loras else {},
         personas=settings.personas,
         site_lora=settings.site_lora,
         canary_share=settings.lifecycle.canary_share,
     )
     engine = None if settings.strategy == "coarse" else await start_engine(settings)
-    service = Service(settings=settings, engine=engine, chain=chain)
+    coarse = await asyncio.to_thread(find_coarse, settings)
+    service = Service(settings=settings, engine=engine, chain=chain, coarse=coarse)
     service.start()
     return service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -9,8 +10,10 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
 
+from radbridge.config.values import Strategy
 from radbridge.errors import ConfigError
-from radbridge.prompt import Template
+from radbridge.prompt import Context, Template
+from radbridge.registry import MANIFEST
 
 PACKAGED = Path(str(files("radbridge_model_server"))) / "embedded"
 """The base model and persona LoRAs that come with the package."""
@@ -29,6 +32,12 @@ _QUANTIZATIONS: dict[str, frozenset[str]] = {
 
 
 _UNCHECKED = "the base may be missing"
+_SERVING = frozenset(
+    {"strategy", "coarse_by", "prompt_template", "max_new_tokens", "site_lora", "expand_lora", "leave_out"}
+)
+"""What a base's manifest may say of how it is served."""
+_FOREIGN: dict[str, Any] = {"persona_loras": None, "site_lora": ""}
+"""For a base that isn't the packaged one: the LoRAs that come with the package would only be refused."""
 
 
 class Section(BaseModel):
@@ -95,8 +104,12 @@ class Scale(Section):
 class Settings(Section):
     """What the model server runs with. Every key has a default: an empty file serves the packaged model."""
 
-    strategy: Literal["coarse-to-fine", "coarse", "whole"] = "coarse-to-fine"
-    """`coarse` never loads a model; `whole` is for models of 3 B parameters and more."""
+    strategy: Strategy = "coarse_to_fine"
+    """`single`: one LoRA from findings to impression, for models of 3 B parameters and more. `coarse_to_fine`: a coarse
+    text first, then the signer's LoRA over it. `coarse` never loads a model."""
+    coarse_by: Literal["extractive", "site_lora"] = "extractive"
+    """`strategy: coarse_to_fine` only. `extractive`: each statement that the findings themselves make is rewritten by
+    itself. `site_lora`: the site LoRA drafts from the findings, and the signer's own refines that as a whole."""
     engine: Engines = "transformers"
     """`echo` repeats the preliminary impression: for tests of everything around the engine."""
     base: Path = PACKAGED / "base"
@@ -108,17 +121,23 @@ class Settings(Section):
     base_digest: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     """What `radbridge models check` prints; another base doesn't start. Empty: not pinned."""
     prompt_template: Template = Template.PLAIN
+    leave_out: tuple[Context, ...] = ()
+    """What of a case the model isn't told; the guard reads it all the same."""
     quantization: Quantization = "none"
     context_tokens: int | None = Field(default=None, ge=128, le=1048576)
     """Tokens of prompt and draft together; None: what the base was made for."""
     memory_gib: float = Field(default=0.5, gt=0)
     """What one replica needs, weights, cache and LoRAs; told by `radbridge models check`, enforced by nobody."""
-    persona_loras: Path = PACKAGED / "loras"
-    """Folder of read-only persona LoRAs made for this base, one folder each."""
+    persona_loras: Path | None = PACKAGED / "loras"
+    """Folder of read-only persona LoRAs made for this base, one folder each; None, the default for another base than
+    the packaged one: there are none."""
     loras: Path | None = None
     """Folder of the LoRA registry, which wins over the personas; None: those alone."""
     site_lora: LoraOwner | Literal[""] = "persona/succinct"
-    """Whose LoRA drafts for a radiologist who has none; empty: the base model."""
+    """Whose LoRA drafts for a radiologist who has none; empty, the default for another base than the packaged one: the
+    base model."""
+    expand_lora: LoraOwner | Literal["base", ""] = ""
+    """Whose LoRA makes findings of key phrases (`task: expand`); `base`: the base model; empty: nobody does."""
     personas: dict[str, LoraOwner] = {}
     """Radiologist id -> `persona/elaborate`, until there is a LoRA of their own."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -142,7 +161,7 @@ class Settings(Section):
     max_new_tokens: int = Field(default=192, ge=8, le=4096)
     deadline_s: float = Field(default=30.0, gt=0, le=600)
     """For a request that states no deadline of its own, and the most that one may state."""
-    max_body_kib: int = Field(default=256, ge=1, le=65536)
+    max_body_kib: int = Field(default=1024, ge=1, le=65536)
     """A larger request is answered with HTTP 413."""
     vllm: Vllm = Vllm()
     openai: OpenAI = OpenAI()
@@ -171,7 +190,8 @@ class Settings(Section):
 def load_settings(path: Path | None, *, check_base: bool = True) -> Settings:
     """The settings in `path` (None: the defaults). Raises ConfigError with every problem at once.
 
-    `check_base=False` reads a file whose base isn't on this machine.
+    What the file doesn't name is as the base's manifest says under `serving`, else the default. `check_base=False`
+    reads a file whose base isn't on this machine.
     """
     table: Any = {}
     if path is not None:
@@ -184,10 +204,30 @@ def load_settings(path: Path | None, *, check_base: bool = True) -> Settings:
     where = f"{path}: " if path else ""
     if not isinstance(table, dict):
         raise ConfigError([f"{where}must be a table of keys and values"])
+    base = Path(said) if isinstance(said := table.get("base"), str) else PACKAGED / "base"
+    made = {key: value for key, value in _as_made(base).items() if key not in table}
     try:
-        return Settings.model_validate(table, context=None if check_base else _UNCHECKED)
+        return Settings.model_validate(made | table, context=None if check_base else _UNCHECKED)
     except ValidationError as error:
-        raise ConfigError([where + _describe(e["loc"], e["msg"]) for e in error.errors()]) from None
+        problems = [(e["loc"], _describe(e["loc"], e["msg"])) for e in error.errors()]
+        manifest = f"{base / MANIFEST}: serving."
+        raise ConfigError([(manifest if loc and loc[0] in made else where) + told for loc, told in problems]) from None
+
+
+def read_base_manifest(base: Path) -> dict[str, Any]:
+    """What a base says of itself; nothing where it has no manifest that can be read."""
+    try:
+        manifest = json.loads((base / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _as_made(base: Path) -> dict[str, Any]:
+    """What holds for a base unless the file says otherwise."""
+    serving = read_base_manifest(base).get("serving")
+    said = {k: v for k, v in serving.items() if k in _SERVING} if isinstance(serving, dict) else {}
+    return said if base.resolve() == (PACKAGED / "base").resolve() else _FOREIGN | said
 
 
 def _describe(loc: tuple[int | str, ...], message: str) -> str:

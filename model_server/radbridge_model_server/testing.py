@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from radbridge.errors import DeadlinePassed, LoraRefused, ModelOverloaded, ModelUnavailable, PromptTooLong
-from radbridge.prompt import PROMPT_VERSION
+from radbridge.prompt import PROMPT_VERSION, Template, readable_versions
 from radbridge.registry import LoraVersion, digest_weights
 from radbridge_model_server.engines.engine import EngineStats, Finish, Generated, OnText, Prompt
+from radbridge_model_server.engines.start import read_prompt_version
 from radbridge_model_server.settings import Settings
 
 _ECHOED = "Preliminary: "
@@ -36,6 +37,7 @@ class EchoEngine:
         word_s: float = 0.0,
         max_batch: int = 64,
         prompt_version: str = PROMPT_VERSION,
+        template: Template = Template.PLAIN,
         load: Callable[[LoraVersion], Awaitable[None]] | None = None,
     ) -> None:
         self._say = say or _echo
@@ -43,6 +45,7 @@ class EchoEngine:
         self.model = "echo"
         self.base_digest = base_digest
         self.prompt_version = prompt_version
+        self._readable = readable_versions(template)
         self.context_tokens = context_tokens
         self._max_queue = max_queue
         self._delay_s = delay_s
@@ -77,7 +80,7 @@ class EchoEngine:
             raise ModelUnavailable
         if version.base_digest != self.base_digest:
             raise LoraRefused(version.name, "it was trained on another base model (base digest differs)")
-        if version.prompt_version != self.prompt_version:
+        if version.prompt_version not in self._readable:
             raise LoraRefused(version.name, "its prompt version differs")
         if version not in self._loras and self._load:
             await self._load(version)
@@ -163,7 +166,8 @@ async def start_engine(settings: Settings) -> EchoEngine:
         base_digest=digest,
         max_queue=settings.max_queue,
         context_tokens=4096,
-        prompt_version=settings.prompt_template.prompt_version,
+        prompt_version=read_prompt_version(settings),
+        template=settings.prompt_template,
     )
 
 

@@ -6,10 +6,12 @@ Both sides build and read these values, so the contract is data, not a shared se
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from radbridge.draft import Flag, Stage
+from radbridge.example import MAX_EXAMPLES, StyleExample
 
 CONTRACT_VERSION = 1
 OWNER_HEADER = "serve-multiplexed-model-id"
@@ -17,6 +19,8 @@ OWNER_HEADER = "serve-multiplexed-model-id"
 
 With hyphens: nginx drops a header whose name has underscores.
 """
+
+TaskName = Literal["impression", "expand"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +41,12 @@ class DraftRequest:
     """Milliseconds the caller will wait, from the moment the request is received."""
     case: str = field(default="", repr=False)
     """An opaque name of the case: a newer request for the same one ends this with HTTP 409 `superseded`."""
+    task: TaskName = "impression"
+    """What to write. For `expand`, `findings` holds an impression or key phrases, and the answer is findings."""
+    examples: Annotated[tuple[StyleExample, ...], Field(max_length=MAX_EXAMPLES)] = field(default=(), repr=False)
+    """Signed reports of this radiologist, the most alike first: how they write, and never a source for the guard."""
+    memory: str = ""
+    """The state of the style memory that chose them: `m1/812`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +82,13 @@ class DraftResponse:
     ms: float
     """Milliseconds in the model server, receipt to answer."""
     timings_ms: dict[str, float] = field(default_factory=dict)
-    """`coarse`, `queue`, `engine`, `guard`."""
+    """`coarse`, `queue`, `engine`, `guard`; `site` where a site LoRA wrote the coarse text."""
+    strategy: str = ""
+    """`single`, `coarse_to_fine`, `coarse`; empty from a server of before 0.7."""
+    coarse_lora: str = ""
+    """Who wrote the coarse text: a LoRA version, `base`, `retrieved` where it was copied, or `none`."""
+    examples: tuple[str, ...] = ()
+    """The ids of the request's examples that the text was written beside; empty when none was used."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,6 +27,8 @@ class Stage(StrEnum):
     """The extractive stage: the fine text was refused or not to be had."""
     WHOLE = "whole"
     """One LoRA from findings to impression, as 3-8 B models do it."""
+    RETRIEVED = "retrieved"
+    """Copied from another report of the site whose findings are alike: held to this case like any other text."""
 
 
 class FlagKind(StrEnum):
@@ -114,6 +116,14 @@ class DraftImpression:
     """Why something better was not used, in order."""
     flags: tuple[Flag, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
+    strategy: str = ""
+    """How the model server went about it: `single`, `coarse_to_fine`, `coarse`; empty from an older server."""
+    coarse_lora: str = ""
+    """Who wrote the coarse text: a LoRA version, `base`, `retrieved` where it was copied, or `none`."""
+    memory: str = ""
+    """The state of the style memory that its examples were chosen from: `m1/812`; empty when it wasn't asked."""
+    examples: tuple[str, ...] = ()
+    """The signed reports that it was written beside, by their names in the style memory: `m17`."""
     made_at: AwareDatetime
 
 

@@ -16,9 +16,11 @@ from pydantic import AwareDatetime
 from radbridge.case import Case
 from radbridge.deidentify import OLDEST_AGE, PROCESS_KEY, scrub
 from radbridge.draft import DraftImpression
+from radbridge.example import StyleExample
 from radbridge.imaging import tell_comparison
 from radbridge.prompt import PromptInput, build_prompt
 from radbridge.text import read_words
+from radbridge.text.sequences import count_edits, trace_common
 
 REWRITTEN_FROM = 0.5
 """From this distance on the signer wrote the text anew: half of the words or more are others."""
@@ -127,26 +129,6 @@ def measure_distance(draft: str, signed: str) -> float:
     return count_edits(before, after) / longer if longer else 0.0
 
 
-def count_edits(before: Sequence[str], after: Sequence[str]) -> int:
-    """Levenshtein distance, bit-parallel (Hyyrö 2003): one column of the matrix is one integer.
-
-    Two texts of 2,000 words take milliseconds, whatever they hold.
-    """
-    if not before:
-        return len(after)
-    full, last = (1 << len(before)) - 1, 1 << (len(before) - 1)
-    places = _places(before)
-    up, down, distance = full, 0, len(before)
-    for word in after:
-        match = places.get(word, 0)
-        same = (((match & up) + up) ^ up) | match | down
-        right, left = down | ~(same | up) & full, up & same
-        distance += bool(right & last) - bool(left & last)
-        right, left = (right << 1 | 1) & full, left << 1 & full
-        up, down = left | ~(same | right) & full, right & same
-    return distance
-
-
 def diff_words(draft: str, signed: str) -> list[Run]:
     """The runs of words that turn `draft` into `signed`: the longest common subsequence is kept.
 
@@ -154,7 +136,7 @@ def diff_words(draft: str, signed: str) -> list[Run]:
     word size, with no worst case.
     """
     before, after = _tokens(draft), _tokens(signed)
-    steps = list(_walk_back(before, after, _columns(before, after)))[::-1]
+    steps = list(_walk_back(before, after, trace_common(before, after)))[::-1]
     runs: list[Run] = []
     for kept, stretch in groupby(steps, key=lambda step: step[0] is Change.KEEP):
         words = list(stretch)
@@ -166,25 +148,6 @@ def diff_words(draft: str, signed: str) -> list[Run]:
 
 def _tokens(text: str) -> list[str]:
     return re.findall(r"\n|\S+", text)
-
-
-def _places(words: Sequence[str]) -> dict[str, int]:
-    """For each word the set of its places, as bits."""
-    places: dict[str, int] = {}
-    for i, word in enumerate(words):
-        places[word] = places.get(word, 0) | 1 << i
-    return places
-
-
-def _columns(before: Sequence[str], after: Sequence[str]) -> list[int]:
-    """One integer for each prefix of `after`: a zero bit where the common subsequence grows (Hyyrö 2004)."""
-    full, places = (1 << len(before)) - 1, _places(before)
-    columns = [full]
-    for word in after:
-        column = columns[-1]
-        match = column & places.get(word, 0)
-        columns.append((column + match | column - match) & full)
-    return columns
 
 
 def _walk_back(before: Sequence[str], after: Sequence[str], columns: Sequence[int]) -> Iterable[tuple[Change, str]]:
@@ -205,13 +168,20 @@ def _walk_back(before: Sequence[str], after: Sequence[str], columns: Sequence[in
 
 
 def deidentified_row(
-    edit: Edit, case: Case, *, key: bytes = PROCESS_KEY, pseudonyms: bool = False, others: Iterable[str] = ()
+    edit: Edit,
+    case: Case,
+    *,
+    key: bytes = PROCESS_KEY,
+    pseudonyms: bool = False,
+    others: Iterable[str] = (),
+    examples: Iterable[StyleExample] = (),
 ) -> dict[str, Any]:
     """One JSON line of `radbridge edits`: every text scrubbed, no date, nobody's name, no accession.
 
     `key` is the site's secret: dates move by the same number of days for one patient in every export made with it.
     `pseudonyms` replaces the radiologist's id too; `others` are further names to scrub. The prompt holds no
-    preliminary text: training draws that anew from the findings, as serving does.
+    preliminary text: training draws that anew from the findings, as serving does. `examples` are those of the signed
+    reports which the draft was written beside that are still remembered.
     """
     names = (case.key.accession, case.signer.name, *others)
 
@@ -245,6 +215,7 @@ def deidentified_row(
         "prompt": example.prompt,
         "chosen": example.chosen,
         "rejected": example.rejected,
+        "examples": [{"findings": e.findings, "impression": e.impression} for e in examples],
     }
 
 

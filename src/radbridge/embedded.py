@@ -42,7 +42,7 @@ class EmbeddedModelServer:
         """Start, and return when it answers. Raises ModelUnavailable with what it said last."""
         self._folder = tempfile.TemporaryDirectory(prefix="radbridge-model-")
         config = Path(self._folder.name) / "model.json"
-        config.write_text(json.dumps(self._settings()), encoding="utf-8")
+        config.write_text(json.dumps(tell_settings(self._model, self._lexicon)), encoding="utf-8")
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "radbridge_model_server", "--listen", "127.0.0.1:0", "--config", str(config)),
             stdin=asyncio.subprocess.PIPE,  # closed when the gateway dies: then the child stops too
@@ -85,16 +85,6 @@ class EmbeddedModelServer:
         """Wait for the process to end; its exit status."""
         return await self._process.wait() if self._process else 0
 
-    def _settings(self) -> dict[str, Any]:
-        loras = self._model.loras
-        return {
-            "strategy": self._model.strategy,
-            "lexicon": [str(path.resolve()) for path in self._lexicon],
-            "site_lora": self._model.site_lora,
-            "personas": self._model.personas,
-            **({"loras": str(loras.resolve())} if loras else {}),
-        }
-
     async def _pass_on_log(self) -> None:
         """Log lines go to `log`; of what else the child says the last lines are kept, to tell why it ended."""
         if self._process is None or self._process.stderr is None:
@@ -124,6 +114,21 @@ class EmbeddedModelServer:
                 if isinstance(said, dict) and "url" in said:
                     return str(said["url"])
         raise ModelUnavailable
+
+
+def tell_settings(model: Model, lexicon: Sequence[Path] = ()) -> dict[str, Any]:
+    """The model server's file for what the site says; of the rest, the base and the server's defaults decide."""
+    said = {
+        "base": model.base and str(model.base.resolve()),
+        "loras": model.loras and str(model.loras.resolve()),
+        "strategy": model.strategy,
+        "site_lora": model.site_lora,
+    }
+    return {
+        "lexicon": [str(path.resolve()) for path in lexicon],
+        "personas": model.personas,
+        **{key: value for key, value in said.items() if value is not None},
+    }
 
 
 def _is_log_line(text: str) -> bool:

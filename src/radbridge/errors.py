@@ -2,6 +2,7 @@
 
     RadBridgeError
     ├── ConfigError              the site's file is wrong: nothing was started
+    │   └── RowFault             a line of a file of rows can't be taken
     ├── MessageFault             a peer sent what can't be taken in; it is told so, and the bytes are kept
     ├── JournalError             the journal can't commit: no positive ACK may leave
     ├── RegistryError            the LoRA registry can't be read or written
@@ -24,6 +25,7 @@ so that any of them may be logged.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class RadBridgeError(Exception):
@@ -39,6 +41,19 @@ class ConfigError(RadBridgeError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class RowFault(ConfigError):
+    """A line of a file of rows can't be taken in.
+
+    `problem` names the key and what is wrong with it, never what stands there.
+    """
+
+    def __init__(self, file: Path, line: int, problem: str) -> None:
+        self.file = file
+        self.line = line
+        self.problem = problem
+        super().__init__([f"{file}, line {line}: {problem}"])
 
 
 class MessageFault(RadBridgeError):

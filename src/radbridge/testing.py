@@ -72,6 +72,7 @@ class FakeModel:
             prompt_version="p1",
             stage=Stage.COARSE,
             ms=self.delay_s * 1000,
+            examples=tuple(example.id for example in request.examples),
         )
 
     async def prefetch(self, radiologist: str) -> None:

@@ -22,7 +22,7 @@ WORDS = 1000
 TEXT = "word " * WORDS
 WORD_S = 0.05
 CHAT: dict[str, Any] = {"model": "base", "messages": [{"role": "user", "content": TEXT}], "stream": True}
-SETTINGS = Settings(engine="echo", strategy="whole", site_lora="", max_new_tokens=WORDS, deadline_s=120)
+SETTINGS = Settings(engine="echo", strategy="single", site_lora="", max_new_tokens=WORDS, deadline_s=120)
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ async def read_events(answer: httpx.Response) -> list[tuple[str, dict[str, Any]]
 
 
 @pytest.mark.parametrize("headers", [{}, EVENTS], ids=["json", "events"])
-@pytest.mark.parametrize("strategy", ["coarse-to-fine", "whole"])
+@pytest.mark.parametrize("strategy", ["coarse_to_fine", "single"])
 async def test_work_ends_when_the_client_leaves(headers: dict[str, str], strategy: str) -> None:
     """A client that closes its connection ends the generation, whichever way it asked."""
     engine = echo(delay_s=LONG_S)
@@ -80,7 +80,7 @@ async def test_a_burst_of_saves_is_one_generation() -> None:
 async def test_a_whole_text_is_streamed_as_it_grows() -> None:
     """`coarse` first, then pieces that joined are the draft's text, then the draft, the same as without events."""
     said = "There is a 12 mm nodule, which needs a follow-up."
-    async with serve(make_service(echo(say=lambda _: said, word_s=0.01), strategy="whole")) as http:
+    async with serve(make_service(echo(say=lambda _: said, word_s=0.01), strategy="single")) as http:
         async with http.stream("POST", "/v1/drafts", json=CASE, headers=EVENTS) as answer:
             events = await read_events(answer)
         plain = (await http.post("/v1/drafts", json=CASE)).json()

@@ -52,7 +52,7 @@ async def test_a_lora_under_another_template_is_refused(base: Path, tmp_path: Pa
     """The engine says the prompt version of its template, and a LoRA that was trained with another one isn't loaded."""
     lora = publish(LoraRegistry(tmp_path / "registry"), make_lora(base, tmp_path / "lora", seed=1), "rad/900001", base)
     engine = await start_engine(Settings(base=base, prompt_template="alpaca"))
-    assert engine.prompt_version == "p1-alpaca"
+    assert engine.prompt_version == "p2-alpaca"
     with pytest.raises(LoraRefused, match="p1-alpaca"):
         await engine.ensure_lora(lora)
     await engine.close()

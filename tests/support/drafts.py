@@ -27,5 +27,7 @@ DRAFT = DraftImpression(
     prompt_version="p1",
     stage=Stage.FINE,
     flags=(Flag(kind="omitted", message="Invented.", spans=(Span(section="findings", start=3, end=9),)),),
+    memory="m1/9",
+    examples=("m3", "m9"),
     made_at=AT,
 )

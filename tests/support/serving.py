@@ -103,6 +103,18 @@ def captured_logs(level: str = "debug") -> Iterator[io.StringIO]:
         structlog.reset_defaults()
 
 
+class Voice:
+    """Says one thing to whatever it is asked, and keeps that."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+        self.asked: list[str] = []
+
+    def __call__(self, prompt: str) -> str:
+        self.asked.append(prompt)
+        return self.said
+
+
 class Clock:
     """Seconds that pass when told to."""
 

@@ -82,11 +82,11 @@ def test_stripping_is_done_at_once(text: str) -> None:
 @pytest.mark.parametrize(
     ("strategy", "draft"),
     [
-        ("coarse-to-fine", "12 mm nodule in the right upper lobe."),
-        ("whole", "12 mm right upper lobe nodule."),
+        ("coarse_to_fine", "12 mm nodule in the right upper lobe."),
+        ("single", "12 mm right upper lobe nodule."),
     ],
 )
-async def test_no_draft_holds_one(strategy: Literal["coarse-to-fine", "whole"], draft: str) -> None:
+async def test_no_draft_holds_one(strategy: Literal["coarse_to_fine", "single"], draft: str) -> None:
     """Neither the model's prompt nor a draft holds a hidden character, whether the findings or the model brought it."""
     asked: list[str] = []
 

@@ -10,6 +10,7 @@ import pytest
 
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.errors import DeadlinePassed, ModelUnavailable, Superseded
+from radbridge.example import StyleExample
 from radbridge_model_server.drafts.desk import Desk
 from radbridge_model_server.testing import EchoEngine
 from tests.support.serving import FINDINGS, ask, echo, eventually, make_service
@@ -39,6 +40,27 @@ async def test_a_burst_of_saves_is_one_generation() -> None:
     assert [d.id for d in drafts] == [f"d{n}" for n in range(8)]
     assert len({d.draft for d in drafts}) == 1
     assert desk.under_way == 0
+
+
+async def test_other_signed_reports_are_no_other_draft() -> None:
+    """The same case asked anew, when the style memory has moved on, shares the generation that is under way."""
+    engine = echo(delay_s=0.2)
+    desk = desk_of(engine)
+    later = ask("d2", case="c1", examples=(StyleExample(id="m1", impression="1. Nodule."),), memory="m1/1")
+    drafts = await asyncio.gather(draft(desk, ask(case="c1")), draft(desk, later))
+    assert engine.stats().generated == 1
+    assert [d.id for d in drafts] == ["d1", "d2"]
+
+
+async def test_another_task_is_another_draft() -> None:
+    """Findings made of key phrases and an impression of the same words are two, and neither ends the other."""
+    engine = echo(delay_s=0.2)
+    desk = desk_of(engine, expand_lora="base")
+    concluded, expanded = await asyncio.gather(
+        draft(desk, ask(case="c1")), draft(desk, ask("d2", case="c1", task="expand"))
+    )
+    assert engine.stats().generated == 2
+    assert (concluded.stage, expanded.stage) == ("fine", "whole")
 
 
 @pytest.mark.parametrize("cases", [("", ""), ("c1", "c2")], ids=["no case", "another case"])
@@ -107,7 +129,7 @@ async def test_time_counts_from_receipt() -> None:
 async def test_a_watcher_sees_everything_from_the_first_piece() -> None:
     """Who watches a whole text grow sees the coarse text and every piece, even when joining late."""
     engine = echo(say=lambda _: "one two three four five six", word_s=0.05)
-    desk = desk_of(engine, strategy="whole")
+    desk = desk_of(engine, strategy="single")
     seen: list[list[tuple[str, str]]] = [[], []]
 
     async def watch(n: int) -> str:

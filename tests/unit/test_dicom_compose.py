@@ -101,6 +101,14 @@ def test_the_impression_is_coded_and_says_the_draft() -> None:
     assert section.ContentSequence[0] is items(section, "121106")[0]
 
 
+def test_it_says_what_wrote_it() -> None:
+    """The equipment that contributed is the model with its LoRA, and the style memory where examples were used."""
+    for draft, told in ((DRAFT, "stage fine, memory m1/9"), (replace(DRAFT, examples=()), "stage fine")):
+        (equipment,) = read(COMPOSER.compose(CASE, draft)).ContributingEquipmentSequence
+        assert equipment.ContributionDescription.endswith(told)
+        assert equipment.SoftwareVersions == draft.lora
+
+
 def test_it_is_filed_beside_the_images() -> None:
     """Study, patient, accession with issuer, and the request are the case's; the evidence names the images."""
     document = read(write(SHAPES["full"]))

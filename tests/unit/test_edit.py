@@ -18,12 +18,12 @@ from radbridge.edit import (
     Edit,
     Outcome,
     compare,
-    count_edits,
     deidentified_row,
     diff_words,
     judge,
     measure_distance,
 )
+from radbridge.text.sequences import count_edits
 
 CASE = Case(
     key=CaseKey(accession="ACC900001", issuer="HOSP"),

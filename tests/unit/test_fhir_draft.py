@@ -120,6 +120,14 @@ def test_what_a_draft_says() -> None:
     assert read_extension(made.provenance, "model") == "tiny"
 
 
+def test_which_reports_it_was_written_beside() -> None:
+    """The Provenance alone says which signed reports were used, by their names in the memory; without any, nothing."""
+    made = COMPOSER.compose(CASE, DRAFT)
+    assert read_extension(made.provenance, "style-memory") == "m1/9: m3 m9"
+    assert not read_extension(made.report, "style-memory")
+    assert not read_extension(COMPOSER.compose(CASE, replace(DRAFT, examples=())).provenance, "style-memory")
+
+
 def test_a_withdrawal_has_no_text() -> None:
     """A withdrawn draft keeps its identifiers and loses its words and flags."""
     made = COMPOSER.withdraw(CASE, DRAFT)

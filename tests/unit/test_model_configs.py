@@ -53,7 +53,7 @@ def test_a_public_model_drafts_whole_reports_with_loras_of_its_own(path: Path) -
     """No LoRA that ships was made for it; where it may be fetched from stands in a comment; its pin is explained."""
     settings = read(path)
     text = path.read_text()
-    assert settings.strategy == "whole"
+    assert settings.strategy == "single"
     assert settings.site_lora == ""
     assert settings.loras is not None
     assert "\n# hub: " in text

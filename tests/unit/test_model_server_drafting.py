@@ -50,7 +50,7 @@ def drafter(
     )
     settings = Settings(
         engine="echo",
-        strategy="whole" if whole else "coarse-to-fine",
+        strategy="single" if whole else "coarse_to_fine",
         max_new_tokens=64,
         deadline_s=deadline_s,
         prompt_template=template,
@@ -263,7 +263,8 @@ async def test_the_template_is_the_configured_one() -> None:
         asked.append(prompt)
         return "12 mm right upper lobe nodule."
 
-    drafted = await drafter(EchoEngine(say=say), template=Template.ALPACA).draft(request())
+    engine = EchoEngine(say=say, prompt_version=Template.ALPACA.prompt_version)
+    drafted = await drafter(engine, template=Template.ALPACA).draft(request())
     assert "### Instruction:" in asked[0]
-    assert drafted.prompt_version == "p1-alpaca"
+    assert drafted.prompt_version == "p2-alpaca"
     assert drafted.lora == "base"

@@ -20,7 +20,7 @@ OF_A_MAN = "There is a fibroid in the uterus."
 
 async def draft(said: str, *, repair: Repairing, findings: str = FINDINGS) -> DraftResponse:
     """The answer when a model that writes whole impressions says `said`, of a man."""
-    settings = Settings(engine="echo", strategy="whole", repair=repair)
+    settings = Settings(engine="echo", strategy="single", repair=repair)
     chain = LoraChain(registry=None, packaged={}, personas={}, site_lora="")
     service = Service(settings=settings, engine=EchoEngine(say=lambda _: said), chain=chain)
     return await service.drafter.draft(DraftRequest(id="d1", findings=findings, sex="M"))

@@ -27,7 +27,7 @@ USAGE: ChatCompletionStreamOptionsParam = {"include_usage": True}
 @asynccontextmanager
 async def client_of(engine: EchoEngine, *, deadline_s: float = 60) -> AsyncIterator[AsyncOpenAI]:
     """OpenAI's client for our API on a free port. It would try again by itself; here it may not."""
-    settings = Settings(engine="echo", strategy="whole", site_lora="", deadline_s=deadline_s)
+    settings = Settings(engine="echo", strategy="single", site_lora="", deadline_s=deadline_s)
     chain = LoraChain(registry=None, packaged={}, personas={}, site_lora="")
     async with (
         listening(Service(settings=settings, engine=engine, chain=chain)) as url,

@@ -27,8 +27,9 @@ def of_draft(draft: DraftImpression, ttl: timedelta) -> list[Document]:
 
 
 def of_model(draft: DraftImpression) -> list[Document]:
-    """Which weights wrote it; only in the Provenance."""
-    return _strings({"model": draft.model, "base-digest": draft.base_digest})
+    """Which weights wrote it, beside which signed reports; only in the Provenance."""
+    beside = f"{draft.memory}: {' '.join(draft.examples)}" if draft.examples else ""
+    return _strings({"model": draft.model, "base-digest": draft.base_digest, "style-memory": beside})
 
 
 def flag(one: Flag) -> Document:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from radbridge.contract import DraftRequest, DraftResponse
+from radbridge.contract import DraftRequest, DraftResponse, TaskName
 from radbridge.errors import ModelError, ModelUnavailable, Superseded
 from radbridge_model_server.drafts.drafting import Drafter
 
@@ -24,7 +24,7 @@ class Flight:
     waiting: int = 0
     ended_by: ModelError | None = None
     told: list[tuple[str, str]] = field(default_factory=list, repr=False)
-    """`coarse` and `text` as they came, for those who watch, from whenever on."""
+    """The coarse text under the name of its stage, and `text` as it came, for those who watch, from whenever on."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def tell(self, kind: str, text: str) -> None:
@@ -43,8 +43,10 @@ class Flight:
         self.work.cancel()
 
     def is_for(self, request: DraftRequest) -> bool:
-        """Whether another request asks for the very same draft."""
-        return replace(request, id=self.request.id, deadline_ms=self.request.deadline_ms) == self.request
+        """Whether another request asks for the very same draft; which signed reports came with it makes none other."""
+        own = self.request
+        asked = replace(request, id=own.id, deadline_ms=own.deadline_ms, examples=own.examples, memory=own.memory)
+        return asked == own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +58,7 @@ class Ticket:
     received: float
 
     async def texts(self) -> AsyncIterator[tuple[str, str]]:
-        """(`coarse`, text), then (`text`, piece) as pieces come, until the flight is over. Errors are `draft`'s."""
+        """(stage, coarse text), then (`text`, piece) as pieces come, until the flight is over. Errors are `draft`'s."""
         flight, seen = self.flight, 0
         while True:
             news = flight.news
@@ -84,7 +86,7 @@ class Desk:
 
     def __init__(self, drafter: Drafter) -> None:
         self._drafter = drafter
-        self._by_case: dict[str, Flight] = {}
+        self._by_case: dict[tuple[str, TaskName], Flight] = {}
         self._flights: set[Flight] = set()
 
     @property
@@ -114,7 +116,7 @@ class Desk:
 
     def _join(self, request: DraftRequest, received: float) -> Flight | None:
         """The flight that answers this request too, and in time; one of an older text ends here."""
-        flight = self._by_case.get(request.case) if request.case else None
+        flight = self._by_case.get(_name(request)) if request.case else None
         if flight is None:
             return None
         if flight.is_for(request):
@@ -128,13 +130,13 @@ class Desk:
         flight.work = asyncio.create_task(self._fly(flight))
         self._flights.add(flight)
         if request.case:
-            self._by_case[request.case] = flight
+            self._by_case[_name(request)] = flight
         flight.work.add_done_callback(lambda work: self._land(flight))
         return flight
 
     async def _fly(self, flight: Flight) -> DraftResponse:
         prepared = await self._drafter.prepare(flight.request, flight.received)
-        flight.tell("coarse", prepared.coarse)
+        flight.tell(prepared.coarse.stage, prepared.coarse.text)
         return await self._drafter.complete(prepared, lambda piece: flight.tell("text", piece))
 
     def _land(self, flight: Flight) -> None:
@@ -145,5 +147,9 @@ class Desk:
         flight.wake()
 
     def _forget(self, flight: Flight) -> None:
-        if self._by_case.get(flight.request.case) is flight:
-            del self._by_case[flight.request.case]
+        if self._by_case.get(_name(flight.request)) is flight:
+            del self._by_case[_name(flight.request)]
+
+
+def _name(request: DraftRequest) -> tuple[str, TaskName]:
+    return request.case, request.task

@@ -5,58 +5,44 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
-from radbridge.contract import DraftRequest, DraftResponse
-from radbridge.draft import Flag, Severity, Stage
+from radbridge.contract import DraftResponse
+from radbridge.draft import Flag, FlagKind, Stage
 from radbridge.guard import Guard
-from radbridge.guard.policy import GuardPolicy
 from radbridge.guard.repair import drop_flagged, passes
 from radbridge.text import MAX_CHARS, strip_controls
+from radbridge_model_server.drafts.asking import Written
+from radbridge_model_server.drafts.checking import POLICY, make_guard, name_blocking
 from radbridge_model_server.drafts.prepared import Prepared
-from radbridge_model_server.drafts.refusal import assemble, find_objection, find_refusal
-from radbridge_model_server.drafts.writing import Written
+from radbridge_model_server.drafts.strategies.strategy import Strategy, Verdict, judge_coarse
 from radbridge_model_server.engines.engine import Engine
 from radbridge_model_server.settings import Repairing
 
-_POLICY = GuardPolicy()
-"""The default one: the site's own is the gateway's to apply."""
-_CUT = "context_cut"
-_MODEL_CUT = Flag(
-    kind=_CUT,
-    message="The findings are longer than the model's context: it did not see all sentences from their middle.",
+_UNREAD = Flag(
+    kind=FlagKind.CONTEXT_CUT,
+    message=f"The findings are longer than {MAX_CHARS} characters: what follows was not read.",
 )
-_STATEMENT_KEPT = Flag(
-    kind=_CUT,
-    message="A statement is longer than the model's context: it stands in the words of the findings.",
-    severity=Severity.INFO,
-)
-_UNREAD = Flag(kind=_CUT, message=f"The findings are longer than {MAX_CHARS} characters: what follows was not read.")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Verdict:
-    """The text to show, and what is to be known of it."""
+class _Origin(TypedDict):
+    """Whose text it is."""
 
-    text: str = field(repr=False)
-    flags: tuple[Flag, ...] = ()
-    """The guard's."""
-    notes: tuple[Flag, ...] = ()
-    """How the text came to be."""
-    reasons: tuple[str, ...] = ()
-    is_models: bool = False
-    """Whether it is what the engine wrote; else it is the coarse text."""
+    stage: Stage
+    lora: str
+    model: str
+    base_digest: str
+    prompt_version: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Responder:
-    """Puts responses together. Without an engine every one is coarse."""
+    """Puts the responses of one strategy together."""
 
+    strategy: Strategy
     engine: Engine | None
-    whole: bool
-    prompt_version: str
     repair: Repairing = "off"
     """What is done about a text that the guard would keep back."""
     lexicon: tuple[Path, ...] = ()
@@ -70,21 +56,16 @@ class Responder:
         if written:
             there = [g for g in written.generated if g]
             timings |= {"queue": max(g.queue_ms for g in there), "engine": max(g.engine_ms for g in there)}
-        return self._build(prepared, written, verdict, fallback, timings)
+        return self._build(prepared, verdict, fallback, timings)
 
     def respond_nothing(self, prepared: Prepared) -> DraftResponse:
         """The answer to a request without findings."""
-        return self._build(prepared, None, _Verdict(text="", reasons=("no findings to draft from",)), (), {})
+        return self._build(prepared, Verdict(text="", stage=Stage.COARSE), ("no findings to draft from",), {})
 
-    def _judge(self, prepared: Prepared, written: Written | None) -> _Verdict:
-        guard = _guard(prepared.request, self.lexicon)
-        if written is None:
-            verdict = _Verdict(text=prepared.coarse, flags=guard.check(prepared.coarse))
-        elif self.whole:
-            verdict = _judge_whole(prepared, written, guard)
-        else:
-            verdict = _judge_rewrite(prepared, written, guard)
-        if self.repair != "off" and (kinds := _find_blocking(verdict.flags)):
+    def _judge(self, prepared: Prepared, written: Written | None) -> Verdict:
+        guard = make_guard(prepared.request, self.lexicon)
+        verdict = self.strategy.judge(prepared, written, guard)
+        if self.repair != "off" and (kinds := name_blocking(verdict.flags)):
             repair = _drop if self.repair == "drop" else _take_coarse
             verdict = repair(verdict, kinds, prepared, guard)
         is_long = len(prepared.request.findings) > MAX_CHARS
@@ -92,15 +73,11 @@ class Responder:
         return replace(verdict, flags=(*verdict.flags, *notes))
 
     def _build(
-        self,
-        prepared: Prepared,
-        written: Written | None,
-        verdict: _Verdict,
-        fallback: Sequence[str],
-        timings: dict[str, float],
+        self, prepared: Prepared, verdict: Verdict, fallback: Sequence[str], timings: dict[str, float]
     ) -> DraftResponse:
         spent = {"coarse": prepared.coarse_ms, "queue": 0.0, "engine": 0.0, "guard": 0.0} | timings
-        origin = self._origin(written) if written and verdict.is_models else _EXTRACTIVE
+        if prepared.site_ms is not None:
+            spent["site"] = prepared.site_ms
         return DraftResponse(
             id=prepared.request.id,
             draft=strip_controls(verdict.text),
@@ -108,75 +85,34 @@ class Responder:
             flags=verdict.flags,
             ms=round(_ms_since(prepared.received), 3),
             timings_ms={name: round(ms, 3) for name, ms in spent.items()},
-            **origin,
+            strategy=self.strategy.name,
+            coarse_lora=_name_coarse(prepared),
+            examples=verdict.examples,
+            **self._name_origin(prepared, verdict),
         )
 
-    def _origin(self, written: Written) -> _Origin:
+    def _name_origin(self, prepared: Prepared, verdict: Verdict) -> _Origin:
+        if verdict.author is None or self.engine is None:
+            model = prepared.coarse.model
+            return {"stage": verdict.stage, "lora": "none", "model": model, "base_digest": "", "prompt_version": ""}
         return {
-            "stage": Stage.WHOLE if self.whole else Stage.FINE,
-            "lora": written.lora.name if written.lora else "base",
-            "model": self.engine.model if self.engine else "",
-            "base_digest": self.engine.base_digest if self.engine else "",
-            "prompt_version": self.prompt_version,
+            "stage": verdict.stage,
+            "lora": verdict.author.name,
+            "model": self.engine.model,
+            "base_digest": self.engine.base_digest,
+            "prompt_version": verdict.author.prompt_version,
         }
 
 
-class _Origin(TypedDict):
-    """Whose text it is."""
-
-    stage: Stage
-    lora: str
-    model: str
-    base_digest: str
-    prompt_version: str
+def _name_coarse(prepared: Prepared) -> str:
+    if prepared.coarse_by:
+        return prepared.coarse_by.name
+    return "retrieved" if prepared.coarse.stage is Stage.RETRIEVED else "none"
 
 
-_EXTRACTIVE: _Origin = {
-    "stage": Stage.COARSE,
-    "lora": "none",
-    "model": "extractive",
-    "base_digest": "",
-    "prompt_version": "",
-}
-
-
-def _judge_rewrite(prepared: Prepared, written: Written, guard: Guard) -> _Verdict:
-    """The rewritten statements; the coarse text where none of them holds, or the guard objects to the whole."""
-    rewrite = assemble(prepared.statements, written.generated)
-    flags, coarse_flags = guard.check(rewrite.text), guard.check(prepared.coarse)
-    kept, count = len(rewrite.refused), len(prepared.statements)
-    reasons = ", ".join(dict.fromkeys(rewrite.refused))
-    objection = reasons if kept == count else find_objection(flags, coarse_flags)
-    if objection:
-        return _Verdict(text=prepared.coarse, flags=coarse_flags, reasons=(f"fine text refused: {objection}",))
-    return _Verdict(
-        text=rewrite.text,
-        flags=flags,
-        notes=(_STATEMENT_KEPT,) if None in written.generated else (),
-        reasons=(f"{kept} of {count} statements left as they were: {reasons}",) if kept else (),
-        is_models=True,
-    )
-
-
-def _judge_whole(prepared: Prepared, written: Written, guard: Guard) -> _Verdict:
-    """One text from findings to impression; the coarse text where it is no text."""
-    [generated] = written.generated
-    refusal = find_refusal(generated) if generated else "it is empty"
-    text = generated.text if generated and not refusal else prepared.coarse
-    flags = guard.check(text)
-    if refusal:
-        return _Verdict(text=text, flags=flags, reasons=(f"text refused: {refusal}",))
-    return _Verdict(text=text, flags=flags, notes=(_MODEL_CUT,) if written.cut else (), is_models=True)
-
-
-def _find_blocking(flags: Sequence[Flag]) -> str:
-    """The kinds that keep a text back."""
-    return ", ".join(dict.fromkeys(f.kind for f in _POLICY.judge(flags).blocking))
-
-
-def _drop(verdict: _Verdict, kinds: str, prepared: Prepared, guard: Guard) -> _Verdict:
+def _drop(verdict: Verdict, kinds: str, prepared: Prepared, guard: Guard) -> Verdict:
     """Without the statements objected to, which is told; as it was where the rest doesn't pass."""
-    repaired = drop_flagged(verdict.text, verdict.flags, _POLICY, guard.check)
+    repaired = drop_flagged(verdict.text, verdict.flags, POLICY, guard.check)
     if repaired is None:
         return verdict
     return replace(
@@ -188,24 +124,12 @@ def _drop(verdict: _Verdict, kinds: str, prepared: Prepared, guard: Guard) -> _V
     )
 
 
-def _take_coarse(verdict: _Verdict, kinds: str, prepared: Prepared, guard: Guard) -> _Verdict:
+def _take_coarse(verdict: Verdict, kinds: str, prepared: Prepared, guard: Guard) -> Verdict:
     """The coarse text; what was written where that doesn't pass either."""
-    flags = guard.check(prepared.coarse)
-    if not verdict.is_models or not prepared.coarse.strip() or not passes(flags, _POLICY):
+    coarse = judge_coarse(prepared, guard, f"text refused: the guard objects ({kinds})")
+    if verdict.author is prepared.coarse_by or not coarse.text.strip() or not passes(coarse.flags, POLICY):
         return verdict
-    return _Verdict(text=prepared.coarse, flags=flags, reasons=(f"text refused: the guard objects ({kinds})",))
-
-
-def _guard(request: DraftRequest, lexicon: tuple[Path, ...]) -> Guard:
-    return Guard(
-        request.findings,
-        indication=request.indication,
-        comparison=request.comparison,
-        sex=request.sex,
-        modality=request.modality,
-        age=request.age,
-        lexicon=lexicon,
-    )
+    return coarse
 
 
 def _ms_since(began: float) -> float:

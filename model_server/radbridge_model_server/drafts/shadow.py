@@ -15,7 +15,6 @@ from radbridge_model_server.drafts.drafting import Drafted
 from radbridge_model_server.drafts.prepared import Prepared
 from radbridge_model_server.drafts.responding import Responder
 from radbridge_model_server.drafts.tally import Tally
-from radbridge_model_server.drafts.writing import Writer
 from radbridge_model_server.loras.chain import Link, LoraChain
 from radbridge_model_server.loras.shares import is_drawn
 
@@ -30,7 +29,6 @@ class Shadow:
     """At most one challenger writes at a time, while no prompt waits; it stops as soon as one does."""
 
     chain: LoraChain
-    writer: Writer
     responder: Responder
     tally: Tally
     share: float
@@ -41,7 +39,8 @@ class Shadow:
     def offer(self, drafted: Drafted) -> None:
         """Begin, in the background, when it is this draft's turn and there is room for it."""
         request = drafted.prepared.request
-        if self._work or drafted.written is None or not is_drawn(request.id, share=self.share, purpose="shadow"):
+        is_drawn_now = request.task == "impression" and is_drawn(request.id, share=self.share, purpose="shadow")
+        if self._work or drafted.written is None or not is_drawn_now:
             return
         challenger = self.chain.find_challenger(request.radiologist)
         if challenger is None or challenger == drafted.written.lora or self.is_busy():
@@ -68,7 +67,8 @@ class Shadow:
         now = time.monotonic()
         again = replace(prepared, received=now, deadline=now + prepared.deadline - prepared.received)
         try:
-            written = await self.writer.write(again, [Link(label="challenger", lora=challenger)], [])
+            link = Link(label="challenger", lora=challenger, is_signers=True)
+            written = await self.responder.strategy.write(again, [link], [])
             if written:
                 response = await self.responder.respond(again, written, ())
                 self.tally.note(written, response, "shadow")

@@ -12,11 +12,12 @@ from prometheus_client.registry import Collector
 
 from radbridge.contract import DraftResponse
 from radbridge.draft import Stage
-from radbridge_model_server.drafts.writing import Written
+from radbridge_model_server.drafts.asking import Written
 from radbridge_model_server.loras.chain import LoraChain, Role
 
 Mode = Literal["served", "shadow"]
 _LABELS = ("owner", "role", "mode")
+_HELD = frozenset({Stage.FINE, Stage.WHOLE})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -33,7 +34,7 @@ class Side:
 
     def add(self, response: DraftResponse) -> None:
         """Count one draft."""
-        is_refused = response.stage is Stage.COARSE
+        is_refused = response.stage not in _HELD
         self.drafts += 1
         self.refused += is_refused
         self.ms += response.timings_ms["engine"]

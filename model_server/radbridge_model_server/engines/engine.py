@@ -78,7 +78,7 @@ class Engine(Protocol):
 
     @property
     def prompt_version(self) -> str:
-        """The prompt version that its LoRAs must have been trained with."""
+        """The prompt version that the base reads where no LoRA writes; a LoRA has one of its own."""
         ...
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from radbridge.errors import LoraRefused
-from radbridge.prompt import PROMPT_VERSION
+from radbridge.prompt import Template, readable_versions
 from radbridge.registry import PEFT_CONFIG, WEIGHTS, LoraVersion, verify
 from radbridge_model_server.models.architecture import read_architecture
 from radbridge_model_server.settings import Settings
@@ -38,7 +38,8 @@ class LoraRules:
 
     base_digest: str
     max_rank: int
-    prompt_version: str = PROMPT_VERSION
+    prompt_versions: frozenset[str] = readable_versions(Template.PLAIN)
+    """Those of the configured template: a prompt is built for the LoRA that reads it."""
     targets: frozenset[str] = SERVABLE_TARGETS
     """Modules of the base that a LoRA may change: the settings' `lora_targets`."""
     layers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -50,7 +51,7 @@ def read_rules(settings: Settings, base_digest: str) -> LoraRules:
     return LoraRules(
         base_digest=base_digest,
         max_rank=settings.max_rank,
-        prompt_version=settings.prompt_template.prompt_version,
+        prompt_versions=readable_versions(settings.prompt_template),
         targets=frozenset(settings.lora_targets),
         layers=read_architecture(settings.base).layers(),
     )
@@ -60,7 +61,7 @@ def check_lora(version: LoraVersion, rules: LoraRules) -> None:
     """Raise LoraRefused, with the reason, for a LoRA that must not be loaded. Reads its files once."""
     for wrong, reason in (
         (version.base_digest != rules.base_digest, "it was trained on another base model (base digest differs)"),
-        (version.prompt_version != rules.prompt_version, f"its prompt version isn't {rules.prompt_version}"),
+        (version.prompt_version not in rules.prompt_versions, f"its prompt version isn't {_or(rules.prompt_versions)}"),
         (version.rank > rules.max_rank, f"its rank {version.rank} is above {rules.max_rank}"),
         (version.rank < 1, "its rank is below 1"),
         (not version.targets, "it names no target modules"),
@@ -73,6 +74,10 @@ def check_lora(version: LoraVersion, rules: LoraRules) -> None:
     verify(version)
     _check_config(version)
     _check_tensors(version, rules)
+
+
+def _or(words: frozenset[str]) -> str:
+    return " or ".join(sorted(words))
 
 
 def _check_config(version: LoraVersion) -> None:

@@ -27,7 +27,7 @@ from radbridge_model_server.engines.engine import EngineStats, Finish, Generated
 from radbridge_model_server.engines.openai_server import Choice, Chunk, Misconfigured, OpenAIServer, ServerSaid, Usage
 from radbridge_model_server.engines.repetition import is_looping
 from radbridge_model_server.engines.served_loras import ServedLoras
-from radbridge_model_server.engines.start import name_base
+from radbridge_model_server.engines.start import name_base, read_prompt_version
 from radbridge_model_server.settings import Settings
 
 _FINISH = {"stop": Finish.STOP, "eos_token": Finish.STOP, "length": Finish.LENGTH, "repetition": Finish.REPETITION}
@@ -79,7 +79,7 @@ class OpenAIEngine:
     def __init__(self, settings: Settings, *, patience: Patience = Patience()) -> None:
         self.model = name_base(settings)
         self.base_digest = _find_digest(settings)
-        self.prompt_version = settings.prompt_template.prompt_version
+        self.prompt_version = read_prompt_version(settings)
         self._context_tokens = settings.context_tokens or _read_context(settings)
         self._settings = settings
         self._patience = patience

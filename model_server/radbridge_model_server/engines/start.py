@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import cast
 
 from radbridge.errors import ConfigError
-from radbridge.registry import MANIFEST
+from radbridge.prompt import readable_versions
 from radbridge_model_server.engines.engine import Engine
 from radbridge_model_server.models.hub import fetch_base
-from radbridge_model_server.settings import Settings
+from radbridge_model_server.settings import Settings, read_base_manifest
 
 _MODULES = {
     "transformers": "radbridge_model_server.engines.transformers_engine",
@@ -38,7 +37,11 @@ async def start_engine(settings: Settings) -> Engine:
 
 def name_base(settings: Settings) -> str:
     """What drafts call the base: the configured name, else the one in its manifest, else the folder's."""
-    try:
-        return settings.name or str(json.loads((settings.base / MANIFEST).read_bytes())["name"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return settings.base.name
+    return settings.name or str(read_base_manifest(settings.base).get("name") or settings.base.name)
+
+
+def read_prompt_version(settings: Settings) -> str:
+    """What the base was trained to read, by its manifest; one that doesn't say reads what the template is now."""
+    said = read_base_manifest(settings.base).get("prompt_version")
+    readable = readable_versions(settings.prompt_template)
+    return said if isinstance(said, str) and said in readable else settings.prompt_template.prompt_version

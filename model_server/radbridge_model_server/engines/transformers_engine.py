@@ -20,7 +20,7 @@ from radbridge_model_server.engines.engine import EngineStats, Generated, OnText
 from radbridge_model_server.engines.lora_check import check_lora, read_rules
 from radbridge_model_server.engines.lora_model import LoraModel, Row
 from radbridge_model_server.engines.prompt_job import PromptJob
-from radbridge_model_server.engines.start import name_base
+from radbridge_model_server.engines.start import name_base, read_prompt_version
 from radbridge_model_server.engines.text_stream import TextStream
 from radbridge_model_server.models.base_model import load_base
 from radbridge_model_server.settings import Settings
@@ -36,7 +36,7 @@ class TransformersEngine:
     def __init__(self, settings: Settings) -> None:
         self.model = name_base(settings)
         self.base_digest = digest_weights(settings.base)
-        self.prompt_version = settings.prompt_template.prompt_version
+        self.prompt_version = read_prompt_version(settings)
         self.context_tokens = 0
         self._settings = settings
         self._rules = read_rules(settings, self.base_digest)

@@ -33,7 +33,7 @@ from radbridge_model_server.engines.engine import EngineStats, Finish, Generated
 from radbridge_model_server.engines.lora_check import check_lora, read_rules
 from radbridge_model_server.engines.repetition import is_looping
 from radbridge_model_server.engines.resident_loras import ResidentLoras
-from radbridge_model_server.engines.start import name_base
+from radbridge_model_server.engines.start import name_base, read_prompt_version
 from radbridge_model_server.engines.vllm_args import build_config, resident_loras, set_environment
 from radbridge_model_server.settings import Settings
 
@@ -62,7 +62,7 @@ class VllmEngine:
     def __init__(self, llm: AsyncLLM, settings: Settings, *, base_digest: str, stall_s: float = 60.0) -> None:
         self.model = name_base(settings)
         self.base_digest = base_digest
-        self.prompt_version = settings.prompt_template.prompt_version
+        self.prompt_version = read_prompt_version(settings)
         self.context_tokens = int(llm.model_config.max_model_len)
         self._llm = llm
         self._settings = settings

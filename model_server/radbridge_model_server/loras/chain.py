@@ -10,6 +10,9 @@ from radbridge.errors import LoraRefused, RegistryError
 from radbridge.registry import LoraRegistry, LoraVersion, is_owner, owner_of
 from radbridge_model_server.loras.shares import is_drawn
 
+_OWN, _PERSONA = "LoRA for the signer", "persona for the signer"
+_SIGNERS = frozenset({_OWN, _PERSONA})
+
 
 class Role(StrEnum):
     """Why a version is served."""
@@ -29,6 +32,8 @@ class Link:
     lora: LoraVersion | None = None
     missing: str = ""
     """Empty with `lora` None: the base model."""
+    is_signers: bool = False
+    """Whether it is the radiologist's own, or the persona chosen for them."""
 
 
 class LoraChain:
@@ -57,12 +62,16 @@ class LoraChain:
         """From the radiologist's own LoRA down to the base; it never ends without a base."""
         is_canary = bool(request_id) and is_drawn(request_id, share=self._canary_share, purpose="canary")
         if not radiologist:
-            yield Link(label="LoRA for the signer", missing="no signer named")
+            yield Link(label=_OWN, missing="no signer named", is_signers=True)
         for label, owner in self._owners(radiologist):
             if is_canary:
                 yield from self._look_up_challenger(label, owner)
             yield self._look_up(label, owner)
         yield Link(label="base")
+
+    def link(self, label: str, owner: str) -> Link:
+        """An owner's champion by itself, or why there is none; without an owner the base."""
+        return self._look_up(label, owner) if owner else Link(label="base")
 
     def find_challenger(self, radiologist: str) -> LoraVersion | None:
         """The challenger nearest to the radiologist in the chain; None where nobody in it has a sound one."""
@@ -114,9 +123,9 @@ class LoraChain:
 
     def _owners(self, radiologist: str) -> Iterator[tuple[str, str]]:
         if radiologist:
-            yield "LoRA for the signer", owner_of("rad", radiologist)
+            yield _OWN, owner_of("rad", radiologist)
             if radiologist in self._personas:
-                yield "persona for the signer", self._personas[radiologist]
+                yield _PERSONA, self._personas[radiologist]
         if self._site_lora:
             yield "site LoRA", self._site_lora
 
@@ -124,18 +133,18 @@ class LoraChain:
         try:
             lora = self._champion(owner)
         except LoraRefused as refusal:
-            return Link(label=label, missing=f"{label} refused: {refusal.reason}")
-        return Link(label=label, lora=lora) if lora else Link(label=label, missing=f"no {label}")
+            return Link(label=label, missing=f"{label} refused: {refusal.reason}", is_signers=label in _SIGNERS)
+        return Link(label=label, lora=lora, missing="" if lora else f"no {label}", is_signers=label in _SIGNERS)
 
     def _look_up_challenger(self, label: str, owner: str) -> Iterator[Link]:
-        label = f"{label} (challenger)"
+        is_signers, label = label in _SIGNERS, f"{label} (challenger)"
         try:
             lora = self._registry.challenger(owner) if self._registry else None
         except LoraRefused as refusal:
-            yield Link(label=label, missing=f"{label} refused: {refusal.reason}")
+            yield Link(label=label, missing=f"{label} refused: {refusal.reason}", is_signers=is_signers)
             return
         if lora:
-            yield Link(label=label, lora=lora)
+            yield Link(label=label, lora=lora, is_signers=is_signers)
 
     def _champion(self, owner: str) -> LoraVersion | None:
         found = self._registry.champion(owner) if self._registry else None

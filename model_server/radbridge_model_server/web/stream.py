@@ -10,7 +10,6 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from radbridge.contract import DraftRequest
-from radbridge.draft import Stage
 from radbridge.errors import ModelError
 from radbridge_model_server.drafts.desk import Desk
 from radbridge_model_server.web.problems import from_model_error
@@ -31,18 +30,15 @@ async def _follow(desk: Desk, request: DraftRequest, received: float) -> AsyncIt
         try:
             async for kind, text in ticket.texts():
                 has_begun = True
-                yield _event(kind, {"id": request.id} | _DATA[kind](text))
+                if kind == "text":
+                    yield _event("text", {"id": request.id, "text": text})
+                else:
+                    yield _event("coarse", {"id": request.id, "draft": text, "stage": kind})
             yield _event("draft", await ticket.draft())
         except ModelError as error:
             if not has_begun:
                 raise
             yield _event("problem", from_model_error(error).problem)
-
-
-_DATA: dict[str, Any] = {
-    "coarse": lambda text: {"draft": text, "stage": Stage.COARSE},
-    "text": lambda text: {"text": text},
-}
 
 
 async def _resume(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

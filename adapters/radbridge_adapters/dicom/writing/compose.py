@@ -154,7 +154,8 @@ def _contribution(draft: DraftImpression) -> Dataset:
     item.SoftwareVersions = line(draft.lora)
     item.ContributionDescription = line(
         f"Drafted by model {draft.model} ({draft.base_digest}) with LoRA {draft.lora}, "
-        f"prompt {draft.prompt_version}, stage {draft.stage.value}",
+        f"prompt {draft.prompt_version}, stage {draft.stage.value}"
+        + (f", memory {draft.memory}" if draft.examples else ""),
         1024,
     )
     return item

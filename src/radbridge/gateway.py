@@ -27,6 +27,7 @@ from radbridge.flow.intake import JournalIntake
 from radbridge.flow.judging import Judge
 from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
+from radbridge.flow.remembering import Rememberer
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, secrets
 from radbridge.metrics import Metrics
@@ -102,13 +103,23 @@ class Gateway(Status):
             await self.journal.write(secrets.make, name)
         self.intake = JournalIntake(self.journal, self.metrics, self._on_accepted)
         self.wires = make_wires(site, self.intake)
+        translators = {w.name: w.translate for w in self.wires}
         self.processor = Processor(
             self.journal,
-            {w.name: w.translate for w in self.wires},
+            translators,
             settle_s=site.model.settle_s,
             metrics=self.metrics,
             on_change=self._wake,
             on_signer=self._expect,
+            is_pressed=lambda: self.intake.is_pressed,
+            remembers=site.memory.enabled,
+        )
+        self.rememberer = Rememberer(
+            self.journal,
+            translators=translators,
+            settings=site.memory,
+            secret=await self.journal.read(lambda conn: secrets.read(conn, secrets.PSEUDONYMS)),
+            metrics=self.metrics,
             is_pressed=lambda: self.intake.is_pressed,
         )
         sinks = [sink for wire in self.wires for sink in wire.sinks]
@@ -142,6 +153,8 @@ class Gateway(Status):
         """Work until cancelled. Intake and delivery go on whatever the model does (rule 4)."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.processor.run(), name="processor")
+            if self.site.memory.enabled:
+                tasks.create_task(_keep(self.rememberer), name=self.rememberer.name)
             for courier in self.couriers:
                 tasks.create_task(courier.run(), name="courier")
             for worker in (w for wire in self.wires for w in wire.workers):
@@ -194,6 +207,8 @@ class Gateway(Status):
             on_draft=self._wake,
             case_secret=await self.journal.read(lambda conn: secrets.read(conn, secrets.CASES)),
             judge=Judge(policy=GuardPolicy(site=self.site.guard.policy), lexicon=self.site.guard.lexicon),
+            recall=self.rememberer.recall if self.site.memory.enabled else None,
+            recall_s=min(self.site.memory.wait_s, self.site.model.deadline_s / 4),
         )
         self._prefetcher = Prefetcher(model)
         self._model_ready = True
@@ -214,6 +229,7 @@ class Gateway(Status):
             self.drafter.alarm.ring()
         for courier in self.couriers:
             courier.alarm.ring()
+        self.rememberer.alarm.ring()
         self.intake.bell.ring()
 
     @property

@@ -36,6 +36,12 @@ class Metrics:
         self.delivery_seconds = Histogram(
             "radbridge_delivery_seconds", "From a queued delivery to its confirmation", buckets=_SLOW, registry=r
         )
+        self.memory_reports = Gauge(
+            "radbridge_memory_reports", "Signed reports that drafts can be shown as examples", registry=r
+        )
+        self.memory_seconds = Histogram(
+            "radbridge_memory_seconds", "To find a draft's examples", buckets=_FAST, registry=r
+        )
         self.ready = Gauge("radbridge_ready", "1 when the part is ready", ("part",), registry=r)
 
     def page(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Journal, processor, drafter, prefetcher and courier on a real SQLite file; model and peer are the shipped fakes."""
+"""All that works behind the listeners, on a real SQLite file; model and peer are the shipped fakes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from radbridge.case import CaseKey, Patient, Radiologist, ReportText
+from radbridge.config import Memory
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftState, Flag
 from radbridge.errors import MessageFault
@@ -22,6 +23,7 @@ from radbridge.flow.intake import JournalIntake
 from radbridge.flow.judging import Judge
 from radbridge.flow.prefetch import AGAIN_S, Prefetcher
 from radbridge.flow.process import Processor, Translate
+from radbridge.flow.remembering import Recall, Rememberer
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, drafts, messages
 from radbridge.metrics import Metrics
@@ -79,6 +81,7 @@ class Flow:
     model: FakeModel
     sink: MemorySink
     metrics: Metrics
+    rememberer: Rememberer
     count: int = 0
 
     async def say(self, **fact: object) -> bytes:
@@ -92,7 +95,7 @@ class Flow:
                 sender="RIS",
                 control_id=control_id,
                 kind="T",
-                accession="A1",
+                accession=str(fact.get("accession", "A1")),
                 raw=json.dumps(fact).encode(),
                 ack=b"AA" + control_id.encode(),
             )
@@ -128,11 +131,17 @@ async def running(
     policy: GuardPolicy | None = None,
     wire: Translate = translate,
     again_s: float = AGAIN_S,
+    memory: Memory | None = None,
+    recall: Recall | None = None,
+    recall_s: float = 10.0,
 ) -> AsyncIterator[Flow]:
-    """Everything behind the listeners, at work."""
+    """Everything behind the listeners, at work. `recall` takes the rememberer's place."""
     model, sink, metrics = model or FakeModel(), sink or MemorySink(), Metrics()
     journal = await Journal.open(f"sqlite:///{folder}/radbridge.db")
     courier = Courier(journal, sink, max_attempts=3, metrics=metrics)
+    rememberer = Rememberer(
+        journal, translators={"test": wire}, settings=memory or Memory(), secret=b"secret", metrics=metrics
+    )
     drafter = Drafter(
         journal,
         model,
@@ -143,12 +152,15 @@ async def running(
         on_draft=courier.alarm.ring,
         case_secret=b"secret",
         judge=Judge(policy=policy or GuardPolicy()),
+        recall=recall or rememberer.recall,
+        recall_s=recall_s,
     )
     prefetcher = Prefetcher(model, again_s=again_s)
 
     def wake() -> None:
         drafter.alarm.ring()
         courier.alarm.ring()
+        rememberer.alarm.ring()
 
     processor = Processor(
         journal,
@@ -159,9 +171,9 @@ async def running(
         on_signer=prefetcher.expect,
     )
     intake = JournalIntake(journal, metrics, processor.alarm.ring)
-    tasks = [asyncio.create_task(part.run()) for part in (processor, drafter, courier, prefetcher)]
+    tasks = [asyncio.create_task(part.run()) for part in (processor, rememberer, drafter, courier, prefetcher)]
     try:
-        yield Flow(journal, intake, model, sink, metrics)
+        yield Flow(journal, intake, model, sink, metrics, rememberer)
     finally:
         for task in tasks:
             task.cancel()

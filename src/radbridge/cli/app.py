@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 import typer
 
 from radbridge import __version__
-from radbridge.cli import cases, check, draft, edits, guard, loras, problems, up
+from radbridge.cli import cases, check, draft, edits, evaluate, guard, loras, memory, problems, up
 from radbridge.cli.common import err
 
 app = typer.Typer(
@@ -24,8 +24,10 @@ app.command("show")(cases.show)
 app.command()(problems.problems)
 app.command("edits")(edits.edits)
 app.command("draft")(draft.draft)
+app.command("evaluate")(evaluate.evaluate)
 app.command("guard")(guard.guard)
 app.add_typer(loras.app, name="loras")
+app.add_typer(memory.app, name="memory")
 for _point in sorted(entry_points(group="radbridge.commands"), key=lambda p: p.name):
     try:
         _command = _point.load()

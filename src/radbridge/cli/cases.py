@@ -13,9 +13,10 @@ from sqlalchemy import Connection, select
 from radbridge.case import Case
 from radbridge.cli.common import ConfigOption, clock, err, out, reading, site_of, told
 from radbridge.contradictions import find_contradictions
-from radbridge.draft import DraftState
-from radbridge.journal import cases, deliveries, drafts, edits, shown
+from radbridge.draft import DraftImpression, DraftState
+from radbridge.journal import cases, deliveries, drafts, edits, memory, shown
 from radbridge.journal.schema import messages
+from radbridge.memory import number_of
 
 BLOCKED = (
     "It went to no destination: the radiologist dictates as without it, and a changed text gets a new draft. "
@@ -123,6 +124,8 @@ def _show_drafts(conn: Connection, case: Case) -> None:
         body = Text(draft.text or "(no text)")
         where = f"\n{clock(draft.made_at)} · {draft.stage} · {draft.lora or 'no LoRA'} · {draft.model}"
         body.append(where, style="dim")
+        if draft.memory:
+            body.append(f"\n{_tell_memory(conn, draft)}", style="dim")
         for flag in draft.flags:
             body.append(f"\n{flag.severity} {flag.kind}: {flag.message}", style="yellow")
         if stored.state is DraftState.BLOCKED:
@@ -148,6 +151,15 @@ def _show_drafts(conn: Connection, case: Case) -> None:
         done = clock(d.confirmed_at) if d.confirmed_at else ""
         table.add_row(d.control_id, d.destination, d.purpose, d.state, str(d.attempts), d.answer, done)
     out.print(table)
+
+
+def _tell_memory(conn: Connection, draft: DraftImpression) -> str:
+    """The reports that a draft was written beside, by their accessions as far as they are still remembered."""
+    numbers = [number_of(name) for name in draft.examples]
+    found = memory.load(conn, [n for n in numbers if n is not None])
+    told = [found[n][0].accession if n in found else "(left the memory)" for n in numbers]
+    count = f"{len(told)} example{'' if len(told) == 1 else 's'}"
+    return f"memory {draft.memory}: {count}{': ' + ', '.join(told) if told else ''}"
 
 
 def _show_edits(conn: Connection, case: Case) -> None:

@@ -23,7 +23,8 @@ from radbridge.config.fhir import (
     FhirSubscriptions,
 )
 from radbridge.config.hl7v2 import Hl7Destination, Hl7v2
-from radbridge.config.values import Address, Section, split_address
+from radbridge.config.memory import Memory
+from radbridge.config.values import Address, Section, Strategy, split_address
 from radbridge.draft import FlagKind, Severity
 from radbridge.errors import ConfigError
 
@@ -49,6 +50,7 @@ __all__ = [
     "Hl7v2",
     "Http",
     "Log",
+    "Memory",
     "Model",
     "Section",
     "Site",
@@ -110,12 +112,15 @@ class Model(Section):
     """How long the text must rest before it is drafted: a burst of saves makes one draft."""
     concurrency: int = Field(default=32, ge=1)
     """Drafts asked for at once."""
-    strategy: Literal["coarse-to-fine", "coarse"] = "coarse-to-fine"
-    """Embedded server only: `coarse` never loads the model."""
+    base: Path | None = None
+    """Embedded server only: the folder of a base model, such as a recipe writes; None: the packaged one."""
+    strategy: Strategy | None = None
+    """Embedded server only: how it drafts, `coarse` never loads the model; None: as the base was made for."""
     loras: Path | None = None
     """Embedded server only: the LoRA registry's folder."""
-    site_lora: str = "persona/succinct"
-    """Embedded server only: whose LoRA drafts for a radiologist who has none."""
+    site_lora: str | None = None
+    """Embedded server only: whose LoRA drafts for a radiologist who has none; empty: the base's own words; None:
+    `persona/succinct`, or with a `base` what that says."""
     personas: dict[str, str] = Field(default_factory=dict)
     """Embedded server only: radiologist id -> `persona/elaborate`, until there is a LoRA of their own."""
     start_timeout_s: float = Field(default=180.0, gt=0)
@@ -179,6 +184,7 @@ class Site(BaseSettings):
     cdshooks: Cdshooks = Cdshooks()
     http: Http = Http()
     model: Model = Model()
+    memory: Memory = Memory()
     guard: Guard = Guard()
     log: Log = Log()
     wires: dict[str, dict[str, Any]] = {}
@@ -214,7 +220,7 @@ def load_site(path: Path | None) -> Site:
     except ValidationError as error:
         where = f"{path}: " if path else ""
         raise ConfigError([f"{where}{_place(e['loc'])}: {e['msg']}" for e in error.errors()]) from None
-    problems = [*_check_names(site), *_check_dicom(site.dicom), *_check_open(site)]
+    problems = [*_check_names(site), *_check_dicom(site.dicom), *_check_open(site), *_check_model(site.model)]
     if problems:
         where = f"{path}: " if path else ""
         raise ConfigError([where + problem for problem in problems])
@@ -227,6 +233,14 @@ def _place(loc: tuple[int | str, ...]) -> str:
         if part != "[key]":  # pydantic's mark of a dictionary's key: the key itself stands before it
             text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
+
+
+def _check_model(model: Model) -> list[str]:
+    if model.base is None:
+        return []
+    parts = {"config.json": "config.json", "*.safetensors": "weights (safetensors)"}
+    missing = [name for pattern, name in parts.items() if not any(model.base.glob(pattern))]
+    return [f"model.base: no model in {model.base}: {' and '.join(missing)} missing"] if missing else []
 
 
 def _check_names(site: Site) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):(?P<port>\d{1,5})$")
 
@@ -48,6 +48,18 @@ DestinationName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 """Of all destinations of all wires, each has a name of its own."""
 Url = Annotated[str, Field(pattern=r"^https?://[^\s?#@]+$")]
 """Without credentials, query or fragment: a URL may be logged."""
+
+
+_FORMER_STRATEGIES = {"whole": "single", "coarse-to-fine": "coarse_to_fine"}
+"""As they were called before 0.7; a site's file may go on saying so."""
+
+
+def _by_present_name(said: object) -> object:
+    return _FORMER_STRATEGIES.get(said, said) if isinstance(said, str) else said
+
+
+Strategy = Annotated[Literal["single", "coarse_to_fine", "coarse"], BeforeValidator(_by_present_name)]
+"""How the model server goes from findings to an impression."""
 
 
 class Section(BaseModel):

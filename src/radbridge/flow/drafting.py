@@ -29,6 +29,7 @@ from radbridge.draft import DraftImpression, DraftState, FlagKind, Stage
 from radbridge.errors import JournalError, ModelError, ModelOverloaded, ModelUnavailable, Superseded
 from radbridge.flow.judging import Judge, Verdict
 from radbridge.flow.priors import load_with_prior
+from radbridge.flow.remembering import Recall, Recollection
 from radbridge.flow.turns import Turns
 from radbridge.flow.wake import Alarm
 from radbridge.guard.policy import name_kind
@@ -110,8 +111,13 @@ class Drafter:
         on_draft: Callable[[], None],
         case_secret: bytes,
         judge: Judge,
+        recall: Recall | None = None,
+        recall_s: float = 0.25,
     ) -> None:
-        """`case_secret` hides which accession is meant by the name that the model server gets of a case."""
+        """`case_secret` hides which accession is meant by the name that the model server gets of a case.
+
+        `recall` finds what its signer signed before; a draft waits `recall_s` for it and goes without.
+        """
         self.alarm = Alarm()
         self._journal = journal
         self._model = model
@@ -122,6 +128,8 @@ class Drafter:
         self._on_draft = on_draft
         self._case_secret = case_secret
         self._judge = judge
+        self._recall = recall
+        self._recall_s = recall_s
         self._turns = Turns()
         self._calls: dict[CaseKey, tuple[str, asyncio.Task[None]]] = {}
 
@@ -200,9 +208,11 @@ class Drafter:
         """
         draft_id = f"D{secrets.token_hex(8)}"
         try:
+            end = monotonic() + self._deadline_s
             async with asyncio.timeout(self._deadline_s):
-                answer = await self._insist(_request(draft_id, case, self._case_secret))
-            draft = _draft(draft_id, case, answer)
+                known = await self._remind(draft_id, case)
+                answer = await self._insist(_request(draft_id, case, self._case_secret, known), end)
+            draft = _draft(draft_id, case, answer, known)
             if not draft.text:
                 reason = "; ".join(draft.fallback) or "the model server gave an empty draft"
                 return Outcome(request=request, verdict=Verdict(draft=draft), reason=reason)
@@ -219,12 +229,24 @@ class Drafter:
             log.exception("no draft", draft_id=draft_id)
             return _none(request, case, draft_id, f"internal error ({type(error).__name__})")
 
-    async def _insist(self, request: DraftRequest) -> DraftResponse:
-        """Ask again while nobody answers; the caller's deadline ends it. A server that restarts costs no draft.
+    async def _remind(self, draft_id: str, case: Case) -> Recollection:
+        """What the case's signer signed before; nothing where that can't be told in time (rule 4)."""
+        if self._recall is None or not case.signer.id:
+            return Recollection()
+        try:
+            async with asyncio.timeout(self._recall_s):
+                return await self._recall(case)
+        except TimeoutError:
+            log.warning("no examples in time", draft_id=draft_id, timeout_s=self._recall_s)
+        except Exception:
+            log.exception("no examples", draft_id=draft_id)
+        return Recollection()
+
+    async def _insist(self, request: DraftRequest, end: float) -> DraftResponse:
+        """Ask again while nobody answers, until `end` on the clock. A server that restarts costs no draft.
 
         Each time the server is told how long the draft is still waited for, so that it drops what would come too late.
         """
-        end = monotonic() + self._deadline_s
         while True:
             left_ms = max(1, math.ceil((end - monotonic()) * 1000))
             try:
@@ -260,7 +282,7 @@ class Drafter:
         return draft.stage
 
 
-def _request(draft_id: str, case: Case, case_secret: bytes) -> DraftRequest:
+def _request(draft_id: str, case: Case, case_secret: bytes, known: Recollection) -> DraftRequest:
     return DraftRequest(
         id=draft_id,
         findings=case.report.findings,
@@ -272,6 +294,8 @@ def _request(draft_id: str, case: Case, case_secret: bytes) -> DraftRequest:
         age=case.age,
         radiologist=case.signer.id,
         case=hide(case.key, case_secret),
+        examples=known.examples,
+        memory=known.memory,
     )
 
 
@@ -280,7 +304,8 @@ def hide(key: CaseKey, secret: bytes) -> str:
     return hmac.new(secret, f"{key.issuer}\0{key.accession}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def _draft(draft_id: str, case: Case, answer: DraftResponse) -> DraftImpression:
+def _draft(draft_id: str, case: Case, answer: DraftResponse, known: Recollection) -> DraftImpression:
+    sent = {example.id for example in known.examples}
     return DraftImpression(
         id=draft_id,
         text=answer.draft.strip(),
@@ -294,6 +319,10 @@ def _draft(draft_id: str, case: Case, answer: DraftResponse) -> DraftImpression:
         fallback=answer.fallback,
         flags=answer.flags,
         timings_ms={**answer.timings_ms, "server": answer.ms},
+        strategy=answer.strategy,
+        coarse_lora=answer.coarse_lora,
+        memory=known.memory,
+        examples=tuple(id for id in answer.examples if id in sent),
         made_at=datetime.now(UTC),
     )
 

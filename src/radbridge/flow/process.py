@@ -22,8 +22,9 @@ from radbridge.errors import JournalError, MessageFault
 from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated, ReportOpened, StudyObserved
 from radbridge.flow.wake import Alarm
 from radbridge.guard.critical import mentions_critical
-from radbridge.journal import Journal, cases, deliveries, dicom, drafts, edits, messages, shown
+from radbridge.journal import Journal, cases, deliveries, dicom, drafts, edits, memory, messages, shown
 from radbridge.journal.schema import DeliveryState, MessageState, Purpose
+from radbridge.memory import Change, holds_text, is_lost, weigh_memory
 from radbridge.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -62,10 +63,12 @@ class Processor:
         on_change: Callable[[], None],
         on_signer: Callable[[str], None] = lambda _: None,
         is_pressed: Callable[[], bool] = lambda: False,
+        remembers: bool = True,
     ) -> None:
         """`on_signer` gets the id of a radiologist when an open case is first known to be theirs to sign, or opened.
 
         `is_pressed` says when acknowledging needs the time: then messages are applied slowly, but applied.
+        `remembers` says whether what is signed becomes an example of its signer's style.
         """
         self.alarm = Alarm()
         self._journal = journal
@@ -75,6 +78,7 @@ class Processor:
         self._on_change = on_change
         self._on_signer = on_signer
         self._is_pressed = is_pressed
+        self._remembers = remembers
 
     async def run(self) -> None:
         """Apply what waits, then wait for more; a journal that can't commit is tried again, never given up."""
@@ -155,7 +159,10 @@ class Processor:
         else:
             affected = cases.of_patient(conn, fact.patient.id, fact.patient.issuer)
         for case in affected:
-            self._store(conn, case, update_patient(case, fact), merged=isinstance(fact, PatientsMerged))
+            after = update_patient(case, fact)
+            self._store(conn, case, after, merged=isinstance(fact, PatientsMerged))
+            if holds_text(case) and is_lost(case.patient, after.patient):  # no message of the case may have told it
+                memory.bar(conn, case.key, at=fact.at)
 
     def _store(self, conn: Connection, before: Case | None, after: Case, *, merged: bool = False) -> None:
         if before == after:
@@ -163,7 +170,9 @@ class Processor:
         cases.save(conn, after)
         for study_uid in sorted(_studies_of(after) - _studies_of(before)):
             dicom.relate(conn, study_uid, after.key)
-        follow(conn, after, weigh(before, after, merged=merged), settle=self._settle)
+        what = weigh(before, after, merged=merged)
+        follow(conn, after, what, settle=self._settle)
+        keep_memory(conn, after, weigh_memory(before, after, what), remembers=self._remembers)
 
 
 async def _at_once(translate: Callable[[messages.Waiting], Step], message: messages.Waiting) -> Step:
@@ -216,6 +225,16 @@ def follow(conn: Connection, case: Case, what: Consequences, *, settle: timedelt
     if what.request:
         urgent = mentions_critical(case.report.findings)
         drafts.ask(conn, case.key, requested_at=now, ready_at=now + settle, urgent=urgent)
+
+
+def keep_memory(conn: Connection, case: Case, change: Change, *, remembers: bool) -> None:
+    """Have the style memory follow a case. Only its row changes here: scrubbing takes time and comes later."""
+    if change is Change.NOTHING:
+        return
+    was_there = memory.forget(conn, case.key)
+    wanted = change is Change.EXPECT or (change is Change.RENEW and was_there)
+    if remembers and wanted and case.signed_at is not None:
+        memory.expect(conn, case.key, signer=case.signer.id, signed_at=case.signed_at)
 
 
 def withdraw(conn: Connection, case: Case, why: str, *, at: datetime) -> None:

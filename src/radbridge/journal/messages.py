@@ -28,6 +28,11 @@ _WAITING = (
     .order_by(messages.c.id)
     .limit(bindparam("at_most"))
 )
+_OF_ACCESSION = (
+    select(messages.c.id, messages.c.wire, messages.c.kind, messages.c.raw, messages.c.received_at)
+    .where(messages.c.accession == bindparam("of_accession"), messages.c.state != MessageState.REJECTED)
+    .order_by(messages.c.id)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +109,12 @@ def _row(message: Received | Rejected, now: datetime, key: str, digest: str) -> 
 def waiting(conn: Connection, *, after: int, at_most: int) -> list[Waiting]:
     """The oldest messages above id `after` that are to be applied, in order of arrival."""
     rows = conn.execute(_WAITING, {"after": after, "at_most": at_most})
+    return [Waiting(id=r.id, wire=r.wire, kind=r.kind, raw=r.raw, received_at=r.received_at) for r in rows]
+
+
+def of_accession(conn: Connection, accession: str) -> list[Waiting]:
+    """Every message that was taken in for an accession number, in order of arrival."""
+    rows = conn.execute(_OF_ACCESSION, {"of_accession": accession})
     return [Waiting(id=r.id, wire=r.wire, kind=r.kind, raw=r.raw, received_at=r.received_at) for r in rows]
 
 

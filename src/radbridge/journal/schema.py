@@ -62,6 +62,16 @@ class EditState(StrEnum):
     DROPPED = "dropped"
 
 
+class MemoryState(StrEnum):
+    """Whether a signed report is remembered."""
+
+    WAITING = "waiting"
+    """To be scrubbed; nothing of its text is kept yet."""
+    KEPT = "kept"
+    BARRED = "barred"
+    """Never to be remembered: its text may name somebody whom the journal has no word of any more."""
+
+
 class LoraAction(StrEnum):
     """What was done with a LoRA version."""
 
@@ -201,6 +211,22 @@ edits = Table(
     Column("document", LargeBinary, nullable=False),
     Column("signed_at", Utc, nullable=False),
     Index("edit_by_case", "accession", "issuer"),
+)
+
+memory = Table(
+    "memory",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("accession", String, nullable=False),
+    Column("issuer", String, nullable=False),
+    Column("signer", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("document", LargeBinary, nullable=False),  # de-identified; empty while it waits
+    Column("signed_at", Utc, nullable=False),
+    UniqueConstraint("accession", "issuer", name="memory_by_case"),
+    Index("memory_by_signer", "signer", "number"),
+    Index("memory_by_state", "state", "number"),
+    sqlite_autoincrement=True,  # a number is never used twice: it may be written down with a draft
 )
 
 lora_events = Table(

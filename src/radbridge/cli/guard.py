@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
@@ -18,11 +19,11 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 
 import orjson
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from radbridge.cli.common import ConfigOption, err, site_of, told
-from radbridge.cli.rows import Line, make_progress, parse_row, read_lines, refuse_same, tell_problem
+from radbridge.cli.rows import Line, Lines, make_progress, parse_line, refuse_same, tell_problem
 from radbridge.config import Action
 from radbridge.draft import Flag, Severity
 from radbridge.errors import ConfigError, RadBridgeError
@@ -32,6 +33,8 @@ from radbridge.guard.policy import GuardPolicy
 BAR_AFTER_S = 2.0
 CHUNK = 32
 """Rows that go to a process at once."""
+AHEAD = 4
+"""Chunks that are read for each process before the first of them is written."""
 FEW = 256
 """Fewer rows are checked sooner than a second process has started."""
 
@@ -77,7 +80,7 @@ def guard(
     with told():
         site = site_of(config).guard
         policy, lexicon = GuardPolicy(site=site.policy), site.lexicon
-        lines = read_lines(in_file)
+        lines = Lines(in_file)
         refuse_same(in_file, out_file)
         tally = Tally()
         with _writing(out_file) as sink:
@@ -118,36 +121,50 @@ def _with_bar(rows: Iterable[Item], total: int) -> Iterator[Item]:
             progress.stop()
 
 
-def _audit(
-    lines: Sequence[Line], policy: GuardPolicy, lexicon: tuple[Path, ...], jobs: int
-) -> Iterator[dict[str, Any]]:
+def _audit(lines: Lines, policy: GuardPolicy, lexicon: tuple[Path, ...], jobs: int) -> Iterator[dict[str, Any]]:
     """The row for each line, in the order of the lines. Raises RadBridgeError when a process is lost."""
-    check = partial(audit_line, policy, lexicon)
     if jobs == 1 or len(lines) < FEW:
-        yield from map(check, lines)
+        yield from (audit_line(policy, lexicon, line) for line in lines)
         return
     pool = ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn"))
     try:
-        yield from pool.map(check, lines, chunksize=CHUNK)
+        yield from _spread(pool, partial(_audit_lines, policy, lexicon), lines, at_most=AHEAD * jobs)
     except BrokenProcessPool:
         raise RadBridgeError("a checking process ended, often for want of memory; try fewer --jobs") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+def _spread(
+    pool: Executor, audit: Callable[[list[Line]], list[dict[str, Any]]], lines: Iterable[Line], *, at_most: int
+) -> Iterator[dict[str, Any]]:
+    """The rows, in the order of the lines, with so many chunks under way that no process waits for the reader."""
+    under_way: deque[Future[list[dict[str, Any]]]] = deque()
+    source = iter(lines)
+    while chunk := list(islice(source, CHUNK)):
+        under_way.append(pool.submit(audit, chunk))
+        if len(under_way) == at_most:
+            yield from under_way.popleft().result()
+    while under_way:
+        yield from under_way.popleft().result()
+
+
+def _audit_lines(policy: GuardPolicy, lexicon: tuple[Path, ...], lines: list[Line]) -> list[dict[str, Any]]:
+    return [audit_line(policy, lexicon, line) for line in lines]
+
+
 def audit_line(policy: GuardPolicy, lexicon: tuple[Path, ...], line: Line) -> dict[str, Any]:
     """The row to write for a line."""
-    number, text = line
     try:
-        report = parse_row(_REPORT, text)
-    except ValidationError as error:
-        return tell_problem(number, text, error)
+        report = parse_line(_REPORT, line)
+    except ValueError as error:
+        return tell_problem(line, error)
     try:
         flags = _check(report, lexicon)
     except Exception as error:  # noqa: BLE001 - one report that nobody foresaw doesn't end an audit of thousands
-        return {"id": report.id, "line": number, "error": f"internal error ({type(error).__name__})"}
+        return {"id": report.id, "line": line.number, "error": f"internal error ({type(error).__name__})"}
     return {
-        "id": report.id or str(number),
+        "id": report.id or str(line.number),
         "blocked": bool(policy.judge(flags).blocking),
         "flags": [asdict(flag) | {"action": policy.action_of(flag)} for flag in flags],
     }

@@ -1,0 +1,1 @@
+"""Finding texts like a text: word indexes and overlap."""

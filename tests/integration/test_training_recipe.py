@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ def write_recipe(folder: Path, name: str, **changes: object) -> Path:
     return path
 
 
+def train_lora(folder: Path, name: str, *, base: Path, out: Path, **changes: object) -> None:
+    """Train a LoRA by a recipe of the repository made tiny."""
+    tiny = {"base": str(base), "out": str(out), "work": str(folder / f"work-{out.name}"), "threads": 1, "rank": 4}
+    recipe = write_recipe(folder, name, **(tiny | changes))
+    sft.train(load_recipe(recipe, StyleRecipe), recipe.name, QUIET)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with base/ and loras/numbered/, trained by the repository's recipes made tiny."""
@@ -64,18 +72,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     recipe = load_recipe(base, BaseRecipe)
     pretrain.train(pretrain.start(recipe, base.name), QUIET)
-    style = write_recipe(
-        root,
-        "style_numbered.yaml",
-        base=str(root / "base"),
-        out=str(root / "loras" / "numbered"),
-        work=str(root / "work-numbered"),
-        threads=1,
-        rank=4,
-        batch_size=4,
-        examples=8,
-    )
-    sft.train(load_recipe(style, StyleRecipe), style.name, QUIET)
+    out = root / "loras" / "numbered"
+    train_lora(root, "style_numbered.yaml", base=root / "base", out=out, batch_size=4, examples=8)
     return root
 
 
@@ -83,7 +81,7 @@ def test_a_trained_lora_is_a_version_that_the_registry_reads(trained: Path) -> N
     """Its name holds the digest of its files, it names its base by digest, and nothing in it has changed since."""
     version = read_version(trained / "loras" / "numbered")
     verify(version)
-    assert (version.owner, version.number) == ("persona/numbered", 3)
+    assert (version.owner, version.number) == ("persona/numbered", 6)
     assert version.base_digest == digest_weights(trained / "base")
     assert version.prompt_version == PROMPT_VERSION
     assert (version.rank, set(version.targets)) == (4, set(TARGETS))
@@ -126,31 +124,44 @@ def test_training_goes_on_from_its_checkpoint(trained: Path) -> None:
     assert pretrain.start(recipe, "base.yaml").step == 5
 
 
+def test_a_base_goes_on_from_a_finished_one(trained: Path, tmp_path: Path) -> None:
+    """The second part of the curriculum keeps shape and tokenizer, changes the weights, and says what it began with."""
+    path = write_recipe(
+        tmp_path,
+        "base_style.yaml",
+        start=str(trained / "base"),
+        out=str(tmp_path / "base"),
+        work=str(tmp_path / "work"),
+        phases=[{"steps": 2, "sights": {"tokens": 0.2, "statement": 0.8}, "batch_tokens": 400, "max_tokens": 300}],
+    )
+    pretrain.train(pretrain.start(load_recipe(path, BaseRecipe), path.name), QUIET)
+    told = json.loads((tmp_path / "base" / "manifest.json").read_bytes())
+    assert told["trained"] == {"recipe": path.name, "steps": 2, "seed": 29, "start": digest_weights(trained / "base")}
+    assert digest_weights(tmp_path / "base") != digest_weights(trained / "base")
+    before, after = (AutoTokenizer.from_pretrained(folder / "base") for folder in (trained, tmp_path))
+    assert before.get_vocab() == after.get_vocab()
+
+
+def test_a_lora_learns_to_expand(trained: Path, tmp_path: Path) -> None:
+    """The recipe for key phrases gives a LoRA of the same kind as a style's."""
+    out = tmp_path / "lora"
+    train_lora(tmp_path, "expand.yaml", base=trained / "base", out=out, batch_size=2, examples=4)
+    assert read_version(out).owner == "persona/expand"
+
+
 def test_the_evaluation_measures_a_trained_model(trained: Path) -> None:
     """All measures are shares, even of drafts by a model that has learnt nothing."""
     measures = evaluate(trained, ["numbered"], None, 3, QUIET)["numbered"]
-    assert measures.drafts == 3
-    shares = (measures.rouge1, measures.unsupported, measures.refused, measures.style, measures.exact)
+    assert measures.statements >= 3
+    shares = (measures.unsupported, measures.refused, measures.style, measures.exact, measures.rare_copied)
     assert all(0 <= share <= 1 for share in shares)
 
 
 def test_a_lora_learns_the_prompt_that_its_base_is_served_with(trained: Path, tmp_path: Path) -> None:
     """A recipe's template is that of its examples, and its version is recorded: under another prompt it is refused."""
-    recipe = write_recipe(
-        tmp_path,
-        "style_numbered.yaml",
-        prompt_template="alpaca",
-        base=str(trained / "base"),
-        out=str(tmp_path / "lora"),
-        work=str(tmp_path / "work"),
-        threads=1,
-        rank=4,
-        batch_size=2,
-        examples=2,
-        max_tokens=1024,
-    )
-    sft.train(load_recipe(recipe, StyleRecipe), recipe.name, QUIET)
-    assert read_version(tmp_path / "lora").prompt_version == "p1-alpaca"
+    out, changes = tmp_path / "lora", {"prompt_template": "alpaca", "max_tokens": 1024}
+    train_lora(tmp_path, "style_numbered.yaml", base=trained / "base", out=out, batch_size=2, examples=2, **changes)
+    assert read_version(out).prompt_version == "p2-alpaca"
     [plain] = make_examples(1, 1, data=DATA, sights={"full": 1.0})
     [alpaca] = make_examples(1, 1, data=DATA, sights={"full": 1.0}, template=Template.ALPACA)
     sections = plain.prompt.removesuffix("\nImpression:\n")
@@ -169,9 +180,6 @@ def test_every_fault_of_a_recipe_is_named_at_once(tmp_path: Path) -> None:
 def test_every_recipe_is_valid_and_says_how_to_run_it() -> None:
     """The first line of a recipe is the command that runs it."""
     for path in sorted(RECIPES.glob("*.yaml")):
-        if path.name == "base.yaml":
-            load_recipe(path, BaseRecipe)
-        else:
-            load_recipe(path, StyleRecipe)
+        load_recipe(path, BaseRecipe if path.name.startswith("base") else StyleRecipe)
         first = path.read_text(encoding="utf-8").splitlines()[0]
         assert first.endswith(f"--recipe training/recipes/{path.name}")

@@ -19,7 +19,7 @@ from radbridge.guard.policy import GuardPolicy
 from radbridge.imaging import MAX_IMPRESSION_CHARS, Prior, Told
 from radbridge.journal import Journal, cases
 from radbridge.prompt import PromptInput, build_prompt
-from radbridge_model_server.drafts.context import fit_prompt
+from radbridge_model_server.drafts.context import Fitted, fit_prompt
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 JANE = Patient(id="900001", issuer="HOSP")
@@ -155,8 +155,8 @@ def test_findings_go_before_what_was_concluded() -> None:
     long = build_prompt(case)
     assert "Comparison: CT of 2025. Its impression: Much was said." in long
     without = build_prompt(replace(case, prior=""))
-    assert fit_prompt(case, count=len, limit=len(long)) == (long, False)
-    assert fit_prompt(case, count=len, limit=len(long) - 1) == (without, False)
-    text, cut = fit_prompt(case, count=len, limit=len(without) - 1)
-    assert cut
-    assert "said" not in text
+    assert fit_prompt(case, count=len, limit=len(long)) == Fitted(text=long, cut=False)
+    assert fit_prompt(case, count=len, limit=len(long) - 1) == Fitted(text=without, cut=False)
+    fitted = fit_prompt(case, count=len, limit=len(without) - 1)
+    assert fitted.cut
+    assert "said" not in fitted.text

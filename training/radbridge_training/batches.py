@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from radbridge_training.imitation import make_imitations
 from radbridge_training.recipe import Data, Phase
-from radbridge_training.task import make_examples, make_token_copy
+from radbridge_training.task import WHOLE, make_examples, make_token_copy
 
 _POOL = 8  # batches that are drawn and sorted together
+_DRAWN = 32  # examples
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,14 +51,17 @@ def encode(prompt: str, target: str, tokenizer: PreTrainedTokenizerBase) -> Enco
 
 def _draw_pool(phase: Phase, data: Data, tokenizer: PreTrainedTokenizerBase, rng: Random) -> list[Encoded]:
     wanted = phase.batch_tokens * _POOL
-    copies = phase.sights.get("tokens", 0.0) / sum(phase.sights.values())
+    imitations = make_imitations(rng.getrandbits(48))
     pool: list[Encoded] = []
     total = 0
     while total < wanted:
-        drawn = [_copy_tokens(rng, tokenizer) for _ in range(32) if rng.random() < copies]
-        if len(drawn) < 32 and copies < 1:
-            examples = make_examples(rng.getrandbits(48), 32 - len(drawn), data=data, sights=phase.sights)
-            drawn += [encode(e.prompt, e.target, tokenizer) for e in examples]
+        sights = Counter(rng.choices(list(phase.sights), list(phase.sights.values()), k=_DRAWN))
+        examples = [
+            *islice(imitations, sights["statement"]),
+            *make_examples(rng.getrandbits(48), sum(sights[s] for s in WHOLE), data=data, sights=phase.sights),
+        ]
+        drawn = [_copy_tokens(rng, tokenizer) for _ in range(sights["tokens"])]
+        drawn += [encode(e.prompt, e.target, tokenizer) for e in examples]
         drawn = [d for d in drawn if len(d[0]) + len(d[1]) <= phase.max_tokens]
         pool += drawn
         total += sum(len(p) + len(t) for p, t in drawn)

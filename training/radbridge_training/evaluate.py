@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -17,84 +18,64 @@ from rich.table import Table
 from radbridge.coarse import draft_coarse
 from radbridge.prompt import PromptInput
 from radbridge_training.drafts import Writer
-from radbridge_training.measures import Case, Measures, measure
+from radbridge_training.measures.rewrites import Case, Measures, measure
 from radbridge_training.synth import PERSONAS, generate_reports
 
 HELD_OUT_SEED = 990_001
 """No recipe draws from this seed on."""
-_COLUMNS = ("c-R1", "c-RL", "R1", "RL", "unsup", "refus", "style", "exact", "rare")
-_CAPTION = "c-: of the coarse text. R1, RL: as delivered. The others: of the fine texts. See `Measures`."
+_COLUMNS = ("unsupported", "refused", "style", "exact", "rare")
 
 
-def read_cases(path: Path, limit: int) -> Iterator[tuple[PromptInput, str]]:
-    """Findings and what was signed for them, from JSON lines with `findings`, `impression` and perhaps `indication`."""
+def read_cases(path: Path, limit: int) -> Iterator[PromptInput]:
+    """The statements of the findings of JSON lines with `findings` and perhaps `indication`."""
     with path.open(encoding="utf-8") as lines:
-        for _, line in zip(range(limit), lines, strict=False):
+        for line in islice(lines, limit):
             row = json.loads(line)
-            if row["findings"].strip() and row["impression"].strip():
-                yield (
-                    _with_coarse(row["findings"], row.get("indication", ""), row.get("comparison", "")),
-                    row["impression"],
-                )
+            yield from _pick(row["findings"], row.get("indication", ""))
 
 
-def generate_cases(count: int, persona: str) -> Iterator[tuple[PromptInput, str]]:
-    """Held-out generated findings, and the impression in the style of `persona`."""
+def generate_cases(count: int) -> Iterator[PromptInput]:
+    """The statements of held-out generated findings."""
     for report in generate_reports(HELD_OUT_SEED, count):
-        yield _with_coarse(report.findings, report.indication, report.comparison), report.impressions[persona]
+        yield from _pick(report.findings, report.indication)
 
 
 def evaluate(
     model: Path, personas: Sequence[str], data: Path | None, limit: int, console: Console
 ) -> dict[str, Measures]:
-    """The measures of each persona's rewrites, greedy, of whole coarse texts: harder than one statement at a time."""
-    found: dict[str, Measures] = {}
+    """The measures of each persona's rewrites of single statements, greedy, as they are served."""
     writer = Writer(model)
+    cases = list(read_cases(data, limit) if data else generate_cases(limit))
+    found: dict[str, Measures] = {}
     for persona in personas:
-        told = list(
-            read_cases(data, limit) if data else generate_cases(limit, persona if persona in PERSONAS else "numbered")
-        )
-        told = [(seen, signed) for seen, signed in told if seen.coarse]
-        texts = list(track(writer.write([seen for seen, _ in told], persona), persona, len(told), console=console))
-        cases = [Case(seen=seen, signed=signed, draft=text) for (seen, signed), text in zip(told, texts, strict=True)]
-        found[persona] = measure(cases, persona)
+        texts = track(writer.write(cases, persona), persona, len(cases), console=console)
+        told = [Case(statement=case.coarse, draft=text) for case, text in zip(cases, texts, strict=True)]
+        found[persona] = measure(told, persona)
     return found
 
 
-def _with_coarse(findings: str, indication: str, comparison: str) -> PromptInput:
-    coarse = draft_coarse(findings, indication=indication, comparison=comparison)
-    return PromptInput(findings=findings, indication=indication, comparison=comparison, coarse=coarse.text)
+def _pick(findings: str, indication: str) -> Iterator[PromptInput]:
+    for statement in draft_coarse(findings, indication=indication).statements:
+        yield PromptInput(findings="", coarse=statement.text)
 
 
 def _tabulate(found: dict[str, Measures], title: str) -> Table:
-    table = Table("persona", "drafts", *_COLUMNS, title=title, caption=_CAPTION)
+    table = Table("persona", "statements", *_COLUMNS, title=title, caption="See `Measures`.")
     for persona, m in found.items():
-        shares: list[Any] = [
-            m.coarse_rouge1,
-            m.coarse_rouge_l,
-            m.rouge1,
-            m.rouge_l,
-            m.unsupported,
-            m.refused,
-            m.style,
-            m.exact,
-            m.rare_copied,
-        ]
-        table.add_row(persona, str(m.drafts), *(f"{100 * s:.1f}" for s in shares))
+        shares = (m.unsupported, m.refused, m.style, m.exact, m.rare_copied)
+        table.add_row(persona, str(m.statements), *(f"{100 * s:.1f}" for s in shares))
     return table
 
 
 def main(  # noqa: PLR0917 - Typer's options
     model: Annotated[Path, typer.Option(help="The folder with base/ and loras/.")],
-    data: Annotated[
-        Path | None, typer.Option(help="JSON lines with findings and impression; generated reports otherwise.")
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="JSON lines with findings; generated reports otherwise.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many reports.")] = 200,
     persona: Annotated[list[str] | None, typer.Option(help="Only these; `base` is the model without a LoRA.")] = None,
     threads: Annotated[int, typer.Option(help="Of the CPU.")] = 2,
     show: Annotated[int, typer.Option(help="Print so many drafts that would be refused. They quote the data.")] = 0,
 ) -> None:
-    """Measure drafts against what was signed. All figures are per cent."""
+    """Measure rewrites. All figures are per cent."""
     console = Console()
     torch.set_num_threads(threads)
     if not (model / "base").is_dir():
@@ -104,7 +85,7 @@ def main(  # noqa: PLR0917 - Typer's options
     console.print(_tabulate(found, str(data or "generated, held out")))
     for name, measures in found.items():
         for case, why in measures.refusals[:show]:
-            console.print(f"\n{name}: {why}\n  coarse: {case.seen.coarse}\n  draft: {case.draft}", markup=False)
+            console.print(f"\n{name}: {why}\n  statement: {case.statement}\n  draft: {case.draft}", markup=False)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from radbridge.prompt import PROMPT_VERSION
 from radbridge.registry import digest_weights, write_manifest
 from radbridge_training.copying import plant_copying
 from radbridge_training.recipe import Shape
+from radbridge_training.staging import put, stage
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The layers that a LoRA changes: all that vLLM can serve."""
@@ -94,23 +94,3 @@ def save_base(
     write_manifest(staged, told)
     put(staged, folder)
     return digest
-
-
-def stage(folder: Path) -> Path:
-    """An empty folder beside `folder`, to write into."""
-    staged = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
-    return staged
-
-
-def put(staged: Path, folder: Path) -> None:
-    """`staged` takes the place of `folder`, readable by all."""
-    for path in staged.iterdir():
-        path.chmod(0o644)
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    staged.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

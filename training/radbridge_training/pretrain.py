@@ -18,9 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from radbridge.errors import ConfigError
+from radbridge.registry import digest_weights
 from radbridge_training.batches import Batch, make_batches
 from radbridge_training.memory import keep_memory
-from radbridge_training.model import build_model, save_base, weigh_loss
+from radbridge_training.model import build_model, load_base, save_base, weigh_loss
 from radbridge_training.recipe import BaseRecipe, load_recipe
 from radbridge_training.synth import generate_reports
 from radbridge_training.synth.words import babble
@@ -67,6 +68,8 @@ class Run:
         torch.save(state, staged)
         staged.rename(self.recipe.work / _CHECKPOINT)
         trained: dict[str, object] = {"recipe": self.recipe_name, "steps": self.step, "seed": self.recipe.seed}
+        if self.recipe.start:
+            trained["start"] = digest_weights(self.recipe.start)
         save_base(self.recipe.out, self.model, self.tokenizer, name=self.recipe.name, trained=trained)
 
     def minutes(self) -> float:
@@ -90,8 +93,7 @@ def start(recipe: BaseRecipe, recipe_name: str) -> Run:
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     recipe.work.mkdir(parents=True, exist_ok=True)
-    tokenizer = _ready_tokenizer(recipe)
-    model = build_model(recipe.shape, tokenizer)
+    model, tokenizer = _ready_model(recipe)
     optimizer = _build_optimizer(model, recipe)
     run = Run(recipe=recipe, recipe_name=recipe_name, tokenizer=tokenizer, model=model, optimizer=optimizer)
     if (recipe.work / _CHECKPOINT).exists():
@@ -138,6 +140,13 @@ def _curriculum(run: Run) -> Iterator[Batch]:
             seed = f"{run.recipe.seed} {number}"
             yield from make_batches(phase, data=run.recipe.data, tokenizer=run.tokenizer, seed=seed, first=first)
         before += phase.steps
+
+
+def _ready_model(recipe: BaseRecipe) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
+    if recipe.start:
+        return load_base(recipe.start)
+    tokenizer = _ready_tokenizer(recipe)
+    return build_model(recipe.shape, tokenizer), tokenizer
 
 
 def _ready_tokenizer(recipe: BaseRecipe) -> PreTrainedTokenizerBase:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from radbridge.errors import ConfigError
 from radbridge.prompt import Template
 
-Sight = Literal["tokens", "coarse", "short", "full"]
-"""How much a prompt shows: random tokens, the coarse text alone, the findings around it, or everything."""
+Sight = Literal["tokens", "statement", "coarse", "short", "full", "phrases"]
+"""How much a prompt shows: random tokens, one statement with signed sentences before it, the coarse text alone, the
+findings around it, or everything; or, for the task `expand`, key phrases that findings are to be made of."""
 
 
 class Table(BaseModel):
@@ -86,6 +87,8 @@ class BaseRecipe(Table):
     """Where the finished model goes; written beside it first, then renamed."""
     work: Path
     """Checkpoints, outside git."""
+    start: Path | None = None
+    """A finished base to go on from, shape and tokenizer and all; fresh weights without."""
     seed: int = 0
     threads: int = Field(default=2, ge=1)
     tokenizer_reports: int = Field(default=10_000, ge=10)
@@ -100,7 +103,8 @@ class BaseRecipe(Table):
 class StyleRecipe(Table):
     """How to train one style LoRA on a finished base."""
 
-    persona: Literal["succinct", "elaborate", "numbered"]
+    persona: Literal["succinct", "elaborate", "numbered", "expand"]
+    """Whose style; `expand`: nobody's, such a LoRA makes findings of key phrases."""
     prompt_template: Template = Template.PLAIN
     """As the base is served with: a LoRA learns one prompt, and is refused under another."""
     base: Path
@@ -120,11 +124,12 @@ class StyleRecipe(Table):
     drafted: float = Field(default=0.5, ge=0, le=1)
     """As in `Data`."""
     sights: dict[Sight, float] = Field(min_length=1)
+    """As in `Phase`, without random tokens."""
     max_tokens: int = Field(default=640, ge=32)
     max_minutes: float = Field(gt=0)
 
 
-R = TypeVar("R", BaseRecipe, StyleRecipe)
+R = TypeVar("R", bound=Table)
 
 
 def load_recipe(path: Path, kind: type[R]) -> R:

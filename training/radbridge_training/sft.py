@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,10 +22,13 @@ from trl import SFTConfig, SFTTrainer
 from radbridge.errors import ConfigError
 from radbridge.registry import MANIFEST, digest_weights, write_manifest
 from radbridge_training.batches import encode
+from radbridge_training.imitation import make_own
 from radbridge_training.memory import keep_memory
-from radbridge_training.model import TARGETS, load_base, put, stage
+from radbridge_training.model import TARGETS, load_base
 from radbridge_training.recipe import Data, StyleRecipe, load_recipe
-from radbridge_training.task import make_examples
+from radbridge_training.staging import put, stage
+from radbridge_training.synth.persona import NAMED
+from radbridge_training.task import Example, make_examples
 
 _CHECKPOINT_STEPS = 50
 
@@ -130,15 +134,22 @@ def _configure(recipe: StyleRecipe) -> SFTConfig:
 def _encode_examples(recipe: StyleRecipe, tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """Prompt and answer as ids, encoded apart as in the base's own training."""
     rows: list[dict[str, list[int]]] = []
-    data = Data(drafted=recipe.drafted, styles={recipe.persona: 1.0})
-    examples = make_examples(
-        recipe.seed, recipe.examples, data=data, sights=recipe.sights, template=recipe.prompt_template
-    )
-    for example in examples:
+    for example in _make_examples(recipe):
         prompt, target = encode(example.prompt, example.target, tokenizer)
         if len(prompt) + len(target) <= recipe.max_tokens:
             rows.append({"input_ids": prompt + target, "completion_mask": [0] * len(prompt) + [1] * len(target)})
     return Dataset.from_list(rows)
+
+
+def _make_examples(recipe: StyleRecipe) -> Iterator[Example]:
+    """Single statements and whole reports, each by its share."""
+    alone = round(recipe.examples * recipe.sights.get("statement", 0.0) / sum(recipe.sights.values()))
+    if alone:
+        yield from make_own(recipe.seed, alone, NAMED[recipe.persona], recipe.prompt_template)
+    data = Data(drafted=recipe.drafted, styles={"neutral" if recipe.persona == "expand" else recipe.persona: 1.0})
+    yield from make_examples(
+        recipe.seed, recipe.examples - alone, data=data, sights=recipe.sights, template=recipe.prompt_template
+    )
 
 
 def main(

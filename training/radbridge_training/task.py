@@ -9,12 +9,15 @@ from random import Random
 from transformers import PreTrainedTokenizerBase
 
 from radbridge.coarse import draft_coarse
-from radbridge.prompt import PromptInput, Template, build_prompt
+from radbridge.prompt import PromptInput, Task, Template, build_prompt
 from radbridge_training.recipe import Data, Sight
 from radbridge_training.synth import SynthReport, generate_reports, rewrite
 
 _MOST_RANDOM_TOKENS = 32
+_ECHOED = 0.5  # copies in which some tokens stand twice, and are followed by others
 _FIRST_TOKEN = 3  # after <pad>, <eos>, <bos>
+WHOLE: frozenset[Sight] = frozenset(("coarse", "short", "full", "phrases"))
+"""What shows all that matters of a report."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,13 +32,19 @@ class Example:
 def make_examples(
     seed: int, count: int, *, data: Data, sights: dict[Sight, float], template: Template = Template.PLAIN
 ) -> Iterator[Example]:
-    """`count` examples, the same for the same seed. Random tokens aren't text: `make_token_copy` has those."""
+    """`count` examples of whole reports, the same for the same seed.
+
+    Random tokens aren't text: `make_token_copy` has those; `imitation` has single statements.
+    """
     rng = Random(f"examples {seed}")
-    texts = {sight: share for sight, share in sights.items() if sight != "tokens"}
+    texts = {sight: share for sight, share in sights.items() if sight in WHOLE}
     for report in generate_reports(seed, count):
         style = rng.choices(list(data.styles), list(data.styles.values()))[0]
         sight = rng.choices(list(texts), list(texts.values()))[0]
-        yield make_example(report, style, sight, rng, drafted=rng.random() < data.drafted, template=template)
+        if sight == "phrases":
+            yield make_expansion(report, template)
+        else:
+            yield make_example(report, style, sight, rng, drafted=rng.random() < data.drafted, template=template)
 
 
 def make_example(
@@ -60,10 +69,29 @@ def make_example(
     return Example(prompt=build_prompt(seen, template), target=f" {rewrite(statements, style)}")
 
 
+def make_expansion(report: SynthReport, template: Template = Template.PLAIN) -> Example:
+    """The other way round: from what matters in as few words as say it to the sentences that were dictated of it.
+
+    What else was dictated isn't asked for: a model that learnt to add it would invent findings.
+    """
+    phrases = PromptInput(
+        findings=". ".join(report.key_phrases) + ".",
+        indication=report.indication,
+        modality=report.modality,
+        sex=report.sex,
+        age=report.age,
+        task=Task.EXPAND,
+    )
+    return Example(prompt=build_prompt(phrases, template), target=f" {' '.join(report.matters)}")
+
+
 def make_token_copy(rng: Random, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """A prompt whose coarse text is any tokens at all, and the same tokens again: pure copying, every token alike."""
     size = len(tokenizer)
     content = [rng.randrange(_FIRST_TOKEN, size) for _ in range(rng.randint(3, _MOST_RANDOM_TOKENS))]
+    if rng.random() < _ECHOED:
+        start, at = rng.randrange(len(content)), rng.randrange(len(content))
+        content[at:at] = content[start : start + rng.randint(1, 4)]
     before: list[int] = tokenizer("Preliminary:")["input_ids"]
     after: list[int] = tokenizer("\nImpression:\n")["input_ids"]
     return [*before, *content, *after], content

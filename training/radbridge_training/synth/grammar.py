@@ -9,10 +9,18 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from radbridge.text import read_words
 from radbridge_training.synth.words import NUMBERS, draw_date, draw_number, draw_size, invent_word, load_table
 
 _HABITS = 2  # phrases of a kind
 _HOLE = re.compile(r"\{(\w+)\}")
+_COMPARES = re.compile(
+    r"\b(?:prior|previous(?:ly)?|since|interval|unchanged|stable|new|old|again|persists?|improved|worsened|worse|larger|smaller"
+    r"|increased since|increased in size|decreased from|resolving|before|developed|not significantly changed)\b"
+    r"|\{(?:change|changed|date)\}",
+    re.IGNORECASE,
+)
+_TRENDS = ("trend_same", "trend_larger", "trend_smaller")
 _VOWEL = re.compile(r"[aeiou]|8|11 |18 |MR|FDG|L\d|SUV", re.ASCII)
 
 
@@ -45,22 +53,30 @@ class Grammar:
     habits: dict[str, list[str]] | None = None
     """The few phrases of each kind that this dictation uses, found as it goes; None: any. What sounds alike must still
     be told apart: "Mild stenosis of ... Mild stenosis in ..."."""
+    compared: str = ""
+    """The date of the prior study that changes are told against; without one nothing is said to have changed."""
+    before: list[str] = field(default_factory=list, repr=False)
+    """What the prior study said of the lesions that are measured again, gathered as they are dictated."""
     sides: tuple[str, ...] = ("left", "right")
 
     def state_abnormal(self, organ: dict[str, Any]) -> Statement:
         """An abnormal statement about `organ`; a third carries an inference."""
         focal = self.rng.random() < 0.5
-        text = self._focal(organ) if focal else self._diffuse(organ)
+        if focal and self.compared and self.rng.random() < 0.35:
+            text = self._measured_again(organ)
+        else:
+            text = self._focal(organ) if focal else self._diffuse(organ)
         if self.rng.random() < 0.15 and not text.endswith("}."):
             text = f"{text[:-1]}, {self.fill(self.phrase('inference'))}."
-        return Statement(text=text, kind=Kind.ABNORMAL, weight=self.rng.random() + focal * 0.3)
+        return Statement(text=text, kind=Kind.ABNORMAL, weight=weigh(text))
 
     def state_normal(self, organ: dict[str, Any]) -> Statement:
         """A normal or a negative statement about `organ`."""
         if self.rng.random() < 0.7:
             text = self.fill(self.rng.choice(organ["normal"]))
             return Statement(text=text, kind=Kind.NORMAL, weight=0)
-        holes = {f"bare{i}": self._bare(organ) for i in ("", "2", "3")}
+        bare = list(dict.fromkeys(self._bare(organ) for _ in range(8)))
+        holes = {f"bare{i}": bare[n % len(bare)] for n, i in enumerate(("", "2", "3"))}
         holes["site"] = self._site(organ)
         holes |= {"Site": capitalize(holes["site"]), "Bare": capitalize(holes["bare"])}
         return Statement(text=self.fill(self.phrase("negative_frames"), holes), kind=Kind.NEGATIVE, weight=0)
@@ -76,14 +92,33 @@ class Grammar:
             frame = _HOLE.sub(lambda hole: known[hole[1]] if hole[1] in known else self._draw(hole[1]), frame)
         return frame
 
+    def deny(self, what: str) -> Statement:
+        """The denial of `what`."""
+        holes = {"bare": what, "bare2": what}
+        frame = self.rng.choice([f for f in self.phrases("negative_frames") if set(_HOLE.findall(f)) == {"bare"}])
+        return Statement(text=self.fill(frame, holes), kind=Kind.NEGATIVE, weight=0)
+
+    def _measured_again(self, organ: dict[str, Any]) -> str:
+        """A lesion with its size now and then, and a word of change that agrees with the two."""
+        before = self.rng.randint(3, 60)
+        now = self.rng.choice((before, before + self.rng.randint(2, 20), before - self.rng.randint(1, before // 2)))
+        trend = _TRENDS[(now > before) + 2 * (now < before)]
+        told = self.fill(self.rng.choice(self.phrases(trend)), {"before": f"{before} mm"})
+        bare, site = self._bare(organ, "focal"), self._site(organ)
+        self.before.append(f"{before} mm {bare} in {site}.")
+        thing = f"{now} mm {bare}"
+        frame = self.rng.choice(
+            ("There is {a_np} in {site}, {told}.", "{Np} in {site}, {told}.", "{A_np} is seen in {site}, {told}.")
+        )
+        holes = {"a_np": add_article(thing), "Np": thing, "A_np": capitalize(add_article(thing))}
+        return self.fill(frame, holes | {"site": site, "told": told})
+
     def _focal(self, organ: dict[str, Any]) -> str:
         bare = self._bare(organ, "focal")
         plural = self.rng.random() < 0.2
-        words = [
-            self.phrase("several") if plural else self._size_or_quality(),
-            self.phrase("quality") if self.rng.random() < 0.3 else "",
-        ]
-        thing = " ".join(w for w in (*words, pluralize(bare) if plural else bare) if w)
+        first = self.phrase("several") if plural else self._size_or_quality()
+        second = self.phrase("quality") if first[:1].isdigit() and self.rng.random() < 0.3 else ""
+        thing = " ".join(w for w in (first, second, pluralize(bare) if plural else bare) if w)
         with_article = thing if plural else add_article(thing)
         site = self._site(organ)
         holes = {
@@ -121,7 +156,7 @@ class Grammar:
         if hole == "side":
             return self.rng.choice(self.sides)
         if hole == "date":
-            return draw_date(self.rng)
+            return self.compared or draw_date(self.rng)
         if hole == "size":
             return draw_size(self.rng)
         if hole == "invented" or self.rng.random() < self.wildness:
@@ -130,10 +165,18 @@ class Grammar:
 
     def phrase(self, name: str) -> str:
         """One of the phrases of the table `name`, with its holes."""
-        phrases: list[str] = load_table("phrases")[name]
+        phrases = self.phrases(name)
         if self.habits is not None:
             phrases = self.habits.setdefault(name, self.rng.choices(phrases, k=_HABITS))
         return self.rng.choice(phrases)
+
+    def phrases(self, name: str) -> list[str]:
+        """Those of the table `name` that can be said: none that compares where there is nothing to compare with.
+
+        Where words are to make sense, no heading stands in running text: it would be read as that of what follows, too.
+        """
+        phrases = load_phrases(name) if self.compared else _load_uncompared(name)
+        return phrases if self.wildness else [p for p in phrases if not p.startswith("{Site}:")]
 
     def _bare(self, organ: dict[str, Any], kind: str = "") -> str:
         if self.rng.random() < self.wildness:
@@ -152,7 +195,7 @@ class Grammar:
 
     def _tail(self) -> str:
         draw = self.rng.random()
-        if draw < 0.15:
+        if draw < 0.15 and self.compared:
             return f", {self.fill(self.phrase('change'))}"
         if draw < 0.3:
             return f", {self.fill(self.phrase('inference'))}"
@@ -163,6 +206,25 @@ class Grammar:
 def regions() -> tuple[dict[str, Any], ...]:
     """The regions of the anatomy table."""
     return tuple(load_table("anatomy")["region"])
+
+
+def load_phrases(name: str) -> list[str]:
+    """The table `name` of the phrases."""
+    phrases: list[str] = load_table("phrases")[name]
+    return phrases
+
+
+@cache
+def _load_uncompared(name: str) -> list[str]:
+    phrases = load_phrases(name)
+    return [p for p in phrases if not _COMPARES.search(p)] or phrases
+
+
+def weigh(text: str) -> float:
+    """How much a finding matters, from 0 to 2: by what it is and how it is qualified."""
+    words = set(read_words(text))
+    slight, grave = (len(words.intersection(load_phrases(name))) for name in ("slight", "grave"))
+    return 1.0 + 0.4 * min(grave, 2) - 0.4 * min(slight, 2)
 
 
 def capitalize(text: str) -> str:

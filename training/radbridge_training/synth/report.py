@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from radbridge.text import read_words
-from radbridge_training.synth.grammar import Grammar, Kind, Statement, capitalize, regions
-from radbridge_training.synth.style import PERSONAS, rewrite, shorten, tidy
-from radbridge_training.synth.words import babble, invent_word, misspell, plain_word
+from radbridge.text import content_words, read_words
+from radbridge_training.synth.grammar import Grammar, Kind, Statement, capitalize
+from radbridge_training.synth.layout import rewrite
+from radbridge_training.synth.mixture import HOSPITAL, Mixture, Service, find_region
+from radbridge_training.synth.persona import NAMED, Persona
+from radbridge_training.synth.style import shorten
+from radbridge_training.synth.truth import Matter, pick
+from radbridge_training.synth.words import babble, draw_date, invent_word, misspell, plain_word
 
-_WILDNESS = (0.0, 0.0, 0.1, 0.3, 0.6, 1.0)
-_MOST = 6
+_WORDS_A_STATEMENT = 5.7  # of those drawn, some of which fall away
+_SPREAD = 0.45  # of the length's logarithm
+_LEAST_STATEMENTS, _MOST_STATEMENTS = 2, 60
 _WOMEN_ONLY = frozenset(("breast", "obstetric"))
 _OTHER_SEX = {
-    "F": frozenset(("prostate", "prostatomegaly")),
+    "F": frozenset(("prostate", "prostatomegaly", "seminal")),
     "M": frozenset(
         "uterus uterine adnexa adnexal ovary ovarian ovaries fetal placenta placental cervix pregnancy".split()
     ),
 }
 _BABBLE = 0.3
-_LEAD_IN = re.compile(r"^(?:There (?:is|are)|Again seen (?:is|are)) (?:an? |the |)")
+_TALKATIVE = 2  # a reason for the study is the likelier the longer it is
+_COMPARED = 0.6  # reports with a prior study
+_ASKED = 0.7  # indications that ask for something by name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,71 +39,181 @@ class SynthReport:
     findings: str
     indication: str
     comparison: str
+    prior: str = field(repr=False)
+    """The impression of the study that this one is compared with, as far as it matters here."""
+    study: str
+    """CT, MR, US, PET, MRA, fluoroscopy, XR, mammography or NM."""
     modality: str
-    """A DICOM modality."""
+    """A DICOM modality: an MRA's is MR."""
+    body_system: str
+    """Chest, abdomen, pelvis, neuro, spine, msk, breast or vascular."""
     sex: str
     age: int
+    abnormal: bool
+    """Whether anything abnormal was dictated."""
+    institution: str
     radiologist: str
-    """An invented id, whose style is `persona`."""
-    persona: str
+    """An invented id, of one institution and with one style."""
+    style: Persona = field(repr=False)
+    """The radiologist's."""
     statements: tuple[str, ...] = field(repr=False)
-    """What matters, in order: what a perfect coarse stage would pick."""
-    impressions: dict[str, str] = field(repr=False)
-    """The impression by persona."""
+    """What matters, the weightiest first: what a perfect coarse stage would pick."""
+    places: tuple[int, ...] = field(repr=False)
+    """Where each of `statements` stood among the sentences of the findings."""
+    matters: tuple[str, ...] = field(repr=False)
+    """What `statements` was dictated as, in that order; what no sentence said stands as it is."""
+
+    @property
+    def persona(self) -> str:
+        """The name of the radiologist's style."""
+        return self.style.name
 
     @property
     def coarse(self) -> str:
         """The statements as one text."""
         return " ".join(self.statements)
 
+    @property
+    def impression(self) -> str:
+        """What the radiologist signed."""
+        return self.write_as(self.style)
 
-def generate_reports(seed: int, count: int) -> Iterator[SynthReport]:
-    """`count` reports; the same ones for the same seed."""
+    @property
+    def impressions(self) -> dict[str, str]:
+        """The impression by persona: the three that ship, and the radiologist's."""
+        return {p.name: self.write_as(p) for p in (*NAMED.values(), self.style)}
+
+    @property
+    def key_phrases(self) -> tuple[str, ...]:
+        """What matters in as few words as say it: what `expand` makes findings of."""
+        return tuple(shorten(s).rstrip(".") for s in self.statements)
+
+    def as_row(self, number: int) -> dict[str, Any]:
+        """One line of references for `radbridge evaluate`, or of reports to draft."""
+        plain = ("findings", "impression", "indication", "comparison", "prior", "modality", "study", "body_system")
+        about = ("sex", "age", "abnormal", "institution", "radiologist", "persona")
+        return {"id": str(number)} | {name: getattr(self, name) for name in plain + about}
+
+    def write_as(self, persona: Persona) -> str:
+        """What a radiologist with that style would have signed."""
+        return rewrite(self.statements, persona, self.places)
+
+
+def generate_reports(seed: int, count: int, mixture: Mixture = HOSPITAL) -> Iterator[SynthReport]:
+    """`count` reports, one at a time; the same ones for the same seed and mixture."""
     rng = Random(seed)
     for _ in range(count):
-        yield _write_report(rng)
+        yield _write_report(rng, mixture)
 
 
-def _write_report(rng: Random) -> SynthReport:
-    region = rng.choice(regions())
-    others = [r for r in regions() if r["name"] not in _WOMEN_ONLY]
-    more = rng.sample(others, rng.choice((0, 0, 1, 2)))
-    organs = tuple(organ for r in (region, *more) for organ in r["organ"])
-    grammar = Grammar(rng=rng, organs=organs, wildness=rng.choice(_WILDNESS), habits=rng.choice((None, {})))
-    age, sex = rng.randint(0, 99), "F" if region["name"] in _WOMEN_ONLY else rng.choice("FM")
-    said = _dictate(grammar, sex)
-    statements = tuple(_pick(grammar, region, said))
-    persona = rng.choice(PERSONAS)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Study:
+    """What is known before anything is dictated."""
+
+    service: Service
+    region: dict[str, Any]
+    sex: str
+    age: int
+    asked: tuple[str, ...]
+    """What the indication asks about; nothing where it only tells a complaint."""
+
+
+def _write_report(rng: Random, mixture: Mixture) -> SynthReport:
+    study = _draw_study(rng, mixture)
+    grammar = Grammar(
+        rng=rng,
+        organs=_find_organs(study, rng),
+        wildness=rng.choice(mixture.wildness),
+        habits=rng.choice((None, {})),
+        compared=draw_date(rng) if rng.random() < _COMPARED else "",
+    )
+    said = _dictate(grammar, study, mixture)
+    matters = list(pick(said, grammar, study.region, study.asked))
+    institution, radiologist, persona = mixture.draw_reader(rng)
     return SynthReport(
         findings=" ".join(s.text for s in said),
-        indication=_ask(grammar, region, age=age, sex=sex),
-        comparison=grammar.fill(grammar.phrase("comparison")) if rng.random() < 0.6 else "",
-        modality=rng.choice(region["studies"]),
-        sex=sex,
-        age=age,
-        radiologist=f"{persona}-{rng.randint(1, 40)}",
-        persona=persona,
-        statements=statements,
-        impressions={name: rewrite(statements, name) for name in PERSONAS},
+        indication=_ask(grammar, study),
+        comparison=_tell_comparison(grammar, study.service),
+        prior=" ".join(told for told in grammar.before if _suits(told, study.sex)),
+        study=study.service.name,
+        modality=study.service.modality,
+        body_system=study.region["system"],
+        sex=study.sex,
+        age=study.age,
+        abnormal=any(s.kind is Kind.ABNORMAL for s in said),
+        institution=institution,
+        radiologist=radiologist,
+        style=persona,
+        statements=tuple(m.text for m in matters),
+        places=tuple(m.place for m in matters),
+        matters=tuple(said[m.place].text if m.place < len(said) else m.text for m in _in_order(matters)),
     )
 
 
-def _dictate(grammar: Grammar, sex: str) -> list[Statement]:
-    """The findings, organ after organ; some organs are left out, and some get more than one statement."""
+def _in_order(matters: Iterable[Matter]) -> list[Matter]:
+    return sorted(matters, key=lambda matter: matter.place)
+
+
+def _draw_study(rng: Random, mixture: Mixture) -> _Study:
+    service = mixture.draw_service(rng)
+    region = find_region(rng.choices(list(service.regions), list(service.regions.values()))[0])
+    return _Study(
+        service=service,
+        region=region,
+        sex="F" if region["name"] in _WOMEN_ONLY else rng.choice("FM"),
+        age=rng.randint(16, 50) if region["name"] == "obstetric" else rng.randint(0, 99),
+        asked=tuple(rng.sample(region["answers"], rng.choice((1, 1, 2)))) if rng.random() < _ASKED else (),
+    )
+
+
+def _find_organs(study: _Study, rng: Random) -> tuple[dict[str, Any], ...]:
+    beside = [*study.service.beside, *rng.sample(study.region["beside"], min(1, len(study.region["beside"])))]
+    named = dict.fromkeys((study.region["name"], *(beside if rng.random() < 0.6 else study.service.beside)))
+    return tuple(organ for name in named for organ in find_region(name)["organ"])
+
+
+def _dictate(grammar: Grammar, study: _Study, mixture: Mixture) -> list[Statement]:
+    """The findings, organ after organ: most of them normal, no sentence twice, in a man nothing of a woman's."""
     rng = grammar.rng
-    abnormal_share = rng.choice((0.0, 0.2, 0.4, 0.6, 0.8, 0.9))
-    said: list[Statement] = []
-    for organ in grammar.organs:
-        for _ in range(rng.choice((0, 1, 1, 2, 2, 3))):
-            statement = grammar.state_abnormal(organ) if rng.random() < abnormal_share else grammar.state_normal(organ)
-            if _OTHER_SEX[sex].isdisjoint(read_words(statement.text)):
-                said.append(_distort(statement, grammar))
-    if rng.random() < 0.1:
-        said.append(grammar.state_advice())
-    return said or [grammar.state_normal(grammar.organs[0])]
+    wanted = round(mixture.words / _WORDS_A_STATEMENT * rng.lognormvariate(-(_SPREAD**2) / 2, _SPREAD))
+    count = min(_MOST_STATEMENTS, max(_LEAST_STATEMENTS, wanted))
+    order = sorted(rng.randrange(len(grammar.organs)) for _ in range(count))
+    abnormal = 0 if rng.random() < mixture.normal else rng.choice((1, 2, 3, 3, 4, 5, 5, 6, 8))
+    marked = set(rng.sample(range(count), min(abnormal, count)))
+    said: dict[str, Statement] = {}
+    for number, at in enumerate(order):
+        state = grammar.state_abnormal if number in marked else grammar.state_normal
+        statement = distort(state(grammar.organs[at]), grammar)
+        if _suits(statement.text, study.sex):
+            said.setdefault(statement.text, statement)
+    if not marked or rng.random() < 0.5:
+        said |= {denial.text: denial for denial in map(grammar.deny, study.asked)}
+    if rng.random() < 0.15:
+        advice = grammar.state_advice()
+        said.setdefault(advice.text, advice)
+    return _drop_contradicted(said.values()) or [grammar.state_normal(grammar.organs[0])]
 
 
-def _distort(statement: Statement, grammar: Grammar) -> Statement:
+def _suits(text: str, sex: str) -> bool:
+    """Whether `text` names no organ of the other sex."""
+    return _OTHER_SEX[sex].isdisjoint(read_words(text))
+
+
+def _drop_contradicted(said: Iterable[Statement]) -> list[Statement]:
+    """Without what denies, or calls normal, the very words that another statement affirms."""
+    statements = list(said)
+    affirmed = {w for s in statements if s.kind is Kind.ABNORMAL for w in content_words(s.text)}
+    return [
+        s
+        for s in statements
+        if s.kind is not Kind.NEGATIVE or affirmed.isdisjoint(w for w in content_words(s.text) if w not in _FRAMING)
+    ]
+
+
+_FRAMING = frozenset(content_words("evidence seen identified acute left right negative free"))
+
+
+def distort(statement: Statement, grammar: Grammar) -> Statement:
     """`statement` with some of its words replaced by any others, so that what follows what can't be guessed."""
     rng = grammar.rng
     if rng.random() > grammar.wildness:
@@ -115,33 +231,20 @@ def _distort(statement: Statement, grammar: Grammar) -> Statement:
 _KEPT = frozenset("left right no not without is are was were there".split())
 
 
-def _pick(grammar: Grammar, region: dict[str, Any], said: Sequence[Statement]) -> Iterator[str]:
-    """What matters of what was said, the heaviest first; where nothing is abnormal, the answer to the question."""
-    rng = grammar.rng
-    heavy = sorted((s for s in said if s.kind is Kind.ABNORMAL), key=lambda s: -s.weight)[: rng.randint(2, _MOST)]
-    advice = [s for s in said if s.kind is Kind.ADVICE]
-    if not heavy:
-        answers = [s for s in said if s.kind is Kind.NEGATIVE]
-        heavy = answers[:1] if answers and rng.random() < 0.5 else []
-    if not heavy:
-        holes = {"answer": rng.choice(region["answers"])}
-        yield grammar.fill(grammar.phrase("normal_answers"), holes)
-    for statement in (*heavy, *advice):
-        yield _strip(statement.text, rng)
-
-
-def _strip(text: str, rng: Random) -> str:
-    """`text` as a coarse stage would hand it on: mostly without its lead-in, now and then shorter or as it was."""
-    draw = rng.random()
-    if draw < 0.7:
-        return tidy(_LEAD_IN.sub("", text))
-    return shorten(text) if draw < 0.8 else text
-
-
-def _ask(grammar: Grammar, region: dict[str, Any], *, age: int, sex: str) -> str:
-    if grammar.rng.random() < 0.1:
+def _ask(grammar: Grammar, study: _Study) -> str:
+    """The clinical information; what it asks about is `study.asked`, where it asks."""
+    if grammar.rng.random() < 0.05:
         return ""
-    reason, reason2 = grammar.rng.choice(region["reasons"]), grammar.rng.choice(region["reasons"])
-    who = "female" if sex == "F" else "male"
-    holes = {"age": str(age), "who": who, "reason": reason, "Reason": capitalize(reason), "reason2": reason2}
-    return capitalize(grammar.fill(grammar.phrase("reason_frames"), holes))
+    reason, reason2 = grammar.rng.sample(study.region["reasons"], 2)
+    who = "female" if study.sex == "F" else "male"
+    holes = {"age": str(study.age), "who": who, "reason": reason, "Reason": capitalize(reason), "reason2": reason2}
+    told = holes | {"answer": " or ".join(study.asked)}
+    frames = [f for f in grammar.phrases("reason_frames") if ("{answer}" in f) == bool(study.asked)]
+    [frame] = grammar.rng.choices(frames, [len(f) ** _TALKATIVE for f in frames])
+    return capitalize(grammar.fill(frame, told))
+
+
+def _tell_comparison(grammar: Grammar, service: Service) -> str:
+    if not grammar.compared:
+        return grammar.rng.choice(grammar.phrases("no_comparison"))
+    return grammar.fill(grammar.rng.choice(grammar.phrases("comparison")), {"study": service.study})

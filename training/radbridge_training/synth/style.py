@@ -1,4 +1,4 @@
-"""The personas: each rewrites a statement by rules that look only at how it is built, whatever words stand in it.
+"""Sentences made short or full by rules that look only at how they are built, whatever words stand in them.
 
 Nothing is added that a finding could be, and nothing is lost but lead-ins, first articles and "is seen".
 """
@@ -6,13 +6,10 @@ Nothing is added that a finding could be, and nothing is lost but lead-ins, firs
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from functools import cache
 
 from radbridge_training.synth.grammar import add_article, capitalize
 from radbridge_training.synth.words import load_table
-
-PERSONAS = ("succinct", "elaborate", "numbered")
 
 _LEAD_IN = re.compile(
     r"^(?:Again seen (?:is|are)|There (?:is|are|was|were|has been|have been)|Findings are)\s+(?!to\b)"
@@ -32,12 +29,6 @@ _ADVICE = (
 )
 
 
-def rewrite(statements: Sequence[str], persona: str) -> str:
-    """The impression that says `statements`, in their order, as `persona` writes; `neutral` only cleans them."""
-    clean = [tidy(s) for s in statements if s.strip(" .")]
-    return _WRITERS[persona](clean)
-
-
 def tidy(statement: str) -> str:
     """`statement` with a capital first, one full stop last and single spaces."""
     text = _ENDING.sub("", " ".join(statement.split()))
@@ -53,54 +44,43 @@ def shorten(statement: str) -> str:
     return tidy(text) if len(text) > 2 else statement
 
 
-def spell_out(statement: str, *, also: bool = False) -> str:
-    """`statement` as a full sentence; `also` where another one stands before it."""
+def spell_out(statement: str) -> str:
+    """`statement` as a full sentence."""
     bare = statement.rstrip(".")
     for pattern, full in _ADVICE:
         if pattern.match(bare):
             return tidy(pattern.sub(full, bare))
-    return tidy(_frame(bare, also=also)) if _is_fragment(bare) else statement
+    return tidy(_frame(bare)) if is_fragment(bare) else statement
 
 
-def _is_fragment(bare: str) -> bool:
+def is_fragment(bare: str) -> bool:
+    """Whether `bare` has no verb of its own."""
     main_clause = _CLAUSE.split(bare, maxsplit=1)[0]
     return ":" not in bare and _verbs().isdisjoint(main_clause.split())
 
 
-def _frame(bare: str, *, also: bool) -> str:
+def _frame(bare: str) -> str:
     """The noun phrase `bare` as a sentence about it."""
     words = bare.split()
     if words[0] in _NEGATIONS and len(words) > 1:
         return f"There is no evidence of {_without_negation(words)}"
     if _INFERENCE.match(bare):
-        return f"Findings are {_uncapitalize(bare)}"
+        return f"Findings are {uncapitalize(bare)}"
     if words[0] in ("Normal", "Unremarkable") and words[-1] in load_table("style")["studies"]:
-        return f"This is {add_article(_uncapitalize(bare))}"
-    return f"There {'are' if _is_plural(words) else 'is'}{' also' if also else ''} {_with_article(words)}"
+        return f"This is {add_article(uncapitalize(bare))}"
+    return f"There {agree(bare)} {_with_article(words)}"
 
 
-def _write_neutral(statements: list[str]) -> str:
-    return " ".join(statements)
+def agree(bare: str) -> str:
+    """`is` or `are`, as the noun phrase `bare` wants it."""
+    return "are" if _is_plural(bare.split()) else "is"
 
 
-def _write_succinct(statements: list[str]) -> str:
-    return " ".join(shorten(s) for s in statements)
-
-
-def _write_elaborate(statements: list[str]) -> str:
-    return " ".join(spell_out(s, also=bool(i)) for i, s in enumerate(statements))
-
-
-def _write_numbered(statements: list[str]) -> str:
-    return "\n".join(f"{i}. {s}" for i, s in enumerate(statements, 1))
-
-
-_WRITERS: dict[str, Callable[[list[str]], str]] = {
-    "neutral": _write_neutral,
-    "succinct": _write_succinct,
-    "elaborate": _write_elaborate,
-    "numbered": _write_numbered,
-}
+def split_head(bare: str) -> tuple[str, str]:
+    """The noun phrase `bare` before what says where and how, and the rest, which begins with its space or comma."""
+    words = bare.split()
+    head = " ".join(_head(words))
+    return head, bare[len(head) :]
 
 
 def _without_negation(words: list[str]) -> str:
@@ -132,12 +112,12 @@ def _is_plural(words: list[str]) -> bool:
 
 def _with_article(words: list[str]) -> str:
     head = _head(words)[-1].rstrip(",").lower()
-    text = _uncapitalize(" ".join(words))
+    text = uncapitalize(" ".join(words))
     bare = words[0].lower() in ("a", "an", "the", "multiple", "several", "two", "three", "both") or _is_plural(words)
     return add_article(text) if head in load_table("style")["countable"] and not bare else text
 
 
-def _uncapitalize(text: str) -> str:
+def uncapitalize(text: str) -> str:
     """`text` with its first letter small, unless the word is an abbreviation, a code or one letter that isn't "a"."""
     word = text.split(maxsplit=1)[0]
     is_code = any(c.isupper() or c.isdigit() for c in word[1:]) or word in "BCDEFGHIJ"

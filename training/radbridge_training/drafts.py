@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from radbridge.prompt import PromptInput, build_prompt
+from radbridge.prompt import PromptInput, build_prompt, shows_style
+from radbridge.registry import MANIFEST
 from radbridge_training.model import load_base
 
 _BATCH = 16
@@ -23,6 +25,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._base, self._tokenizer = load_base(folder / "base")
+        self._version: str = json.loads((folder / "base" / MANIFEST).read_bytes())["prompt_version"]
         self._limit = self._base.config.max_position_embeddings - _NEW_TOKENS
 
     def write(self, cases: Sequence[PromptInput], persona: str) -> Iterator[str]:
@@ -47,9 +50,11 @@ class Writer:
 
     def _fit(self, case: PromptInput) -> str:
         """The prompt, with as much of the findings' beginning as the context holds."""
+        if not shows_style(self._version):
+            case = replace(case, findings=case.findings or case.coarse)  # as such weights are trained and served
         words = case.findings.split()
-        prompt = build_prompt(case)
+        prompt = build_prompt(case, version=self._version)
         while words and len(self._tokenizer(prompt)["input_ids"]) > self._limit:
             words = words[: len(words) * 9 // 10]
-            prompt = build_prompt(replace(case, findings=" ".join(words)))
+            prompt = build_prompt(replace(case, findings=" ".join(words)), version=self._version)
         return prompt

@@ -14,7 +14,7 @@ ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-vllm check format bench bench-guard bench-serving gpu train clean
+.PHONY: help demo test test-vllm check format bench bench-guard bench-serving quality gpu train clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -41,6 +41,7 @@ format: $(VENV)/.dev ## Put the code into the house's form
 
 bench: $(VENV)/.dev ## Durable ACKs, FHIR creates and DICOM objects a second, and findings-in to draft-out
 	@$(BIN)/python -m tests.bench.acks
+	@$(BIN)/python -m tests.bench.applying
 	@$(BIN)/python -m tests.bench.fhir_creates
 	@$(BIN)/python -m tests.bench.latency
 	@$(BIN)/python -m tests.bench.fhircast_latency
@@ -52,6 +53,9 @@ bench-serving: $(VENV)/.dev $(VLLM)/.made ## Serving: swaps, many LoRAs, overhea
 bench-guard: $(VENV)/.dev ## How often the guard catches an error, and how often it is wrong (ARGS="--data FOLDER")
 	@$(BIN)/python -m tests.bench.guard $(ARGS)
 	@$(BIN)/python -m tests.bench.guard_negation
+
+quality: $(VENV)/.dev ## Measure the drafts anew: docs/quality.md (ARGS="--data FOLDER --openi MADE --quick")
+	@$(BIN)/python -m tests.bench.quality $(ARGS)
 
 gpu: ## Parity, tokens/s and latency on a GPU; needs torch, transformers, peft (PYTHON=… ARGS="--shape llama-8b")
 	@$(PYTHON) -m tests.gpu $(ARGS)

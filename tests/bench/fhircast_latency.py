@@ -95,12 +95,12 @@ def main() -> None:
     """`python -m tests.bench.fhircast_latency --count 60 [--strategy coarse] [--json FILE]`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=60, help="reports on each wire")
-    parser.add_argument("--strategy", action="append", choices=("coarse", "coarse-to-fine"))
+    parser.add_argument("--strategy", action="append", choices=("coarse", "coarse_to_fine"))
     parser.add_argument("--json", type=Path, help="write the values there too")
     parser.add_argument("--folder", type=Path, help="on the disk to be measured; default: the temporary folder's")
     args = parser.parse_args()
     found = {}
-    for strategy in args.strategy or ("coarse", "coarse-to-fine"):
+    for strategy in args.strategy or ("coarse", "coarse_to_fine"):
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             found[strategy] = asyncio.run(run(args.count, Path(folder), strategy))
         show(strategy, found[strategy])

@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="on the disk to be measured; default: the temporary folder's")
     args = parser.parse_args()
     found = {}
-    for strategy in ("coarse", "coarse-to-fine"):
+    for strategy in ("coarse", "coarse_to_fine"):
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             found[strategy] = asyncio.run(run(args.count, Path(folder), strategy))
         show(strategy, found[strategy])

@@ -1,6 +1,6 @@
 """What Ray Serve and RadBridge cost: `POST /v1/drafts` against vLLM's `AsyncLLM` bare, 16 at a time.
 
-The server drafts with `strategy: whole`, so that one request is one generation, and of a fixed length. The bare engine
+The server drafts with `strategy: single`, so that one request is one generation, and of a fixed length. The bare engine
 gets the very prompts that the server builds, already built, and the same LoRAs; what it doesn't do is HTTP, Serve's
 routing, looking up the alias, admission, the coarse stage, the guard and JSON. Chat completions stand beside: the same
 work without coarse stage and guard. All run on the same two cores, the client too, in rounds that alternate.
@@ -112,7 +112,7 @@ async def start_server(readers: Radiologists) -> AsyncIterator[str]:
     settings = make_settings(
         readers.base,
         loras=readers.registry.root,
-        strategy="whole",
+        strategy="single",
         max_batch=CONCURRENCY,
         max_loras=LORAS,
         max_new_tokens=NEW_TOKENS,

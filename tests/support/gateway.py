@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -103,7 +104,7 @@ class GatewayProcess:
             )
         try:
             async with asyncio.timeout(START_S):
-                while (await asyncio.to_thread(self.get, "/readyz"))[0] not in ((200,) if ready else (200, 503)):
+                while not await asyncio.to_thread(self._is_up, needs_model=ready):
                     assert self.process.returncode is None, self.log
                     await asyncio.sleep(0.1)
         except BaseException:
@@ -128,6 +129,13 @@ class GatewayProcess:
             return error.code, error.read()
         except OSError:
             return 0, b""
+
+    def _is_up(self, *, needs_model: bool) -> bool:
+        """Whether every listener listens and, where it is needed, the model answers."""
+        status, body = self.get("/readyz")
+        if status != HTTPStatus.SERVICE_UNAVAILABLE or needs_model:
+            return status == HTTPStatus.OK
+        return all(is_there for part, is_there in json.loads(body)["parts"].items() if part != "model")
 
     def kill(self) -> None:
         """SIGKILL, as the worst night does it: to the gateway alone."""

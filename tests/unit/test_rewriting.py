@@ -60,12 +60,13 @@ def test_findings_that_trade_places() -> None:
         ("CBD measures 4 mm.", "There is CBD measures 4 mm.", "a sentence has two verbs"),
         ("Gallbladder wall is thick.", "There is a gallbladder wall is thick.", "a sentence has two verbs"),
         ("Dilated CBD.", "There is a dilated cBD.", "a word was misspelt"),
+        ("Lesion off of the tail of the pancreas.", "Lesion off of the tail. the pancreas.", "a sentence was torn"),
         ("Dilated CBD, which measures 1.2 cm.", "There is a dilated CBD, which measures 1.2 cm.", ""),
         ("Mass of 1.2 cm. Lung is clear.", "There is a mass of 1.2 cm. Lung is clear.", ""),
     ],
 )
 def test_sentences_stay_sentences(original: str, rewrite: str, fault: str) -> None:
-    """A lead-in before a sentence that has a verb, or half an abbreviation, is no good style."""
+    """A lead-in before a sentence that has a verb, half an abbreviation or half a sentence is no good style."""
     assert find_fault(rewrite, original) == fault
 
 

@@ -15,6 +15,8 @@ _TWO_VERBS = re.compile(
     r"\b(?:is|are|was|were|measures?|shows?|demonstrates?|appears?|contains?)\b"
 )
 """`There is CBD measures 4 mm`: a lead-in put before what was a sentence already."""
+_TORN = re.compile(r"[.?!] (?=[a-z]{2})")
+"""`Off the tail. the pancreas`: a full stop where a sentence went on."""
 _NEGATIONS = frozenset({"no", "not", "without", "none", "never", "cannot", "negative", "absent"})
 
 
@@ -33,6 +35,7 @@ def find_fault(rewrite: str, original: str, *sources: str) -> str:
         ("it repeats itself", _repeats(rewrite) > _repeats(original) or _says_more_often(rewrite, original)),
         ("advice or a talk was added", read_acts(rewrite) - read_acts("\n".join((original, *sources)))),
         ("a word was misspelt", _odd_words(rewrite) - _odd_words(original)),
+        ("a sentence was torn", len(_TORN.findall(rewrite)) > len(_TORN.findall(original))),
         ("a sentence has two verbs", len(_TWO_VERBS.findall(rewrite)) > len(_TWO_VERBS.findall(original))),
     )
     return next((fault for fault, found in faults if found), "")

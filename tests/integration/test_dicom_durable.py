@@ -54,7 +54,7 @@ async def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
     await gateway.start(ready=False)
     senders = [asyncio.create_task(apart(send_until_it_dies, gateway.dicom_port, n, stored)) for n in range(SENDERS)]
     async with asyncio.timeout(60):
-        while len(stored) < ENOUGH:
+        while len(stored) < ENOUGH or len({uid.rsplit(".", 2)[1] for uid in stored.copy()}) < SENDERS:
             await asyncio.sleep(0.005)
     with locked(tmp_path / "radbridge.db"):
         await asyncio.sleep(0.3)  # no object can be committed now; whoever answered before the commit would go on

@@ -1,5 +1,5 @@
 """`python -m radbridge`."""
 
-from radbridge.cli import app
+from radbridge.cli.app import app
 
 app(prog_name="radbridge")

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from radbridge import logs
 from radbridge.case import Case, CaseKey, Patient, Study
-from radbridge.cli import app
+from radbridge.cli.app import app
 from radbridge.config import Dicom
 from radbridge.errors import DeliveryError
 from radbridge.events import OrderPlaced, PriorsFound

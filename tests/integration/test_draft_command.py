@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from radbridge.cli import app
+from radbridge.cli.app import app
 from radbridge.contract import RESPONSE, DraftResponse
 from radbridge.draft import Flag, FlagKind, Section, Severity, Span, Stage
 from tests.support.http_peer import answer, run_peer

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from radbridge.cli import app
 from radbridge.cli import draft as module
+from radbridge.cli.app import app
 from radbridge.cli.rows import Line, Lines
 from radbridge.contract import RESPONSE, DraftResponse
 from radbridge.draft import Stage

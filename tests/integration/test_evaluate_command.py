@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from radbridge.cli import app
 from radbridge.cli import evaluate as module
+from radbridge.cli.app import app
 from radbridge.contract import RESPONSE, DraftResponse
 from radbridge.draft import Stage
 from radbridge.evaluation import run as runner
@@ -213,7 +213,7 @@ def test_without_its_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: 
 
 def test_the_command_line_answers_without_its_libraries() -> None:
     """Importing the command line loads neither NumPy nor ROUGE nor BLEU: every other command starts as fast as ever."""
-    code = "import sys, radbridge.cli; print({'numpy', 'rouge_score', 'sacrebleu', 'nltk'} & set(sys.modules))"
+    code = "import sys, radbridge.cli.app; print({'numpy', 'rouge_score', 'sacrebleu', 'nltk'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout.strip() == "set()"
 

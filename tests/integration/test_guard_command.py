@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from radbridge.cli import app
 from radbridge.cli import guard as module
+from radbridge.cli.app import app
 from radbridge.draft import FlagKind, Section
 
 FINDINGS = "There is a 6 mm nodule in the right upper lobe. No pneumothorax."

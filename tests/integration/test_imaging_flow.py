@@ -13,7 +13,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from radbridge.case import Case, CaseKey, Patient, Radiologist, ReportText, Sex, Study
-from radbridge.cli import app
+from radbridge.cli.app import app
 from radbridge.config import Action
 from radbridge.draft import DraftState, Flag, FlagKind, Severity
 from radbridge.edit import deidentified_row

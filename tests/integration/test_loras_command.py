@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine
 from typer.testing import CliRunner, Result
 
-from radbridge.cli import app
+from radbridge.cli.app import app
 from radbridge.journal import lora_events
 from radbridge.journal.journal import migrate
 from radbridge.registry import ALIASES, MANIFEST, NUMBERS, WEIGHTS, LoraRegistry, owner_of

@@ -9,7 +9,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from radbridge.cli import app
+from radbridge.cli.app import app
 from radbridge.journal import memory
 from tests.support.live import LiveGateway, live, make_site
 from tests.support.ris import Ris

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import radbridge.journal as package
 from radbridge.case import Case, CaseKey, CaseState, Radiologist, ReportText
-from radbridge.cli import app
+from radbridge.cli.app import app
 from radbridge.journal import cases, memory
 from radbridge.journal.journal import migrate
 from radbridge.memory import Remembered

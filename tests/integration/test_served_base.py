@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from radbridge.cli import app
+from radbridge.cli.app import app
 from radbridge.registry import digest_weights
 from tests.support.tiny_model import make_base
 

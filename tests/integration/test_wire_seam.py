@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select
 from typer.testing import CliRunner
 
 from radbridge.case import CaseKey, Radiologist, ReportText, digest_findings
-from radbridge.cli import app
+from radbridge.cli.app import app
 from radbridge.config import Site
 from radbridge.draft import DraftState
 from radbridge.errors import DeliveryMoot

@@ -48,7 +48,7 @@ def test_another_patients_finding_is_no_candidate() -> None:
         "No acute disease. Recommend CT in 3 months.",
         "Stable chest, unchanged since the last study.",
         "No acute disease in this 54 year old woman.",
-        "Normal chest x-XXXX.",
+        "Normal chest [DATE].",
         "No rib fracture.",
         "Normal chest. No change.",
     ],

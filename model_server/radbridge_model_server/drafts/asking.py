@@ -95,7 +95,7 @@ class Asker:
             except (DeadlinePassed, PromptTooLong, ModelUnavailable) as error:
                 fallback.append(_reason(error))
                 return None
-            except Exception:
+            except Exception:  # whatever an engine fails with costs its text and not the draft (rule 4)
                 log.exception("engine failed")
                 fallback.append(_reason(ModelUnavailable()))
                 return None

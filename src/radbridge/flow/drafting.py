@@ -238,7 +238,7 @@ class Drafter:
                 return await self._recall(case)
         except TimeoutError:
             log.warning("no examples in time", draft_id=draft_id, timeout_s=self._recall_s)
-        except Exception:
+        except Exception:  # a memory that fails costs the style and not the draft (rule 4)
             log.exception("no examples", draft_id=draft_id)
         return Recollection()
 

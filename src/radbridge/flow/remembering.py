@@ -133,7 +133,7 @@ class Rememberer:
             return remember(case, expected.number, told=told, secret=self._secret)
         except SQLAlchemyError:
             raise
-        except Exception:
+        except Exception:  # one report that nobody foresaw doesn't end the memory of all others
             log.exception("report not remembered")
             return None
 

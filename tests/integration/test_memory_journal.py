@@ -86,6 +86,24 @@ def test_a_site_has_its_memory_from_its_history(engine: Engine) -> None:
         assert (memory.count(conn), [e.number for e in memory.waiting(conn, 9)]) == (0, [2])
 
 
+def test_reports_are_scrubbed_anew_with_their_context(engine: Engine) -> None:
+    """What was remembered before training learned from it waits to be scrubbed again, under its number; a bar stays."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(package.__file__).parent / "migrations"))
+    with engine.begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0006")
+        for n in (1, 2):
+            memory.expect(conn, key(n), signer="1001", signed_at=AT)
+        memory.keep(conn, [report(1)])
+        memory.bar(conn, key(3), at=AT)
+    migrate(engine)
+    with engine.begin() as conn:
+        assert ([e.number for e in memory.waiting(conn, 9)], memory.count(conn)) == ([2, 1], 0)
+        memory.expect(conn, key(3), signer="1001", signed_at=AT)
+        assert len(memory.waiting(conn, 9)) == 2
+
+
 def test_only_what_still_waits_is_kept(conn: Connection) -> None:
     """A text that was scrubbed while its report was corrected or forgotten is never kept."""
     memory.expect(conn, key(4), signer="1001", signed_at=AT)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, bindparam, select, tuple_
+from sqlalchemy import Connection, String, bindparam, cast, or_, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.case import Case, CaseKey, CaseState
+from radbridge.imaging import fold_id
 from radbridge.journal.schema import cases
 
 _CASE = TypeAdapter(Case)
@@ -82,6 +84,13 @@ def of_patient(conn: Connection, patient_id: str, issuer: str) -> list[Case]:
     """Every case of a patient. An issuer that either side left empty matches any."""
     found = [_CASE.validate_json(r.document) for r in conn.execute(_OF_PATIENT, {"patient_id": patient_id})]
     return [c for c in found if not issuer or not c.patient.issuer or c.patient.issuer == issuer]
+
+
+def mentioning(conn: Connection, id: str) -> Iterator[Case]:
+    """Every case in which a patient's number stands, as theirs or as a former one, and some more: it is a search."""
+    said = cast(cases.c.document, String).icontains(fold_id(id), autoescape=True)
+    for row in conn.execute(select(cases.c.document).where(or_(said, cases.c.patient_id == id))):
+        yield _CASE.validate_json(row.document)
 
 
 def signed_of_patient(conn: Connection, patient_id: str, issuer: str, *, at_most: int) -> list[Case]:

@@ -42,6 +42,7 @@ _KEPT = (
     .order_by(memory.c.number.desc())
     .limit(bindparam("at_most"))
 )
+_SIGNED_BY = select(memory.c.accession, memory.c.issuer).where(memory.c.signer == bindparam("of_signer"))
 _BY_NUMBER = select(memory.c.number, memory.c.accession, memory.c.issuer, memory.c.document).where(
     memory.c.state == MemoryState.KEPT, memory.c.number.in_(bindparam("numbers", expanding=True))
 )
@@ -132,10 +133,21 @@ def load(conn: Connection, numbers: Sequence[int]) -> dict[int, tuple[CaseKey, R
     return {number: (key, report) for number, key, report in found if report is not None}
 
 
+def signed_by(conn: Connection, signer: str) -> list[CaseKey]:
+    """The cases of a radiologist's reports that are remembered, or wait to be."""
+    rows = conn.execute(_SIGNED_BY, {"of_signer": signer})
+    return [CaseKey(accession=row.accession, issuer=row.issuer) for row in rows]
+
+
 def count(conn: Connection) -> int:
     """How many reports are remembered."""
     query = select(func.count()).select_from(memory).where(memory.c.state == MemoryState.KEPT)
     return int(conn.execute(query).scalar_one())
+
+
+def numbers(conn: Connection) -> list[int]:
+    """The numbers of all reports that are remembered."""
+    return list(conn.execute(select(memory.c.number).where(memory.c.state == MemoryState.KEPT)).scalars())
 
 
 def _read(document: bytes) -> Remembered | None:

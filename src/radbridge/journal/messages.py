@@ -28,6 +28,12 @@ _WAITING = (
     .order_by(messages.c.id)
     .limit(bindparam("at_most"))
 )
+_STORED = (
+    select(messages.c.id, messages.c.wire, messages.c.kind, messages.c.raw, messages.c.received_at)
+    .where(messages.c.sender_key == bindparam("key"), messages.c.digest == bindparam("of_bytes"))
+    .order_by(messages.c.id.desc())
+    .limit(1)
+)
 _OF_ACCESSION = (
     select(messages.c.id, messages.c.wire, messages.c.kind, messages.c.raw, messages.c.received_at)
     .where(messages.c.accession == bindparam("of_accession"), messages.c.state != MessageState.REJECTED)
@@ -56,8 +62,8 @@ class Accepted:
 
 def accept(conn: Connection, received: Sequence[Received]) -> list[Accepted]:
     """Store messages. The same bytes from the same sender under the same id get the first answer again, and no row."""
-    keys = [f"{r.sender}\x1f{r.control_id}" for r in received]
-    digests = [hashlib.sha256(r.raw).hexdigest() for r in received]
+    keys = [_key(r) for r in received]
+    digests = [_digest(r) for r in received]
     answered: dict[str, dict[str, bytes]] = {}
     for key, digest, ack in conn.execute(_ANSWERED, {"keys": list(set(keys))}):
         answered.setdefault(key, {})[digest] = ack
@@ -79,16 +85,33 @@ def accept(conn: Connection, received: Sequence[Received]) -> list[Accepted]:
     return result
 
 
+def take(conn: Connection, received: Received) -> Waiting | None:
+    """Store a message that is to be applied in this very transaction; None for one that is there already."""
+    (accepted,) = accept(conn, [received])
+    if not accepted.new:
+        return None
+    row = conn.execute(_STORED, {"key": _key(received), "of_bytes": _digest(received)}).one()
+    return Waiting(id=row.id, wire=row.wire, kind=row.kind, raw=row.raw, received_at=row.received_at)
+
+
 def reject(conn: Connection, rejected: Sequence[Rejected]) -> list[None]:
     """Store messages that were not taken in, with the reason."""
     now = datetime.now(UTC)
     rows = [
-        _row(r, now, f"\x1f{r.control_id}", hashlib.sha256(r.raw).hexdigest())
+        _row(r, now, f"\x1f{r.control_id}", _digest(r))
         | {"state": MessageState.REJECTED, "reason": f"{r.reason}: {r.detail}", "reused_id": False, "size": r.size}
         for r in rejected
     ]
     conn.execute(_INSERT, rows)
     return [None] * len(rows)
+
+
+def _key(received: Received) -> str:
+    return f"{received.sender}\x1f{received.control_id}"
+
+
+def _digest(message: Received | Rejected) -> str:
+    return hashlib.sha256(message.raw).hexdigest()
 
 
 def _row(message: Received | Rejected, now: datetime, key: str, digest: str) -> dict[str, Any]:

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    DateTime,
-    Dialect,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    TypeDecorator,
-    UniqueConstraint,
-    false,
-)
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint, false
+
+from radbridge.journal.utc import Utc
 
 
 class MessageState(StrEnum):
@@ -81,25 +67,10 @@ class LoraAction(StrEnum):
     ROLLED_BACK = "rolled_back"
     WITHDRAWN = "withdrawn"
     """The challenger's trial ended without a promotion."""
-
-
-class Utc(TypeDecorator[datetime]):
-    """An aware time, stored in UTC."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Aware to naive UTC; a naive time is a programming error."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone")
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Naive UTC to aware."""
-        return None if value is None else value.replace(tzinfo=UTC)
+    GATED = "gated"
+    """A candidate failed the gate and was never published; the event's version is the owner."""
+    MARKED = "marked"
+    """It was trained on something that was withdrawn: to be trained anew."""
 
 
 metadata = MetaData()
@@ -224,7 +195,7 @@ memory = Table(
     Column("document", LargeBinary, nullable=False),  # de-identified; empty while it waits
     Column("signed_at", Utc, nullable=False),
     UniqueConstraint("accession", "issuer", name="memory_by_case"),
-    Index("memory_by_signer", "signer", "number"),
+    Index("memory_by_signer", "signer", "state", "number"),
     Index("memory_by_state", "state", "number"),
     sqlite_autoincrement=True,  # a number is never used twice: it may be written down with a draft
 )
@@ -240,6 +211,25 @@ lora_events = Table(
     Column("actor", String, nullable=False),
     Column("reason", String, nullable=False),
     Index("lora_event_by_owner", "owner", "seq"),
+)
+
+lora_sources = Table(
+    "lora_source",
+    metadata,
+    Column("version", String, primary_key=True),
+    Column("accession", String, primary_key=True),
+    Column("issuer", String, primary_key=True),
+    Index("lora_source_by_case", "accession", "issuer"),
+    sqlite_with_rowid=False,
+)
+
+withdrawals = Table(
+    "withdrawal",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("reference", String, primary_key=True),  # under the site's secret: who it is stands nowhere
+    Column("at", Utc, nullable=False),
+    Column("actor", String, nullable=False),
 )
 
 # FHIR: each stored version, the newest of each resource, and what it is found by.

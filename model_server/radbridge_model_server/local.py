@@ -56,7 +56,8 @@ class LocalServer:
     def start(self) -> None:
         """Returns when drafts are answered. Raises whatever Ray raises when they can't be."""
         os.environ.pop("RAY_ADDRESS", None)
-        os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
+        os.environ.update(_ENVIRONMENT)
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # Ray reads it once in a process
         import ray
         from ray import serve
         from ray.serve.schema import LoggingConfig

@@ -89,6 +89,9 @@ class DraftResponse:
     """Who wrote the coarse text: a LoRA version, `base`, `retrieved` where it was copied, or `none`."""
     examples: tuple[str, ...] = ()
     """The ids of the request's examples that the text was written beside; empty when none was used."""
+    asked: str = ""
+    """The LoRA version, or `base`, that was asked to write, whatever became of its text; empty where none was, or from
+    a server of before 0.8."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

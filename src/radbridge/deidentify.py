@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from radbridge.case import Order, Patient
-from radbridge.namesakes import EPONYM_NOUN, EPONYMS, ORDINARY
+from radbridge.namesakes import EPONYM_NOUN, EPONYMS, GIVEN, NO_PERSON, NOBODY, ONLY_PEOPLE_DO, ORDINARY
 
 OLDEST_AGE = 90
 """Ages over 89 become this one (45 CFR 164.514(b)(2)(i)(C))."""
@@ -31,6 +31,7 @@ PROCESS_KEY = secrets.token_bytes(32)
 """The key where a site gives none: then dates move differently in every run."""
 
 NAME, ID, PHONE, DATE, ADDRESS, CONTACT = "[NAME]", "[ID]", "[PHONE]", "[DATE]", "[ADDRESS]", "[CONTACT]"
+PLACEHOLDER = re.compile("|".join(map(re.escape, (NAME, ID, PHONE, DATE, ADDRESS, CONTACT))))
 
 _SPLIT_NAME = re.compile(r"[\s^,&~;./()]+")
 _NO_NAME = frozenset(
@@ -49,7 +50,6 @@ _STREET = {
     "street": "st", "avenue": "ave", "road": "rd", "drive": "dr", "lane": "ln", "boulevard": "blvd", "court": "ct",
     "place": "pl", "square": "sq", "highway": "hwy", "parkway": "pkwy", "apartment": "apt", "suite": "ste",
 }  # fmt: skip
-
 _STREETS = "|".join(word.capitalize() for pair in _STREET.items() for word in pair)
 
 _MONTHS = "january february march april may june july august september october november december".split()
@@ -113,6 +113,13 @@ def find_anybody(text: str) -> list[Span]:
     name referrers.
     """
     return _take(_fold(text), _PATIENTS)
+
+
+def find_names(text: str) -> frozenset[str]:
+    """The names that `text` itself shows to be some: after a title or a role, before a degree, where somebody acts."""
+    folded = _fold(text)
+    found = (folded[s.start : s.end] for s in _take(folded, _ANYBODY) if s.instead == NAME)
+    return frozenset(name for name in found if NO_PERSON.isdisjoint(re.findall(r"\w+", name.lower())))
 
 
 def _replace(text: str, detectors: Iterable[Detector]) -> str:
@@ -321,9 +328,11 @@ _FULL = rf"(?P<what>(?:[A-Z]\.?\s+)*{_CAP}(?:,?\s+(?:[A-Z]\.\s+)?{_CAP}){{0,2}})
 _TITLES = r"\b(?:(?i:dr|mr|mrs|prof|doctor|professor|nurse|miss)\b\.?|Ms\b\.?|MS\.|RN|NP)\s+"
 _SIGNED = (
     r"(?i:\b(?:signed|dictated|reported|reviewed|read|interpreted|transcribed|verified|approved|finalized|ordered"
-    r"|performed)\s+by\b|\b(?:patient(?:['’]s)?\s+name|name|attending|resident|fellow|radiologist|physician|provider"
+    r"|performed|referred|requested)\s+by\b|\b(?:patient(?:['’]s)?\s+name|patient|name|attending|resident|fellow|radiologist|physician|provider"
     r"|surgeon)\s*:)\s*:?\s*"
 )
+_BESIDE_GIVEN = rf"(?<!\w)(?P<what>{_CAP},\s+{GIVEN}\b(?:\s+[A-Z]\b)?|{GIVEN}\s+(?:[A-Z]\.?\s+)?{_CAP})(?!\w)"
+_TOLD = r"(?i:\b(?:called|conveyed|relayed|communicated|discussed|notified|informed|spoken?)(?:\s+(?:to|with|by))?\s+)"
 _LABEL = (
     r"\b(?:MRN?#?|medical record|med rec|accession|acc|account|acct|visit|encounter|ssn|policy|claim|chart"
     r"|patient id|nhs)"
@@ -352,11 +361,18 @@ _ANYBODY = (
     ),
     _find(rf"{_LABEL}\b\.?\s*(?:number|no\.?|num)?\s*[:#=]?\s*{_NUMBER}", ID),
     _find(r"(?<![\w.,])[a-z]{0,4}-?\d{6,}(?![\w]|[.,]\d)", ID),
-    _find(r"\b[a-z]{1,5}-\d{2,4}-\d{3,}\b", ID),
+    _find(r"\b[a-z]{1,5}-\d{2,4}-\d{3,}\b|\b(?<=number )\d{3}-\d{3,4}\b", ID),
     _find(r"\b[A-Za-z][A-Za-z'’-]+\^[A-Za-z][\w.'’-]*(?:\^[\w.'’-]*)*", NAME),
     _find(_TITLES + _FULL, NAME, re.NOFLAG),
     _find(_SIGNED + _FULL, NAME, re.NOFLAG),
     _find(rf"{_FULL}(?=,?\s+(?:M\.?D|D\.O|MD|DO|MBBS|FRCR|RN|NP|PA-C)\b)", NAME, re.NOFLAG),
+    _find(rf"{_TOLD}(?P<what>{_CAP}\s+{_CAP})", NAME, re.NOFLAG),
+    _find(_BESIDE_GIVEN, NAME, re.NOFLAG),
+    _find(rf"(?<!\w)(?P<what>(?!{NOBODY})(?:{_CAP}\s+)?(?!{NOBODY}){_CAP}){ONLY_PEOPLE_DO}", NAME, re.NOFLAG),
+    _find(rf"\b[Tt]he\s+patient,\s+{_FULL}", NAME, re.NOFLAG),
+    _find(r"\bZIP(?:\s+code)?:?\s*(?P<what>\d{5}(?:-\d{4})?)\b", ADDRESS),
+    _find(rf"\b(?i:transferred\s+from|resident\s+of|lives\s+(?:at|in))\s+(?P<what>(?:{_CAP}\s*)+)", ADDRESS, re.NOFLAG),
+    _find(r"\b\d{1,5}\s+(?:[A-Z]+\s+){1,3}(?:STREET|AVENUE|ROAD|LANE|BOULEVARD|HIGHWAY)\b", ADDRESS, re.NOFLAG),
     _find(rf"\b\d{{1,5}}\s+(?:[A-Z][A-Za-z]+\s+){{1,3}}(?:{_STREETS})\b\.?", ADDRESS, re.NOFLAG),
     _find(r"\b(?:age|aged)[:\s]+(?P<what>9\d|1[0-2]\d)\b", str(OLDEST_AGE)),
     _find(r"\b(?P<what>9\d|1[0-2]\d)(?=[\s-]*(?:years?[\s-]*old|y\.?/?o\b|yr|year-old))", str(OLDEST_AGE)),

@@ -124,6 +124,9 @@ class DraftImpression:
     """The state of the style memory that its examples were chosen from: `m1/812`; empty when it wasn't asked."""
     examples: tuple[str, ...] = ()
     """The signed reports that it was written beside, by their names in the style memory: `m17`."""
+    asked: str = ""
+    """The LoRA version, or `base`, that was asked to write, whatever became of its text; empty where none was, or
+    nobody told (before 0.8)."""
     made_at: AwareDatetime
 
 

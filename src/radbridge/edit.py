@@ -1,24 +1,18 @@
-"""What a radiologist made of a draft: the distance, the verdict and the example that training learns from."""
+"""What a radiologist made of a draft: the distance and the verdict."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
-from typing import Any
 
 from pydantic import AwareDatetime
 
 from radbridge.case import Case
-from radbridge.deidentify import OLDEST_AGE, PROCESS_KEY, scrub
 from radbridge.draft import DraftImpression
-from radbridge.example import StyleExample
-from radbridge.imaging import tell_comparison
-from radbridge.prompt import PromptInput, build_prompt
 from radbridge.text import read_words
 from radbridge.text.sequences import count_edits, trace_common
 
@@ -60,15 +54,6 @@ class Edit:
     delivered: bool
     """Whether a destination had confirmed the draft before the report was signed."""
     signed_at: AwareDatetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PreferenceExample:
-    """A prompt with the better and the worse answer, as DPO and its kin take it."""
-
-    prompt: str = field(repr=False)
-    chosen: str = field(repr=False)
-    rejected: str = field(repr=False)
 
 
 class Change(StrEnum):
@@ -165,59 +150,3 @@ def _walk_back(before: Sequence[str], after: Sequence[str], columns: Sequence[in
             yield Change.KEEP, before[i]
     yield from ((Change.DELETE, word) for word in before[:i][::-1])
     yield from ((Change.INSERT, word) for word in after[:j][::-1])
-
-
-def deidentified_row(
-    edit: Edit,
-    case: Case,
-    *,
-    key: bytes = PROCESS_KEY,
-    pseudonyms: bool = False,
-    others: Iterable[str] = (),
-    examples: Iterable[StyleExample] = (),
-) -> dict[str, Any]:
-    """One JSON line of `radbridge edits`: every text scrubbed, no date, nobody's name, no accession.
-
-    `key` is the site's secret: dates move by the same number of days for one patient in every export made with it.
-    `pseudonyms` replaces the radiologist's id too; `others` are further names to scrub. The prompt holds no
-    preliminary text: training draws that anew from the findings, as serving does. `examples` are those of the signed
-    reports which the draft was written beside that are still remembered.
-    """
-    names = (case.key.accession, case.signer.name, *others)
-
-    def clean(text: str) -> str:
-        return scrub(text, patient=case.patient, order=case.order, others=names, key=key)
-
-    study = PromptInput(
-        findings=clean(case.report.findings),
-        indication=clean(case.indication),
-        comparison=clean(case.compared_with),
-        prior=clean(case.concluded_before),
-        modality=case.study.modality,
-        sex=case.patient.sex.value,
-        age=None if case.age is None else min(case.age, OLDEST_AGE),
-    )
-    example = PreferenceExample(prompt=build_prompt(study), chosen=clean(edit.signed), rejected=clean(edit.draft))
-    return {
-        "id": edit.id,
-        "radiologist": _pseudonym(edit.radiologist, key) if pseudonyms else edit.radiologist,
-        "outcome": edit.outcome.value,
-        "distance": round(edit.distance, 4),
-        "lora": edit.lora,
-        "model": edit.model,
-        "prompt_version": edit.prompt_version,
-        "findings": study.findings,
-        "indication": study.indication,
-        "comparison": tell_comparison(study.comparison, study.prior),
-        "modality": study.modality,
-        "sex": study.sex,
-        "age": study.age,
-        "prompt": example.prompt,
-        "chosen": example.chosen,
-        "rejected": example.rejected,
-        "examples": [{"findings": e.findings, "impression": e.impression} for e in examples],
-    }
-
-
-def _pseudonym(radiologist: str, key: bytes) -> str:
-    return "r-" + hmac.new(key, radiologist.encode(), hashlib.sha256).hexdigest()[:10] if radiologist else ""

@@ -9,13 +9,14 @@ import signal
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from radbridge.config import Model
 from radbridge.errors import ModelUnavailable
+from radbridge.logs import is_log_line
 
 _LONGEST_LINE = 2**20
 _LAST_WORDS_S = 2.0
@@ -27,10 +28,17 @@ STOP_S = 15.0
 class EmbeddedModelServer:
     """`async with EmbeddedModelServer(site.model) as server: server.url`. Its log lines go to `log`."""
 
-    def __init__(self, model: Model, log: TextIO | None = None, *, lexicon: Sequence[Path] = ()) -> None:
-        """`lexicon`: the guard's files of the site's own."""
+    def __init__(
+        self,
+        model: Model,
+        log: TextIO | None = None,
+        *,
+        lexicon: Sequence[Path] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`lexicon`: the guard's files of the site's own; `settings`: the server's file, in place of what both say."""
         self._model = model
-        self._lexicon = lexicon
+        self._settings = tell_settings(model, lexicon) if settings is None else settings
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -42,7 +50,7 @@ class EmbeddedModelServer:
         """Start, and return when it answers. Raises ModelUnavailable with what it said last."""
         self._folder = tempfile.TemporaryDirectory(prefix="radbridge-model-")
         config = Path(self._folder.name) / "model.json"
-        config.write_text(json.dumps(tell_settings(self._model, self._lexicon)), encoding="utf-8")
+        config.write_text(json.dumps(self._settings), encoding="utf-8")
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "radbridge_model_server", "--listen", "127.0.0.1:0", "--config", str(config)),
             stdin=asyncio.subprocess.PIPE,  # closed when the gateway dies: then the child stops too
@@ -97,7 +105,7 @@ class EmbeddedModelServer:
             if not line:
                 return
             text = line.decode(errors="replace").rstrip()
-            if _is_log_line(text):
+            if is_log_line(text):
                 if self._log:
                     self._log.write(f"{text}\n")
                     self._log.flush()
@@ -127,13 +135,6 @@ def tell_settings(model: Model, lexicon: Sequence[Path] = ()) -> dict[str, Any]:
     return {
         "lexicon": [str(path.resolve()) for path in lexicon],
         "personas": model.personas,
+        "lifecycle": {"canary_share": model.canary_share, "shadow_share": model.shadow_share},
         **{key: value for key, value in said.items() if value is not None},
     }
-
-
-def _is_log_line(text: str) -> bool:
-    """Whether it is a line of `radbridge.logs`, which has no patient in it; other output may."""
-    with contextlib.suppress(ValueError):
-        said = json.loads(text)
-        return isinstance(said, dict) and "event" in said and "level" in said
-    return False

@@ -13,6 +13,8 @@
     │   ├── Superseded           a newer text of the case is drafted instead
     │   ├── PromptTooLong        more text than the model's context holds
     │   └── LoraRefused          weights that must not be loaded
+    ├── TrainingFault            a training step can't go on: its radiologist is left out, the others go on
+    │   └── NothingToLearn       the reports give nothing to train on
     └── DeliveryError
         ├── DeliveryFailed       try again
         ├── DeliveryRefused      the peer said no for good
@@ -121,6 +123,22 @@ class LoraRefused(ModelError):
         self.version = version
         self.reason = reason
         super().__init__(f"LoRA {version} refused: {reason}")
+
+
+class TrainingFault(RadBridgeError):
+    """A training step can't be done with what it was given.
+
+    `reason` is a short fixed text for the status, the page and the journal (`all impressions are alike`); it may hold
+    counts and never words of a report.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class NothingToLearn(TrainingFault):
+    """The reports give nothing to train on: their radiologist is skipped, and nothing broke."""
 
 
 class DeliveryError(RadBridgeError):

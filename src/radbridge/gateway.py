@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from sqlalchemy import Connection
 from radbridge.config import Site
 from radbridge.embedded import EmbeddedModelServer
 from radbridge.errors import ConfigError, JournalError, ModelUnavailable
+from radbridge.flow import importing
 from radbridge.flow.delivery import Courier
 from radbridge.flow.drafting import Drafter, ModelClient
 from radbridge.flow.intake import JournalIntake
@@ -28,9 +30,12 @@ from radbridge.flow.judging import Judge
 from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
 from radbridge.flow.remembering import Rememberer
+from radbridge.flow.scheduling import Scheduler
+from radbridge.flow.watching import Watcher
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, secrets
 from radbridge.metrics import Metrics
+from radbridge.registry import LoraRegistry
 from radbridge.wire import Desk, Listener, Mount, Status, Wire, Worker
 
 log = structlog.get_logger(__name__)
@@ -71,8 +76,10 @@ def make_model_client(url: str, timeout_s: float) -> ModelClient:
 class Gateway(Status):
     """A running gateway: `async with Gateway(site) as gateway: await gateway.serve()`."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, *, config: Path | None = None) -> None:
+        """`config` is the file that `site` came from: training turns are begun with it."""
         self.site = site
+        self._config = config
         self.metrics = Metrics()
         self._stack = AsyncExitStack()
         self._model: ModelClient | None = None
@@ -103,7 +110,7 @@ class Gateway(Status):
             await self.journal.write(secrets.make, name)
         self.intake = JournalIntake(self.journal, self.metrics, self._on_accepted)
         self.wires = make_wires(site, self.intake)
-        translators = {w.name: w.translate for w in self.wires}
+        translators = {w.name: w.translate for w in self.wires} | {importing.WIRE: importing.translate_row}
         self.processor = Processor(
             self.journal,
             translators,
@@ -122,6 +129,7 @@ class Gateway(Status):
             metrics=self.metrics,
             is_pressed=lambda: self.intake.is_pressed,
         )
+        self.watcher = self._make_watcher()
         sinks = [sink for wire in self.wires for sink in wire.sinks]
         limits = {name: limit for wire in self.wires for name, limit in wire.max_attempts.items()}
         self.couriers = [
@@ -131,6 +139,13 @@ class Gateway(Status):
             self._stack.push_async_callback(sink.close)
         load_entry_points("radbridge.model_clients")
         self.listeners = await self._start_listeners()
+
+    def _make_watcher(self) -> Watcher | None:
+        """None where there is no registry: then no LoRA of anybody's is on trial."""
+        if self.site.registry is None:
+            return None
+        registry, rules = LoraRegistry(self.site.registry), self.site.training.trial
+        return Watcher(self.journal, registry=registry, rules=rules, metrics=self.metrics)
 
     async def _start_listeners(self) -> dict[str, Listener]:
         named = {name: make(self.site, self) for name, make in load_entry_points("radbridge.http").items()} | {
@@ -155,6 +170,11 @@ class Gateway(Status):
             tasks.create_task(self.processor.run(), name="processor")
             if self.site.memory.enabled:
                 tasks.create_task(_keep(self.rememberer), name=self.rememberer.name)
+            if self.watcher is not None:
+                tasks.create_task(_keep(self.watcher), name=self.watcher.name)
+            if (period := self.site.training.period) is not None:
+                scheduler = Scheduler(self.site.training, period=period, config=self._config, told=sys.stderr)
+                tasks.create_task(_keep(scheduler), name=scheduler.name)
             for courier in self.couriers:
                 tasks.create_task(courier.run(), name="courier")
             for worker in (w for wire in self.wires for w in wire.workers):
@@ -179,7 +199,7 @@ class Gateway(Status):
                     url, died = child.url, asyncio.create_task(child.died())
                 self._model = make_model_client(url, self.site.model.deadline_s)
                 stack.push_async_callback(self._model.close)
-                drafting = asyncio.create_task(self._draft_with(self._model))
+                drafting = asyncio.create_task(self._draft_with(self._model, url))
                 try:
                     await asyncio.wait({drafting, died} if died else {drafting}, return_when=asyncio.FIRST_COMPLETED)
                     if drafting.done():
@@ -193,10 +213,10 @@ class Gateway(Status):
                     if died:
                         died.cancel()
 
-    async def _draft_with(self, model: ModelClient) -> None:
+    async def _draft_with(self, model: ModelClient, url: str = "") -> None:
         while not await model.ready():  # noqa: ASYNC110 - a server elsewhere has no event to wait for
             await asyncio.sleep(MODEL_POLL_S)
-        log.info("drafting")
+        log.info("drafting", url=url)
         self.drafter = Drafter(
             self.journal,
             model,
@@ -230,6 +250,8 @@ class Gateway(Status):
         for courier in self.couriers:
             courier.alarm.ring()
         self.rememberer.alarm.ring()
+        if self.watcher is not None:
+            self.watcher.alarm.ring()
         self.intake.bell.ring()
 
     @property

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import linecache
 import logging
 import re
@@ -38,7 +39,7 @@ FREE = frozenset(
     deliveries edits connections limit pid part signal rc strategy method route engine device replicas
     listeners sinks wires task thread hint looks_like value_type failed interaction resource_type scope client
     subscription topic_ref event_name issue_code ae_title sop_class transfer_syntax associations
-    state_name""".split()
+    state_name owner pairs harm step""".split()
 )
 """Keys whose values may be shown."""
 REFERENCES = frozenset("accession case control_id sender key patient_id placer filler study".split())
@@ -106,6 +107,15 @@ def configure(*, level: str = "info", format: str = "json", stream: TextIO | Non
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """A structlog processor: `event` with nothing in it that may identify a patient."""
     return {key if _KEY.fullmatch(key) else REDACTED: _redact_value(key, value) for key, value in event.items()}
+
+
+def is_log_line(text: str) -> bool:
+    """Whether another process's line is one of these logs, which has no patient in it; other output may."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and "event" in said and "level" in said
 
 
 def describe(error: BaseException) -> str:

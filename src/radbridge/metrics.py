@@ -42,6 +42,15 @@ class Metrics:
         self.memory_seconds = Histogram(
             "radbridge_memory_seconds", "To find a draft's examples", buckets=_FAST, registry=r
         )
+        self.trial_harm = Gauge(
+            "radbridge_trial_harm", "The largest e-value that a watched LoRA version does harm", ("phase",), registry=r
+        )
+        self.trial_decisions = Counter(
+            "radbridge_trial_decisions", "LoRA versions promoted, withdrawn, rolled back", ("decision",), registry=r
+        )
+        self.trial_errors = Counter(
+            "radbridge_trial_errors", "Looks at a trial that the registry had no answer for", registry=r
+        )
         self.ready = Gauge("radbridge_ready", "1 when the part is ready", ("part",), registry=r)
 
     def page(self) -> bytes:

@@ -37,3 +37,36 @@ EPONYM_NOUN = (
     r"|criteria|grade|score|tumou?r|lymphoma|deformity|dislocation|triad|index|procedure|catheter|filter|space|fascia"
     r"|phenomenon|body|bodies|canal|tubercle|line|angle|ratio|artery|vein|muscle|duct|gland|contracture|stage)(?:e?s)?\b"
 )
+
+# Whom a report is told to, or read by, without a name.
+NO_PERSON = frozenset(
+    """attending clinic clinical ct department doctor ed emergency er family fellow findings hospital icu medical
+    medicine mri neurology nurse office oncology ordering orthopedics patient physician provider radiologist radiology
+    referring report resident results service staff surgery surgical team technologist unit ward""".split()
+)
+NOBODY = (
+    r"(?:[Pp]atient|Pt|He|She|They|It|This|That|There|Who|Which|Mother|Father|Child|Infant|Baby|Man|Woman|Male|Female"
+    r"|Clinically|Study|Examination|Exam|PATIENT|PT|HE|SHE|THEY|IT|THIS|THAT|THERE|WHICH)\b"
+)
+
+# What no finding does: before it stands whoever did it.
+ONLY_PEOPLE_DO = (
+    r"(?=\s+(?i:tolerated|consented|ambulat(?:ed|es)|complain(?:ed|s)\s+of|denie[ds]|agrees|was\s+told|came\s+in"
+    r"|has\s+had|is\s+an?\s+\d+[- ]?y))"
+)
+
+# Given names that are nothing else: beside one of them stands a surname.
+_GIVEN_NAMES = """
+    Alexander Alexandra Alice Amanda Amy Andrea Andrew Angela Anna Anne Anthony Barbara Benjamin Betty Brenda
+    Brian Carol Caroline Catherine Charles Charlotte Christina Christine Christopher Cynthia Daniel David
+    Deborah Debra Dennis Diana Diane Donald Donna Dorothy Edward Elizabeth Emily Emma Eric Evelyn Frances Gary
+    George Gerald Gloria Gregory Hannah Harold Heather Helen Henry Jacob Jacqueline James Jane Janet Janice
+    Jason Jeffrey Jennifer Jeremy Jessica Joan John Jonathan Jose Joseph Joshua Joyce Juan Judith Judy Julia
+    Julie Justin Karen Katherine Kathleen Kathryn Keith Kelly Kenneth Kevin Kimberly Larry Laura Lauren Linda
+    Lisa Louis Louise Margaret Maria Marie Marilyn Martha Mary Matthew Megan Melissa Michael Michelle Mohammed
+    Nancy Nathan Nicholas Nicole Olivia Pamela Patricia Patrick Peter Philip Rachel Ralph Raymond Rebecca
+    Richard Robert Roger Ronald Russell Ruth Ryan Samantha Samuel Sandra Sarah Scott Sean Sharon Sophia
+    Stephanie Stephen Steven Susan Teresa Theresa Thomas Timothy Tyler Victoria Vincent Virginia Walter Wayne
+    William Zachary
+"""
+GIVEN = "(?:" + "|".join(name for given in _GIVEN_NAMES.split() for name in (given, given.upper())) + ")"

@@ -65,6 +65,25 @@ class Rejected:
     ack: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filed:
+    """One message of a file."""
+
+    line: int
+    """Where it begins, from 1 on."""
+    message: Received | Rejected
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileForm:
+    """Files of messages that a wire can read, such as an archive writes."""
+
+    suffixes: tuple[str, ...]
+    """`.hl7`; small letters."""
+    read: Callable[[bytes], Sequence[Filed]]
+    """The messages of a file, judged as if a peer had sent each."""
+
+
 class Intake(Protocol):
     """Where a listener hands over what it framed. Both return only after the commit (rule 1)."""
 
@@ -221,6 +240,8 @@ class Wire:
     max_attempts: Mapping[str, int] = field(default_factory=dict)
     """By a sink's name: sends before a delivery is dead and an operator has to look; 20 where nothing is said."""
     pings: Sequence[Ping] = ()
+    files: FileForm | None = None
+    """None: it reads no files."""
 
 
 class Status(Protocol):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -32,6 +32,8 @@ from radbridge_adapters.hl7v2 import MllpClient
 
 PAUSE_S = 5.0
 """Between two cases, so that a reader keeps up."""
+EXPORT_S, EXPORT_AGAIN_S = 60.0, 0.5
+"""How long the export may take to have its row, and how often it is tried."""
 WIDTH = 120
 """Columns where the output is no terminal."""
 INTERRUPTED = 130
@@ -111,6 +113,21 @@ class _Stage:
     async def _export(self, gateway: DemoGateway) -> None:
         """The example as training gets it, through the operator's own command."""
         self._say("exporting the training example")
+        rows: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(EXPORT_S):
+                while not rows:  # the signed report has to be scrubbed first
+                    await asyncio.sleep(EXPORT_AGAIN_S)
+                    rows = await self._read_edits(gateway)
+        except TimeoutError:
+            raise DemoFailed(f"missing step: `radbridge edits` gave no row within {EXPORT_S:g} s") from None
+        shown = {
+            name: rows[0][name] for name in ("radiologist", "outcome", "distance", "lora", "modality", "sex", "age")
+        }
+        self._console.print("[bold]radbridge edits[/] exports the de-identified example:", shown)
+        self._console.print("[bold green]Every step was seen on the wire.[/]")
+
+    async def _read_edits(self, gateway: DemoGateway) -> list[dict[str, Any]]:
         out = self._folder / "edits.jsonl"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "radbridge", "edits", "--out", str(out), "--config", str(gateway.config)),
@@ -118,14 +135,9 @@ class _Stage:
             stderr=asyncio.subprocess.PIPE,
         )
         _, said = await process.communicate()
-        rows = [json.loads(line) for line in out.read_text().splitlines()] if process.returncode == 0 else []
-        if len(rows) != 1:
-            raise DemoFailed(f"missing step: `radbridge edits` gave {len(rows)} rows. {said.decode(errors='replace')}")
-        shown = {
-            name: rows[0][name] for name in ("radiologist", "outcome", "distance", "lora", "modality", "sex", "age")
-        }
-        self._console.print("[bold]radbridge edits[/] exports the de-identified example:", shown)
-        self._console.print("[bold green]Every step was seen on the wire.[/]")
+        if process.returncode:
+            raise DemoFailed(f"missing step: `radbridge edits` failed. {said.decode(errors='replace')}")
+        return [json.loads(line) for line in out.read_text().splitlines()]
 
     def _introduce(self, gateway: DemoGateway, dictation: Dictation) -> None:
         example = self._folder / "example.hl7"

@@ -8,6 +8,7 @@ from radbridge_adapters.hl7v2.accession import AccessionPlaces, parse_places
 from radbridge_adapters.hl7v2.ack import AckWriter
 from radbridge_adapters.hl7v2.client import Ack, MllpClient, read_control_id
 from radbridge_adapters.hl7v2.compose import require_valid, specimen
+from radbridge_adapters.hl7v2.files import read_files
 from radbridge_adapters.hl7v2.listener import MllpListener
 from radbridge_adapters.hl7v2.reception import WIRE, Reception
 from radbridge_adapters.hl7v2.sink import MllpSink
@@ -30,6 +31,7 @@ def wire(site: Site, intake: Intake) -> Wire:
         listeners=(MllpListener(settings, reception, intake),),
         sinks=tuple(sinks),
         max_attempts={d.name: d.max_attempts for d in settings.destinations},
+        files=read_files(reception),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from radbridge.cli.common import err, out, told
 from radbridge.config import split_address
 from radbridge.errors import ConfigError, MessageFault
 from radbridge_adapters.hl7v2.client import MllpClient, read_control_id
+from radbridge_adapters.hl7v2.files import split_messages
 from radbridge_adapters.hl7v2.sink import DELIVERED
 
 
@@ -28,7 +28,7 @@ def send(
     with told():
         try:
             host, port = split_address(to)
-            messages = split_messages(file.read_bytes())
+            messages = [piece.raw for piece in split_messages(file.read_bytes())]
         except ValueError as error:
             raise ConfigError([f"--to: {error}"]) from None
         except OSError as error:
@@ -39,20 +39,6 @@ def send(
     if positive < len(messages):
         err.print(f"[red]{len(messages) - positive} of {len(messages)} not accepted[/]", highlight=False)
         raise typer.Exit(1)
-
-
-def split_messages(text: bytes) -> list[bytes]:
-    """The messages of a file: framing dropped, lines ended as segments are, a new one at each MSH.
-
-    What stands before the first MSH is sent too, as it is: it is the listener's to say what is wrong with it.
-    """
-    segments = [s for s in re.split(rb"[\r\n\x0b\x1c]+", text) if s.strip()]
-    messages: list[list[bytes]] = []
-    for segment in segments:
-        if segment.startswith(b"MSH") or not messages:
-            messages.append([])
-        messages[-1].append(segment)
-    return [b"\r".join([*m, b""]) for m in messages]
 
 
 async def _send_all(client: MllpClient, messages: list[bytes]) -> int:

@@ -56,7 +56,7 @@ class Responder:
         if written:
             there = [g for g in written.generated if g]
             timings |= {"queue": max(g.queue_ms for g in there), "engine": max(g.engine_ms for g in there)}
-        return self._build(prepared, verdict, fallback, timings)
+        return self._build(prepared, verdict, fallback, timings, asked=written.author.name if written else "")
 
     def respond_nothing(self, prepared: Prepared) -> DraftResponse:
         """The answer to a request without findings."""
@@ -73,7 +73,13 @@ class Responder:
         return replace(verdict, flags=(*verdict.flags, *notes))
 
     def _build(
-        self, prepared: Prepared, verdict: Verdict, fallback: Sequence[str], timings: dict[str, float]
+        self,
+        prepared: Prepared,
+        verdict: Verdict,
+        fallback: Sequence[str],
+        timings: dict[str, float],
+        *,
+        asked: str = "",
     ) -> DraftResponse:
         spent = {"coarse": prepared.coarse_ms, "queue": 0.0, "engine": 0.0, "guard": 0.0} | timings
         if prepared.site_ms is not None:
@@ -88,6 +94,7 @@ class Responder:
             strategy=self.strategy.name,
             coarse_lora=_name_coarse(prepared),
             examples=verdict.examples,
+            asked=asked,
             **self._name_origin(prepared, verdict),
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from radbridge.errors import LoraRefused, RegistryError
-from radbridge.registry import LoraRegistry, LoraVersion, is_owner, owner_of
+from radbridge.registry import LoraRegistry, LoraVersion, PersonaChoices, is_owner, owner_of
 from radbridge_model_server.loras.shares import is_drawn
 
 _OWN, _PERSONA = "LoRA for the signer", "persona for the signer"
@@ -55,6 +55,7 @@ class LoraChain:
         self._registry = registry
         self._packaged = packaged
         self._personas = personas
+        self._choices = PersonaChoices(registry.root) if registry else None
         self._site_lora = site_lora
         self._canary_share = canary_share
 
@@ -124,10 +125,15 @@ class LoraChain:
     def _owners(self, radiologist: str) -> Iterator[tuple[str, str]]:
         if radiologist:
             yield _OWN, owner_of("rad", radiologist)
-            if radiologist in self._personas:
-                yield _PERSONA, self._personas[radiologist]
+            if persona := self._find_persona(radiologist):
+                yield _PERSONA, persona
         if self._site_lora:
             yield "site LoRA", self._site_lora
+
+    def _find_persona(self, radiologist: str) -> str | None:
+        """What the settings say, else what was chosen by how they write."""
+        said = self._personas.get(radiologist)
+        return said or (self._choices.find(radiologist) if self._choices else None)
 
     def _look_up(self, label: str, owner: str) -> Link:
         try:

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 import typer
 
 from radbridge import __version__
-from radbridge.cli import cases, check, draft, edits, evaluate, guard, loras, memory, problems, up
+from radbridge.cli import cases, check, draft, edits, evaluate, forget, guard, importing, loras, memory, problems, up
 from radbridge.cli.common import err
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app.command("cases")(cases.list_cases)
 app.command("show")(cases.show)
 app.command()(problems.problems)
 app.command("edits")(edits.edits)
+app.command("forget")(forget.forget)
+app.command("import")(importing.import_reports)
 app.command("draft")(draft.draft)
 app.command("evaluate")(evaluate.evaluate)
 app.command("guard")(guard.guard)

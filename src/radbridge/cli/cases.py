@@ -124,6 +124,8 @@ def _show_drafts(conn: Connection, case: Case) -> None:
         body = Text(draft.text or "(no text)")
         where = f"\n{clock(draft.made_at)} · {draft.stage} · {draft.lora or 'no LoRA'} · {draft.model}"
         body.append(where, style="dim")
+        if draft.asked not in {"", draft.lora}:
+            body.append(f"\nasked, and not used: {draft.asked}", style="dim")
         if draft.memory:
             body.append(f"\n{_tell_memory(conn, draft)}", style="dim")
         for flag in draft.flags:

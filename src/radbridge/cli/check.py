@@ -11,7 +11,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from radbridge.case import CaseKey
-from radbridge.cli.common import ConfigOption, out, site_of, told
+from radbridge.cli.common import ConfigOption, err, out, site_of, told
 from radbridge.config import Site
 from radbridge.errors import DeliveryError, RadBridgeError
 from radbridge.gateway import make_model_client, make_wires
@@ -34,8 +34,18 @@ def check(config: ConfigOption = None) -> None:
     for part, problem in results:
         table.add_row(part, "[red]no[/]" if problem else "[green]ok[/]", problem)
     out.print(table)
+    for warning in _find_warnings(site):
+        err.print(f"[yellow]warning:[/] {warning}", highlight=False)
     if any(problem for _, problem in results):
         raise typer.Exit(1)
+
+
+def _find_warnings(site: Site) -> list[str]:
+    """What is allowed, and surely not meant."""
+    on_trial = site.training.every and site.training.trial.mode == "canary"
+    if on_trial and site.model.url == "embedded" and not site.model.canary_share:
+        return ["training.trial.mode is canary and model.canary_share is 0: no new LoRA would ever write; set a share"]
+    return []
 
 
 async def _ping_all(site: Site) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from radbridge.config import Site, load_site
 from radbridge.entities import load_lexicon
-from radbridge.errors import ConfigError, RadBridgeError
-from radbridge.journal.journal import open_engine
+from radbridge.errors import ConfigError, JournalError, RadBridgeError
+from radbridge.journal.journal import describe, open_engine
 
 PIPE_WIDTH = 160
 """Columns where no terminal says how many there are: a table in a file or a pager keeps its words whole."""
@@ -47,6 +49,14 @@ def told() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
+def account() -> str:
+    """Who is at work on this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return "unknown"
+
+
 def clock(moment: datetime) -> str:
     """A time to the millisecond."""
     return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
@@ -66,6 +76,19 @@ def existing_engine(site: Site) -> Engine:
     if database and not Path(database).exists():
         raise ConfigError([f"store.url: there is no journal at {database} yet; `radbridge up` makes it"])
     return open_engine(site.store.url)
+
+
+@contextmanager
+def writing(site: Site) -> Iterator[Connection]:
+    """A connection to change the journal with, in one transaction. Raises JournalError."""
+    engine = existing_engine(site)
+    try:
+        with engine.begin() as conn:
+            yield conn
+    except SQLAlchemyError as error:
+        raise JournalError(describe(error)) from None
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -175,6 +175,7 @@ def _answer(response: DraftResponse) -> Iterator[tuple[str, Any]]:
     yield "strategy", response.strategy
     yield "stage", response.stage
     yield "coarse_lora", response.coarse_lora
+    yield "asked", response.asked
     yield "prompt_version", response.prompt_version
     yield "examples", list(response.examples)
     yield "flags", [asdict(flag) for flag in response.flags]

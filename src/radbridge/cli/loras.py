@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import typer
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from radbridge.cli.common import ConfigOption, err, existing_engine, out, site_of, told
+from radbridge.cli.common import ConfigOption, account, err, existing_engine, out, site_of, told
 from radbridge.cli.lora_tables import events_table, named, owners_table, versions_table
 from radbridge.config import Site
 from radbridge.errors import ConfigError, JournalError, LoraRefused, RegistryError
@@ -27,7 +26,7 @@ from radbridge.registry import MANIFEST, Aliases, AliasNames, LoraRegistry, Lora
 app = typer.Typer(help="List, show, promote and roll back LoRA versions.", no_args_is_help=True)
 
 RegistryOption = Annotated[
-    Path | None, typer.Option("--registry", help="The registry's folder; without it `model.loras` of the config.")
+    Path | None, typer.Option("--registry", help="The registry's folder; without it that of the config.")
 ]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why: kept in the journal. Name no patient in it.")]
 VersionArgument = Annotated[str, typer.Argument(help="Such as rad/900001@v7-0a1b2c3d4e5f, or just rad/900001@v7.")]
@@ -143,6 +142,23 @@ def withdraw(
         _change(desk, of, LoraAction.WITHDRAWN, lambda: desk.loras.withdraw_challenger(of), reason=reason)
 
 
+@app.command()
+def retire(
+    owner: OwnerArgument,
+    config: ConfigOption = None,
+    registry: RegistryOption = None,
+    reason: ReasonOption = "",
+) -> None:
+    """Serve none of an owner's versions: their persona, the site's LoRA or the base drafts. `rollback` brings it back.
+
+    Example: [cyan]radbridge loras retire rad/900001 --reason "has left" --config site.toml[/]
+    """
+    with told():
+        desk = _open(config, registry)
+        of = _owner(owner)
+        _change(desk, of, LoraAction.ROLLED_BACK, lambda: desk.loras.retire(of), reason=reason)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Desk:
     """What every command works with."""
@@ -153,9 +169,11 @@ class Desk:
 
 def _open(config: Path | None, folder: Path | None) -> Desk:
     site = site_of(config)
-    root = folder or site.model.loras
+    root = folder or site.registry
     if root is None:
-        raise ConfigError(["model.loras: not set; set it to the LoRA registry's folder, or give --registry"])
+        raise ConfigError(
+            ["model.loras: not set; set it (or training.registry) to the LoRA registry's folder, or give --registry"]
+        )
     return Desk(site=site, loras=LoraRegistry(root))
 
 
@@ -217,7 +235,7 @@ def _change(desk: Desk, owner: str, action: LoraAction, change: Callable[[], Ali
             owner=owner,
             version=f"{owner}@{folder}" if folder else owner,
             action=action,
-            actor=_account(),
+            actor=account(),
             reason=reason,
         )
         _record(desk.site, event)
@@ -252,13 +270,6 @@ def _journal(site: Site) -> Engine | None:
         return existing_engine(site)
     except ConfigError:
         return None
-
-
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        return "unknown"
 
 
 def _print_manifest(folder: Path) -> None:

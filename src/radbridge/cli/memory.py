@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
-from radbridge.cli.common import ConfigOption, err, existing_engine, site_of, told
-from radbridge.errors import ConfigError, JournalError
+from radbridge.cli.common import ConfigOption, err, site_of, told, writing
+from radbridge.errors import ConfigError
 from radbridge.journal import memory
-from radbridge.journal.journal import describe
 
 app = typer.Typer(
     help="The style memory: signed reports, de-identified, as examples of how their signers write.",
@@ -42,7 +39,9 @@ def forget(
     Example: [cyan]radbridge memory forget --before 2024-01-01 --config site.toml[/]
     """
     with told():
-        count = _write(config, _choose(signer, before, everything=everything))
+        operation = _choose(signer, before, everything=everything)
+        with writing(site_of(config)) as conn:
+            count = operation(conn)
     err.print(f"{count} report{'' if count == 1 else 's'} forgotten", highlight=False)
 
 
@@ -57,14 +56,3 @@ def _choose(signer: str, before: datetime | None, *, everything: bool) -> Callab
     if len(asked) != 1:
         raise ConfigError(["memory forget needs one of --signer, --before and --all"])
     return asked[0]
-
-
-def _write(config: Path | None, operation: Callable[[Connection], int]) -> int:
-    engine = existing_engine(site_of(config))
-    try:
-        with engine.begin() as conn:
-            return operation(conn)
-    except SQLAlchemyError as error:
-        raise JournalError(describe(error)) from None
-    finally:
-        engine.dispose()

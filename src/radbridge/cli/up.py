@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from pathlib import Path
 
 import structlog
 import typer
@@ -32,19 +33,19 @@ def up(config: ConfigOption = None) -> None:
         logs.configure(level=site.log.level, format=site.log.format)
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         if sys.platform == "win32":
-            asyncio.run(_run(site))
+            asyncio.run(_run(site, config))
         else:
             import uvloop
 
-            uvloop.run(_run(site))
+            uvloop.run(_run(site, config))
 
 
-async def _run(site: Site) -> None:
+async def _run(site: Site, config: Path | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Gateway(site) as gateway:
+    async with Gateway(site, config=config) as gateway:
         for name, address in sorted(gateway.addresses.items()):
             err.print(f"[bold]{name}[/] listens on {address}", highlight=False)
         log.info("up", listeners=dict(gateway.addresses))

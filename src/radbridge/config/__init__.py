@@ -24,6 +24,7 @@ from radbridge.config.fhir import (
 )
 from radbridge.config.hl7v2 import Hl7Destination, Hl7v2
 from radbridge.config.memory import Memory
+from radbridge.config.training import Training, Trial
 from radbridge.config.values import Address, Section, Strategy, split_address
 from radbridge.draft import FlagKind, Severity
 from radbridge.errors import ConfigError
@@ -55,6 +56,9 @@ __all__ = [
     "Section",
     "Site",
     "Store",
+    "Training",
+    "Trial",
+    "check_training",
     "load_site",
     "split_address",
 ]
@@ -123,6 +127,10 @@ class Model(Section):
     `persona/succinct`, or with a `base` what that says."""
     personas: dict[str, str] = Field(default_factory=dict)
     """Embedded server only: radiologist id -> `persona/elaborate`, until there is a LoRA of their own."""
+    canary_share: float = Field(default=0.0, ge=0, le=1)
+    """Embedded server only: of the drafts of a radiologist with a challenger, how many it writes."""
+    shadow_share: float = Field(default=0.0, ge=0, le=1)
+    """Embedded server only: how many it writes behind the champion's, only to be counted."""
     start_timeout_s: float = Field(default=180.0, gt=0)
 
 
@@ -185,10 +193,16 @@ class Site(BaseSettings):
     http: Http = Http()
     model: Model = Model()
     memory: Memory = Memory()
+    training: Training = Training()
     guard: Guard = Guard()
     log: Log = Log()
     wires: dict[str, dict[str, Any]] = {}
     """Tables for wires that a hospital installed itself."""
+
+    @property
+    def registry(self) -> Path | None:
+        """The LoRA registry's folder; None where there is none."""
+        return self.training.registry or self.model.loras
 
     @classmethod
     def settings_customise_sources(
@@ -221,6 +235,8 @@ def load_site(path: Path | None) -> Site:
         where = f"{path}: " if path else ""
         raise ConfigError([f"{where}{_place(e['loc'])}: {e['msg']}" for e in error.errors()]) from None
     problems = [*_check_names(site), *_check_dicom(site.dicom), *_check_open(site), *_check_model(site.model)]
+    problems += _check_registry(site)
+    problems += check_training(site) if site.training.every else []
     if problems:
         where = f"{path}: " if path else ""
         raise ConfigError([where + problem for problem in problems])
@@ -241,6 +257,25 @@ def _check_model(model: Model) -> list[str]:
     parts = {"config.json": "config.json", "*.safetensors": "weights (safetensors)"}
     missing = [name for pattern, name in parts.items() if not any(model.base.glob(pattern))]
     return [f"model.base: no model in {model.base}: {' and '.join(missing)} missing"] if missing else []
+
+
+def _check_registry(site: Site) -> list[str]:
+    """What is published and promoted in one folder never drafts where the model server reads another."""
+    own, served = site.training.registry, site.model.loras
+    if site.model.url != "embedded" or own is None or (served is not None and own.resolve() == served.resolve()):
+        return []
+    read = f"model.loras = {served}" if served else "model.loras, and that isn't set"
+    return [f"training.registry: {own} isn't what the embedded model server reads: {read}; set model.loras alone"]
+
+
+def check_training(site: Site) -> list[str]:
+    """Why nothing can be trained at a site; empty where it can."""
+    problems = []
+    if not site.memory.enabled:
+        problems.append("training: it learns from the style memory: set memory.enabled = true")
+    if site.registry is None:
+        problems.append("training: there is no LoRA registry to publish in: set model.loras or training.registry")
+    return problems
 
 
 def _check_names(site: Site) -> list[str]:

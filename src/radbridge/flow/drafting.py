@@ -323,6 +323,7 @@ def _draft(draft_id: str, case: Case, answer: DraftResponse, known: Recollection
         coarse_lora=answer.coarse_lora,
         memory=known.memory,
         examples=tuple(id for id in answer.examples if id in sent),
+        asked=answer.asked,
         made_at=datetime.now(UTC),
     )
 

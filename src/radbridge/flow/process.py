@@ -22,7 +22,7 @@ from radbridge.errors import JournalError, MessageFault
 from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated, ReportOpened, StudyObserved
 from radbridge.flow.wake import Alarm
 from radbridge.guard.critical import mentions_critical
-from radbridge.journal import Journal, cases, deliveries, dicom, drafts, edits, memory, messages, shown
+from radbridge.journal import Journal, cases, deliveries, dicom, drafts, edits, memory, messages, shown, withdrawals
 from radbridge.journal.schema import DeliveryState, MessageState, Purpose
 from radbridge.memory import Change, holds_text, is_lost, weigh_memory
 from radbridge.metrics import Metrics
@@ -64,11 +64,13 @@ class Processor:
         on_signer: Callable[[str], None] = lambda _: None,
         is_pressed: Callable[[], bool] = lambda: False,
         remembers: bool = True,
+        drafts: bool = True,
     ) -> None:
         """`on_signer` gets the id of a radiologist when an open case is first known to be theirs to sign, or opened.
 
         `is_pressed` says when acknowledging needs the time: then messages are applied slowly, but applied.
-        `remembers` says whether what is signed becomes an example of its signer's style.
+        `remembers` says whether what is signed becomes an example of its signer's style, `drafts` whether drafts are
+        asked for: of what was long signed none is wanted.
         """
         self.alarm = Alarm()
         self._journal = journal
@@ -79,6 +81,7 @@ class Processor:
         self._on_signer = on_signer
         self._is_pressed = is_pressed
         self._remembers = remembers
+        self._drafts = drafts
 
     async def run(self) -> None:
         """Apply what waits, then wait for more; a journal that can't commit is tried again, never given up."""
@@ -126,6 +129,10 @@ class Processor:
             log.exception("message can't be translated", message_id=message.id, kind=message.kind)
             return Step(message=message, facts=(), fault=f"internal error ({type(error).__name__})")
 
+    def apply_now(self, conn: Connection, steps: Sequence[Step]) -> None:
+        """Apply messages in the very transaction that stores them: nobody else ever sees them waiting."""
+        self._apply(conn, steps)
+
     def _apply(self, conn: Connection, steps: Sequence[Step]) -> list[list[str]]:
         """Apply messages; for each, who is newly to sign a case."""
         return [self._apply_one(conn, step) for step in steps]
@@ -163,6 +170,8 @@ class Processor:
             self._store(conn, case, after, merged=isinstance(fact, PatientsMerged))
             if holds_text(case) and is_lost(case.patient, after.patient):  # no message of the case may have told it
                 memory.bar(conn, case.key, at=fact.at)
+        if isinstance(fact, PatientsMerged):
+            withdrawals.follow_merge(conn, fact)
 
     def _store(self, conn: Connection, before: Case | None, after: Case, *, merged: bool = False) -> None:
         if before == after:
@@ -171,7 +180,7 @@ class Processor:
         for study_uid in sorted(_studies_of(after) - _studies_of(before)):
             dicom.relate(conn, study_uid, after.key)
         what = weigh(before, after, merged=merged)
-        follow(conn, after, what, settle=self._settle)
+        follow(conn, after, what if self._drafts else replace(what, request=False), settle=self._settle)
         keep_memory(conn, after, weigh_memory(before, after, what), remembers=self._remembers)
 
 
@@ -233,7 +242,7 @@ def keep_memory(conn: Connection, case: Case, change: Change, *, remembers: bool
         return
     was_there = memory.forget(conn, case.key)
     wanted = change is Change.EXPECT or (change is Change.RENEW and was_there)
-    if remembers and wanted and case.signed_at is not None:
+    if remembers and wanted and case.signed_at is not None and not withdrawals.is_withdrawn(conn, case):
         memory.expect(conn, case.key, signer=case.signer.id, signed_at=case.signed_at)
 
 
@@ -263,7 +272,7 @@ def pair(conn: Connection, case: Case) -> None:
         ),
         None,
     )
-    if followed is None or not case.report.impression:
+    if followed is None or not case.report.impression or withdrawals.is_withdrawn(conn, case):
         return
     delivered = shown.was_shown(conn, followed.draft.id) or any(
         d.draft_id == followed.draft.id

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import structlog
 from sqlalchemy import Connection
@@ -20,11 +20,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from radbridge.case import Case
 from radbridge.config.memory import Memory
 from radbridge.errors import JournalError, MessageFault
-from radbridge.events import CaseEvent
+from radbridge.events import CaseEvent, ReportSigned
 from radbridge.example import MAX_EXAMPLE_CHARS, StyleExample
 from radbridge.flow.process import Translate
 from radbridge.flow.wake import Alarm
-from radbridge.journal import Journal, cases, messages
+from radbridge.journal import Journal, cases, edits, messages
 from radbridge.journal import memory as stored
 from radbridge.journal.memory import Expected
 from radbridge.memory import Remembered, StyleMemory, remember
@@ -43,6 +43,8 @@ PRESSED_PAUSE_S = 0.05
 REST_S = 0.005
 """Between two reports: a long history takes as long as it takes."""
 RETRY_S = 1.0
+LOOK_S = 60.0
+"""Between two looks at what other processes have remembered."""
 _NEWEST = 2**63 - 1
 
 
@@ -83,6 +85,8 @@ class Rememberer:
         self._metrics = metrics
         self._is_pressed = is_pressed
         self._index = StyleMemory()
+        self._look_at = 0.0
+        """Not before this time, by `time.monotonic()`."""
 
     async def run(self) -> None:
         """Index what is remembered, then remember what is signed, until cancelled."""
@@ -91,10 +95,17 @@ class Rememberer:
                 await self._restore()
                 while True:
                     if not await self._remember_some():
-                        await self.alarm.wait()
+                        await self._notice()
+                        await self.alarm.wait(LOOK_S)
             except* JournalError:
                 log.exception("journal unavailable", retry_in_s=RETRY_S)
                 await asyncio.sleep(RETRY_S)
+
+    async def remember_all(self) -> int:
+        """Scrub and keep all that waits, then return: for a process of its own. How many reports are remembered."""
+        while await self._remember_some(rest_s=0):
+            pass
+        return await self._journal.read(stored.count)
 
     async def _restore(self) -> None:
         """Index what is in the table, the newest first: those are the ones that are wanted soonest."""
@@ -111,7 +122,19 @@ class Rememberer:
         if len(self._index):
             log.info("memory restored", count=len(self._index))
 
-    async def _remember_some(self) -> bool:
+    async def _notice(self) -> None:
+        """Index what another process has remembered: `radbridge import` may run beside a gateway."""
+        if monotonic() < self._look_at or await self._journal.read(stored.count) == len(self._index):
+            return
+        self._look_at = monotonic() + LOOK_S
+        missing = [n for n in await self._journal.read(stored.numbers) if n not in self._index]
+        for start in range(0, len(missing), BLOCK):
+            block = missing[start : start + BLOCK]
+            for _, report in (await self._journal.read(partial(stored.load, numbers=block))).values():
+                self._keep(report)
+                await asyncio.sleep(0)
+
+    async def _remember_some(self, *, rest_s: float = REST_S) -> bool:
         """Scrub and keep the newest of what waits; False when nothing does."""
         waiting = await self._journal.read(partial(stored.waiting, at_most=SCRUBBED_AT_ONCE))
         async with asyncio.TaskGroup() as writing:
@@ -120,7 +143,7 @@ class Rememberer:
                     await asyncio.sleep(PRESSED_PAUSE_S)
                 report = await self._journal.read(partial(self._scrub, expected=expected))
                 writing.create_task(self._store(expected, report))
-                await asyncio.sleep(REST_S)
+                await asyncio.sleep(rest_s)
         return bool(waiting)
 
     def _scrub(self, conn: Connection, expected: Expected) -> Remembered | None:
@@ -129,20 +152,28 @@ class Rememberer:
             case = cases.load(conn, expected.key)
             if case is None:
                 return None
-            told = self._read_told(messages.of_accession(conn, expected.key.accession))
-            return remember(case, expected.number, told=told, secret=self._secret)
+            told = list(self._read_told(messages.of_accession(conn, expected.key.accession)))
+            edit = edits.newest(conn, expected.key)
+            return remember(
+                case,
+                expected.number,
+                told=[fact for _, fact in told],
+                secret=self._secret,
+                draft=edit.draft if edit else "",
+                message=max((number for number, fact in told if isinstance(fact, ReportSigned)), default=0),
+            )
         except SQLAlchemyError:
             raise
         except Exception:  # one report that nobody foresaw doesn't end the memory of all others
             log.exception("report not remembered")
             return None
 
-    def _read_told(self, received: Iterable[messages.Waiting]) -> Iterator[CaseEvent]:
-        """What messages told. One that can't be read was applied to no case."""
+    def _read_told(self, received: Iterable[messages.Waiting]) -> Iterator[tuple[int, CaseEvent]]:
+        """What messages told, with their numbers. One that can't be read was applied to no case."""
         for message in received:
             if (translate := self._translators.get(message.wire)) is not None:
                 with suppress(MessageFault):
-                    yield from (fact for fact in translate(message.raw) if isinstance(fact, CaseEvent))
+                    yield from ((message.id, fact) for fact in translate(message.raw) if isinstance(fact, CaseEvent))
 
     async def _store(self, expected: Expected, report: Remembered | None) -> None:
         if report is None:

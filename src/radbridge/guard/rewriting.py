@@ -18,6 +18,14 @@ _TWO_VERBS = re.compile(
 _TORN = re.compile(r"[.?!] (?=[a-z]{2})")
 """`Off the tail. the pancreas`: a full stop where a sentence went on."""
 _NEGATIONS = frozenset({"no", "not", "without", "none", "never", "cannot", "negative", "absent"})
+_DOUBT = re.compile(
+    r"\b(?:can ?not|could not|not)\b"
+    r"(?=\W+(?:(?:be|entirely|completely|definitely|reliably)\W+){0,2}(?:excluded?|ruled?\W+out)\b)",
+    re.IGNORECASE,
+)
+"""`cannot exclude pneumonia` denies nothing."""
+_NORMAL = frozenset({"normal", "unremarkable", "clear", "intact", "healthy", "fine"})
+"""Said beside a finding and not of it, these tell the next reader that it is nothing."""
 
 
 def find_fault(rewrite: str, original: str, *sources: str) -> str:
@@ -31,6 +39,7 @@ def find_fault(rewrite: str, original: str, *sources: str) -> str:
         ("a number was lost or changed", _numbers(rewrite) != _numbers(original)),
         ("laterality was changed", _sides(rewrite) != _sides(original)),
         ("a negation was lost or added", not _denies_alike(rewrite, original)),
+        ("it calls normal what isn't", _calls_normal(rewrite) and not _calls_normal("\n".join((original, *sources)))),
         ("content was lost", unsupported_words(original, rewrite)),
         ("it repeats itself", _repeats(rewrite) > _repeats(original) or _says_more_often(rewrite, original)),
         ("advice or a talk was added", read_acts(rewrite) - read_acts("\n".join((original, *sources)))),
@@ -66,5 +75,15 @@ def _sides(text: str) -> list[str]:
 
 
 def _denies_alike(rewrite: str, original: str) -> bool:
-    before, after = (sum(word in _NEGATIONS for word in read_words(text)) for text in (original, rewrite))
-    return after >= before and bool(after) == bool(before)
+    (doubts_before, before), (doubts_after, after) = map(_count_denials, (original, rewrite))
+    return after >= before and bool(after) == bool(before) and bool(doubts_after) == bool(doubts_before)
+
+
+def _count_denials(text: str) -> tuple[int, int]:
+    """How often something isn't excluded, and how often it is denied."""
+    plain, doubts = _DOUBT.subn(" ", text)
+    return doubts, sum(word in _NEGATIONS for word in read_words(plain))
+
+
+def _calls_normal(text: str) -> bool:
+    return not _NORMAL.isdisjoint(read_words(text))

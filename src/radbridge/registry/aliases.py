@@ -49,6 +49,10 @@ class AliasNames:
         challenger = "" if name == self.challenger else self.challenger
         return AliasNames(champion=name, challenger=challenger, previous=self.champion)
 
+    def retire(self) -> AliasNames:
+        """Nobody is the champion; who was it is `previous`."""
+        return replace(self, champion="", previous=self.champion) if self.champion else self
+
     def challenge(self, name: str) -> AliasNames:
         """`name` is on trial; a challenger before it is no more."""
         return replace(self, challenger=name)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -153,6 +153,39 @@ class LoraRegistry:
         """End the trial without a promotion; nothing happens when there is none. Returns what stands."""
         return self._flip(owner, lambda names: names.challenge(""))
 
+    def retire(self, owner: str) -> Aliases:
+        """Have no champion: a persona, the site's LoRA or the base drafts, as before the owner had one of their own.
+
+        Nothing happens when there is none. Returns what stands.
+        """
+        return self._flip(owner, AliasNames.retire)
+
+    def win(self, version: LoraVersion) -> Aliases | None:
+        """Promote the challenger. Returns what stands; None where it is on trial no more, and nothing was changed."""
+
+        def change(names: AliasNames) -> AliasNames:
+            return names.promote(self._checked(version)) if names.challenger == version.folder else names
+
+        return self._try_flip(version.owner, change)
+
+    def lose(self, version: LoraVersion, *, barred: Collection[str] = ()) -> Aliases | None:
+        """Take a version out of service. Returns what stands; None where it drafts no more, and nothing was changed.
+
+        A challenger is withdrawn. In a champion's place comes the previous version, or nobody where that is damaged or
+        among those whose names are `barred`.
+        """
+
+        def change(names: AliasNames) -> AliasNames:
+            if names.challenger == version.folder:
+                return names.challenge("")
+            if names.champion != version.folder:
+                return names
+            previous = names.previous
+            may_return = f"{version.owner}@{previous}" not in barred and self._is_sound(version.owner, previous)
+            return names.promote(previous) if may_return else names.retire()
+
+        return self._try_flip(version.owner, change)
+
     def rollback(self, owner: str) -> Aliases:
         """Serve the previous version again; the champion becomes `previous`. Returns what stands.
 
@@ -200,6 +233,14 @@ class LoraRegistry:
         return None
 
     def _flip(self, owner: str, change: Callable[[AliasNames], AliasNames], *, repair: bool = False) -> Aliases:
+        """Change the aliases, or leave them as they are. Returns what stands."""
+        self._try_flip(owner, change, repair=repair)
+        return self.aliases(owner)
+
+    def _try_flip(
+        self, owner: str, change: Callable[[AliasNames], AliasNames], *, repair: bool = False
+    ) -> Aliases | None:
+        """The same; None where nothing was to be changed."""
         home = self._home(owner)
         if not self.folders(owner):
             raise RegistryError(f"{owner} has no LoRA in {self.root}; publish one first")
@@ -211,8 +252,9 @@ class LoraRegistry:
                     raise
                 before = AliasNames()
             after = change(before)
-            if after != before:
-                write_names(home, after)
+            if after == before:
+                return None
+            write_names(home, after)
         return self.aliases(owner)
 
     @contextmanager
@@ -252,6 +294,16 @@ class LoraRegistry:
             return self._named(owner, name)
         except LoraRefused:
             return None
+
+    def _is_sound(self, owner: str, name: str) -> bool:
+        """Whether there is such a version and its files are those that were published."""
+        try:
+            version = self._named(owner, name)
+            if version is not None:
+                verify(version)
+        except LoraRefused:
+            return False
+        return version is not None
 
     def _checked(self, version: LoraVersion) -> str:
         """The folder of a version of this registry whose files are those that were published."""

@@ -8,14 +8,13 @@ from functools import partial
 
 from radbridge.draft import Flag, FlagKind, Severity, Stage
 from radbridge.guard import Guard
-from radbridge.prompt import PromptInput, shows_style
-from radbridge.style import Hand, read_hand
+from radbridge.rewrites import Attempt, Plan, assemble, plan_rewrites, show
 from radbridge_model_server.drafts.asking import Asker, Prompts, Written
 from radbridge_model_server.drafts.context import Fitter
 from radbridge_model_server.drafts.prepared import Prepared
-from radbridge_model_server.drafts.refusal import assemble, find_objection
+from radbridge_model_server.drafts.refusal import find_objection, find_refusal
 from radbridge_model_server.drafts.strategies.strategy import Strategy, Verdict, judge_coarse
-from radbridge_model_server.engines.engine import OnText
+from radbridge_model_server.engines.engine import Generated, OnText
 from radbridge_model_server.loras.chain import Link
 
 _STATEMENT_KEPT = Flag(
@@ -57,7 +56,7 @@ class Statements(Strategy):
         if written is None:
             return judge_coarse(prepared, guard)
         plan = _plan(prepared, written.author.prompt_version)
-        rewrite = assemble(plan.statements, written.generated, plan.hand)
+        rewrite = assemble(plan.statements, [_attempt(g) for g in written.generated], plan.hand)
         kept, count = len(rewrite.refused), len(plan.statements)
         reasons = ", ".join(dict.fromkeys(rewrite.refused))
         coarse, flags = judge_coarse(prepared, guard), guard.check(rewrite.text)
@@ -77,29 +76,16 @@ class Statements(Strategy):
         )
 
     def _build(self, prepared: Prepared, version: str) -> Prompts:
-        request, plan = prepared.request, _plan(prepared, version)
-        case = PromptInput(findings="", modality=request.modality, sex=request.sex, age=request.age)
-        fitted = [self.fitter.fit(_show(said, case, plan, version), version) for said in plan.statements]
-        signed = tuple(e.id for e in request.examples) if plan.hand else ()
+        plan, case = _plan(prepared, version), prepared.as_input()
+        shown = [show(said, plan, case=case, version=version) for said in plan.statements]
+        fitted = [self.fitter.fit(one, version) for one in shown]
+        signed = tuple(e.id for e in prepared.request.examples) if plan.hand else ()
         return Prompts(texts=tuple(f.text if f else None for f in fitted), examples=signed)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Plan:
-    """What is rewritten for weights of one prompt version."""
-
-    statements: tuple[str, ...]
-    hand: Hand | None
-    """How the signer writes, where such weights can be shown that: it is counted over every example."""
+def _plan(prepared: Prepared, version: str) -> Plan:
+    return plan_rewrites(prepared.coarse.statements, prepared.request.examples, version)
 
 
-def _plan(prepared: Prepared, version: str) -> _Plan:
-    hand = read_hand(prepared.request.examples) if shows_style(version) else None
-    said = hand.arrange(prepared.coarse.statements) if hand else prepared.coarse.statements
-    return _Plan(statements=tuple(s.text for s in said), hand=hand)
-
-
-def _show(statement: str, case: PromptInput, plan: _Plan, version: str) -> PromptInput:
-    """Weights of `p1` were trained to see a statement twice, as findings too; later ones see it once."""
-    style = tuple(s.text for s in plan.hand.choose_style(statement)) if plan.hand else ()
-    return replace(case, findings="" if shows_style(version) else statement, coarse=statement, style=style)
+def _attempt(generated: Generated | None) -> Attempt | None:
+    return Attempt(text=generated.text, refusal=find_refusal(generated)) if generated else None

@@ -35,6 +35,8 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory, dictation: Dictation
 
 CONFIRMED = "SELECT count(*) FROM delivery WHERE destination = 'dictation' AND state = 'confirmed' AND accession = '{}'"
 
+REMEMBERED = "SELECT count(*) FROM memory WHERE state = 'kept'"
+
 
 async def send(gateway: GatewayProcess, *raw: bytes) -> list[str]:
     """Send with python-hl7's client; the MSA-1 of each answer."""
@@ -80,6 +82,7 @@ async def test_a_whole_case(gateway: GatewayProcess, dictation: Dictation, tmp_p
     assert [str(s[11]) for s in withdrawal.segments("OBX")] == ["D"] * len(draft.segments("OBX"))
     await gateway.until(CONFIRMED.format(ris.accession), 2)
 
+    await gateway.until(REMEMBERED, 1)
     status, said = await command("edits", "--config", str(gateway.config), "--out", str(tmp_path / "edits.jsonl"))
     assert status == 0, said
     [row] = [json.loads(line) for line in (tmp_path / "edits.jsonl").read_text().splitlines()]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import select
@@ -16,7 +18,6 @@ from radbridge.case import Case, CaseKey, Patient, Radiologist, ReportText, Sex,
 from radbridge.cli.app import app
 from radbridge.config import Action
 from radbridge.draft import DraftState, Flag, FlagKind, Severity
-from radbridge.edit import deidentified_row
 from radbridge.events import (
     Event,
     MeasurementsArrived,
@@ -29,7 +30,7 @@ from radbridge.events import (
 from radbridge.flow.process import UNPLACED
 from radbridge.guard.policy import GuardPolicy
 from radbridge.imaging import Measured, Prior, Told
-from radbridge.journal import cases, dicom, drafts, edits
+from radbridge.journal import cases, dicom, drafts, edits, learning
 from radbridge.journal.schema import EditState
 from radbridge.journal.schema import messages as message_table
 from radbridge.wire import Received
@@ -186,10 +187,12 @@ async def test_the_prior_is_in_the_prompt(tmp_path: Path) -> None:
         await say(flow, "sign")
         case = case_of(flow)
         assert (case.compared_with, case.concluded_before) == (request.comparison, request.prior)
-        [(edit, _)] = flow.journal.read_now(lambda conn: edits.of_case(conn, KEY))
-        row = deidentified_row(edit, case)
-        assert row["comparison"].endswith("Its impression: Large medial meniscal tear.")
-        assert f"Comparison: {row['comparison']}" in row["prompt"]
+        await flow.until(lambda: sum(flow.journal.read_now(learning.count_reports).values()) == 2)
+        read = partial(learning.read_reports, secret=b"secret", radiologist=case.signer.id, consent=lambda _: True)
+        row = flow.journal.read_now(read)[-1]
+        assert row.prior == "Large medial meniscal tear."
+        assert re.fullmatch(r"CT KNEE of \d{4}-\d\d-\d\d\.", row.comparison)
+        assert row.comparison != request.comparison  # its date is moved
 
 
 async def test_what_names_no_accession_waits_for_its_study(tmp_path: Path) -> None:

@@ -74,6 +74,17 @@ def test_a_version_s_life_by_hand(desk: Desk) -> None:
     ]
 
 
+def test_a_retired_champion_can_be_brought_back(desk: Desk) -> None:
+    """Retired, nobody is champion and the journal says so; a rollback brings the version back."""
+    desk.run("promote", desk.first.name)
+    retired = desk.run("retire", OWNER, "--reason", "has left")
+    assert retired.exit_code == 0, retired.output
+    assert desk.registry.champion(OWNER) is None
+    assert desk.events()[-1] == ("rolled_back", OWNER, "has left")
+    desk.run("rollback", OWNER)
+    assert desk.registry.champion(OWNER) == desk.first
+
+
 def test_a_change_that_changes_nothing_is_no_event(desk: Desk) -> None:
     """Promoting the champion again says so, and the journal stays as it was."""
     desk.run("promote", desk.first.name)
@@ -197,6 +208,16 @@ def test_without_a_registry_the_config_is_named(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "model.loras" in result.output
     assert "--registry" in result.output
+
+
+def test_the_registry_may_be_training_s_own(tmp_path: Path) -> None:
+    """Where `training.registry` alone is set, for a model server of one's own, that is what is listed and changed."""
+    registry = LoraRegistry(tmp_path / "theirs")
+    publish_new(registry, tmp_path, b"one")
+    config = tmp_path / "site.toml"
+    config.write_text(f'[training]\nregistry = "{registry.root}"\n[model]\nurl = "http://models:8090"\n')
+    result = CliRunner().invoke(app, ["loras", "list", "--config", str(config)])
+    assert (result.exit_code, OWNER in result.output) == (0, True), result.output
 
 
 def test_without_a_journal_the_change_is_made_and_said_to_be_unrecorded(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,11 @@ from radbridge.config import (
     Hl7v2,
     Http,
     Log,
+    Memory,
     Model,
     Store,
+    Training,
+    Trial,
     load_site,
     split_address,
 )
@@ -191,6 +195,43 @@ def test_halves_are_told(tmp_path: Path, text: str, told: str) -> None:
         load_site(write(tmp_path, text))
 
 
+@pytest.mark.parametrize("word", ["daily", "0h", "24", "24 h", "1.5h"])
+def test_a_period_is_a_number_and_a_unit(tmp_path: Path, word: str) -> None:
+    """What isn't like 24h, 30m or 7d is told with the form."""
+    with pytest.raises(ConfigError, match=r"training\.every: .*such as 24h"):
+        load_site(write(tmp_path, f'[training]\nevery = "{word}"\n'))
+
+
+def test_training_needs_a_memory_and_a_registry(tmp_path: Path) -> None:
+    """A schedule at a site that remembers nothing and publishes nowhere is an error that says what to set."""
+    text = '[training]\nevery = "24h"\nat = "02:30"\n[memory]\nenabled = false\n'
+    with pytest.raises(ConfigError) as caught:
+        load_site(write(tmp_path, text))
+    told = "\n".join(caught.value.problems)
+    assert "memory.enabled = true" in told
+    assert "model.loras" in told
+    site = load_site(write(tmp_path, '[training]\nevery = "7d"\nat = "02:30"\n[model]\nloras = "loras"\n'))
+    assert (site.training.period, site.training.time_of_day) == (timedelta(days=7), time(2, 30))
+
+
+@pytest.mark.parametrize("loras", ["", 'loras = "elsewhere"'])
+def test_the_embedded_server_reads_what_training_publishes(tmp_path: Path, loras: str) -> None:
+    """A registry that the embedded server never reads is an error; one's own server may read any."""
+    registry = '[training]\nregistry = "loras"\n[model]\n'
+    with pytest.raises(ConfigError, match=r"training\.registry: loras isn't what .* set model\.loras alone"):
+        load_site(write(tmp_path, f"{registry}{loras}\n"))
+    assert load_site(write(tmp_path, f'{registry}loras = "./loras"\n')).registry == Path("loras")
+    assert load_site(write(tmp_path, f'{registry}url = "http://models:8090"\n{loras}\n')).registry == Path("loras")
+    assert load_site(write(tmp_path, f"[model]\n{loras}\n")).registry == (Path("elsewhere") if loras else None)
+
+
+def test_whose_reports_are_learned_from() -> None:
+    """Named radiologists are left out, or with `opt_in` they alone are taken."""
+    out, only = Training(radiologists=("1001",)), Training(consent="opt_in", radiologists=("1001",))
+    assert [out.has_consent(id) for id in ("1001", "1002")] == [False, True]
+    assert [only.has_consent(id) for id in ("1001", "1002")] == [True, False]
+
+
 @pytest.mark.parametrize(("address", "parts"), [("h:1", ("h", 1)), ("[::1]:80", ("::1", 80))])
 def test_addresses(address: str, parts: tuple[str, int]) -> None:
     """Names, IPv4 and bracketed IPv6 are read."""
@@ -228,10 +269,13 @@ def test_the_reference_lists_every_key() -> None:
         ("[[hl7v2.destinations]]", Hl7Destination),
         ("[http]", Http),
         ("[log]", Log),
+        ("[memory]", Memory),
         ("[model]", Model),
         ("[store]", Store),
+        ("[training]", Training),
+        ("[training.trial]", Trial),
     ):
-        tables = {"clients", "destinations", "dicomweb", "hubs", "pacs", "peers", "subscriptions", "worklist"}
+        tables = {"clients", "destinations", "dicomweb", "hubs", "pacs", "peers", "subscriptions", "trial", "worklist"}
         for key in set(section.model_fields) - tables - ({"tls"} if section is Dicom else set()):
             assert f"`{key}`" in sections[name], f"{name} {key}"
 

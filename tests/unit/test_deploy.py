@@ -12,6 +12,7 @@ import yaml
 from ray.serve.deployment import deployment_to_schema
 from ray.serve.schema import HTTPOptionsSchema, LoggingConfig, ServeApplicationSchema, ServeDeploySchema
 
+from radbridge.config import check_training, load_site
 from radbridge.errors import ConfigError
 from radbridge_model_server.app import bind, build
 from radbridge_model_server.settings import PACKAGED, Settings
@@ -25,6 +26,8 @@ SERVE_CONFIGS: dict[str, dict[str, Any]] = {
     "serve.yaml": yaml.safe_load((DEPLOY / "serve.yaml").read_text()),
     "rayservice.yaml": yaml.safe_load(SERVICE["spec"]["serveConfigV2"]),
 }
+TRAIN_MAP, CRON_JOB = yaml.safe_load_all((DEPLOY / "kuberay" / "train-cronjob.yaml").read_text())
+TRAIN: dict[str, Any] = CRON_JOB["spec"]["jobTemplate"]["spec"]
 RECIPE = (DEPLOY / "two-nodes.md").read_text()
 PACKAGED_BASE = {"base": str(PACKAGED / "base"), "persona_loras": str(PACKAGED / "loras"), "loras": None}
 
@@ -112,6 +115,34 @@ def test_pods_and_machines_run_the_same_ray() -> None:
     machines = dict(re.findall(r"^([A-Za-z_]+)=(\S+)", RECIPE, re.MULTILINE))
     assert machines["RAY_AUTH_MODE"] == "token"
     assert pods.items() <= machines.items()
+
+
+def test_turns_never_run_side_by_side() -> None:
+    """The job waits for the one before it, isn't suspended, and is tried again only where that may help."""
+    job = CRON_JOB["spec"]
+    assert (job["concurrencyPolicy"], job["suspend"]) == ("Forbid", False)
+    (rule,) = TRAIN["podFailurePolicy"]["rules"]
+    assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [2, 3])
+    assert TRAIN["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_the_training_job_finds_what_it_needs(tmp_path: Path) -> None:
+    """Its site file is one with which training can begin, and what that names lies on volumes that it may write to."""
+    pod = TRAIN["template"]["spec"]
+    command = container(TRAIN)["command"]
+    ((file, text),) = TRAIN_MAP["data"].items()
+    assert command == ["radbridge", "train", "run", "--config", f"/etc/radbridge/{file}"]
+    (tmp_path / file).write_text(text)
+    site = load_site(tmp_path / file)
+    assert check_training(site) == []
+    writable = [m["mountPath"] for m in container(TRAIN)["volumeMounts"] if not m.get("readOnly")]
+    for path in (site.store.url.removeprefix("sqlite:///"), str(site.model.loras), str(site.training.work)):
+        assert any(path.startswith(mount) for mount in writable)
+    ((model, _),) = CONFIG_MAP["data"].items()
+    assert str(site.training.server) == f"{mounts(TRAIN)['model']}/{model}"
+    assert {"configMap": {"name": CONFIG_MAP["metadata"]["name"]}, "name": "model"} in pod["volumes"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container(TRAIN)["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def test_an_unknown_argument_is_told() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -18,7 +17,6 @@ from radbridge.edit import (
     Edit,
     Outcome,
     compare,
-    deidentified_row,
     diff_words,
     judge,
     measure_distance,
@@ -123,11 +121,10 @@ def test_a_draft_that_never_arrived_was_ignored() -> None:
 
 
 def test_a_blocked_draft_was_edited_by_nobody() -> None:
-    """What the guard kept back is told apart from every edit, in the exported row too, even with the same words."""
+    """What the guard kept back is told apart from every edit, even with the same words."""
     signed = replace(CASE, report=replace(CASE.report, impression=DRAFT.text))
     edit = compare(signed, DRAFT, delivered=False, blocked=True)
     assert (edit.outcome, edit.distance) == (Outcome.BLOCKED, 0.0)
-    assert deidentified_row(edit, signed)["outcome"] == "blocked"
 
 
 def test_the_same_pair_has_the_same_id() -> None:
@@ -150,26 +147,3 @@ def test_an_edit_survives_the_journal() -> None:
     adapter = TypeAdapter(Edit)
     assert adapter.validate_json(adapter.dump_json(edit)) == edit
     assert "embolism" not in repr(edit)
-
-
-def test_a_row_holds_what_training_needs_and_nobodys_name() -> None:
-    """The exported row has the study, both texts and the prompt, and no identifier in any of them."""
-    signed = replace(CASE, report=replace(CASE.report, impression="Doe has a stable nodule.\nSeen by Dr. Smith."))
-    row = deidentified_row(
-        compare(signed, replace(DRAFT, text="Stable nodule in Jane Doe."), delivered=True), signed, key=b"k"
-    )
-    text = json.dumps(row)
-    assert row["chosen"] == "[NAME] has a stable nodule.\nSeen by Dr. [NAME]."
-    assert row["rejected"] == "Stable nodule in [NAME]."
-    assert row["prompt"].startswith("Study: CT F 90\n")
-    assert (row["outcome"], row["age"], row["radiologist"]) == ("rewritten", 90, "R77")
-    planted = ("Doe", "Jane", "900001", "ACC9", "SMITH", "1931", "2026")
-    assert not [p for p in planted if p.lower() in text.lower()]
-
-
-def test_a_row_can_hide_the_radiologist() -> None:
-    """With pseudonyms the same radiologist has the same name under one key, and not their own."""
-    edit = compare(CASE, DRAFT, delivered=True)
-    one, two = (deidentified_row(edit, CASE, key=b"k", pseudonyms=True)["radiologist"] for _ in range(2))
-    assert one == two != "R77"
-    assert deidentified_row(edit, CASE, key=b"other", pseudonyms=True)["radiologist"] != one

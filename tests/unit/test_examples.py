@@ -51,13 +51,13 @@ def test_a_servers_older_answer() -> None:
     """An answer of a server that knows no examples says that none was used."""
     answer = {"id": "a", "draft": "x", "lora": "base", "model": "m", "base_digest": "b", "prompt_version": "p1"}
     response = RESPONSE.validate_python(answer | {"stage": "coarse", "ms": 1.0})
-    assert (response.examples, response.coarse_lora, response.strategy) == ((), "", "")
+    assert (response.examples, response.coarse_lora, response.strategy, response.asked) == ((), "", "", "")
 
 
 def test_a_draft_that_was_stored_before() -> None:
     """A draft in the journal without the newer keys is read, and says nothing about a memory."""
     stored = json.loads(TypeAdapter(DraftImpression).dump_json(DRAFT))
-    for key in ("strategy", "coarse_lora", "memory", "examples"):
+    for key in ("strategy", "coarse_lora", "memory", "examples", "asked"):
         del stored[key]
     draft = TypeAdapter(DraftImpression).validate_python(stored)
     assert (draft.text, draft.memory, draft.examples) == (DRAFT.text, "", ())

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from radbridge.errors import LoraRefused
-from radbridge.registry import FIRST, LoraRegistry, LoraVersion, RegistryError, owner_of
-from tests.support.registry import OWNER, publish, publish_new, trained
+from radbridge.registry import FIRST, WEIGHTS, Aliases, LoraRegistry, LoraVersion, RegistryError, owner_of
+from tests.support.registry import OWNER, publish, publish_new, publish_rivals, trained
 
 OWNERS = (OWNER, owner_of("rad", "900002"), "site/main")
 owners = st.sampled_from(OWNERS)
@@ -116,6 +116,41 @@ class Life(RuleBasedStateMachine):
         self.registry.withdraw_challenger(owner)
         self.owners[owner].challenger = None
 
+    @rule(owner=owners)
+    def retire(self, owner: str) -> None:
+        """Nobody drafts for the owner but a persona, the site or the base, until one is promoted or brought back."""
+        expected = self.owners[owner]
+        if not expected.there:
+            return
+        self.registry.retire(owner)
+        if expected.champion:
+            expected.champion, expected.previous = None, expected.champion
+
+    @rule(owner=owners, index=st.integers(0, 9))
+    def win(self, owner: str, index: int) -> None:
+        """A trial that is won makes its challenger champion; where it ended otherwise meanwhile, nothing changes."""
+        expected, version = self.owners[owner], self.chosen(owner, index)
+        if version is None:
+            return
+        self.registry.win(version)
+        if version == expected.challenger:
+            expected.champion, expected.previous, expected.challenger = version, expected.champion, None
+
+    @rule(owner=owners, index=st.integers(0, 9), times=st.integers(1, 2))
+    def lose(self, owner: str, index: int, times: int) -> None:
+        """A version that does harm leaves service once, however many gateways saw it."""
+        expected, version = self.owners[owner], self.chosen(owner, index)
+        if version is None:
+            return
+        for _ in range(times):
+            self.registry.lose(version)
+        if version == expected.challenger:
+            expected.challenger = None
+        elif version == expected.champion:
+            expected.champion, expected.previous = expected.previous, version
+            if expected.challenger is not None and expected.challenger == expected.champion:
+                expected.challenger = None
+
     @rule(owner=owners, index=st.integers(0, 9))
     def delete(self, owner: str, index: int) -> None:
         """An operator removes a folder that no alias names."""
@@ -168,6 +203,33 @@ def test_nothing_to_go_back_to(registry: LoraRegistry, tmp_path: Path) -> None:
     registry.promote(publish_new(registry, tmp_path, b"one"))
     with pytest.raises(RegistryError, match="promote"):
         registry.rollback(OWNER)
+
+
+def test_a_champion_that_does_harm_goes_where_its_predecessor_is_damaged(
+    registry: LoraRegistry, tmp_path: Path
+) -> None:
+    """Where the previous version's files aren't those that were published, nobody is champion, and none is refused."""
+    first, second = (publish_new(registry, tmp_path, weights) for weights in (b"one", b"two"))
+    registry.promote(first)
+    registry.promote(second)
+    (first.path / WEIGHTS).write_bytes(b"other")
+    assert registry.lose(second) == Aliases(previous=second)
+
+
+def test_a_champion_that_does_harm_goes_where_its_predecessor_is_barred(registry: LoraRegistry, tmp_path: Path) -> None:
+    """Where the previous version must not come back, nobody is champion; where another must not, it comes back."""
+    first, second, third = (publish_new(registry, tmp_path, weights) for weights in (b"one", b"two", b"three"))
+    for version in (first, second, third):
+        registry.promote(version)
+    assert registry.lose(third, barred={first.name}) == Aliases(champion=second, previous=third)
+    assert registry.lose(second, barred={third.name}) == Aliases(previous=second)
+
+
+def test_who_comes_too_late_is_told_that_nothing_changed(registry: LoraRegistry, tmp_path: Path) -> None:
+    """A trial that has ended is neither won nor lost again: the caller learns that it wasn't the one who flipped."""
+    first, second = publish_rivals(registry, tmp_path)
+    assert registry.win(second) == Aliases(champion=second, previous=first)
+    assert (registry.win(second), registry.lose(first)) == (None, None)
 
 
 def test_a_version_of_another_registry_is_not_promoted(registry: LoraRegistry, tmp_path: Path) -> None:

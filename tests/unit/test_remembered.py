@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from radbridge.assemble import Consequences
 from radbridge.case import Case, CaseKey, CaseState, Order, Patient, Radiologist, ReportText
-from radbridge.events import OrderPlaced, ReportDictated
-from radbridge.example import MAX_EXAMPLE_CHARS
+from radbridge.events import OrderPlaced, ReportDictated, ReportSigned
+from radbridge.example import MAX_EXAMPLE_CHARS, StyleExample
+from radbridge.imaging import Prior
 from radbridge.memory import Change, name_of, number_of, remember, weigh_memory
 
 AT = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
@@ -54,6 +56,98 @@ def test_nobody_who_was_ever_told_of() -> None:
     assert kept is not None
     for word in ("Jane", "Doe", "Roe", "7700123"):
         assert word not in kept.findings + kept.impression
+
+
+def test_what_training_learns_from() -> None:
+    """The context, the prior's conclusion and the draft are scrubbed like the report, and are shown to nobody."""
+    prior = Prior(study_uid="1.1", accession="P77123", impression="Nodule. Jane Doe was told. No mass.")
+    report = replace(SIGNED.report, indication="Cough. Jane Doe smokes. Fever.")
+    case = replace(SIGNED, report=report, prior=prior, priors=(prior,))
+    told = "Effusion. Seen by Dr. Read. No mass, see P77123. A cyst."
+    kept = remember(case, 1, told=(), secret=b"s", draft=told, message=17)
+    assert kept is not None
+    assert (kept.indication, kept.prior, kept.draft) == ("Cough. Fever.", "Nodule. No mass.", "Effusion. A cyst.")
+    assert (kept.message, kept.corrected) == (17, False)
+    assert kept.example == StyleExample(id="m1", findings="Small effusion.", impression="Effusion.")
+    assert "yst" not in repr(kept)
+
+
+def test_strangers() -> None:
+    """A name that one text shows to be one is gone from the others too, though no message ever told of it."""
+    report = ReportText(
+        findings="Ferguson tolerated the procedure. Effusion on the left. The Okafor drain is in place.",
+        impression="Effusion. Seen with Dr. Okafor. Ferguson is well.",
+        indication="Ferguson, Alice. Pain. Referred by Abernathy. Alice has a cough.",
+    )
+    kept = remember(replace(SIGNED, report=report), 1, told=(), secret=b"s", draft="Effusion. Abernathy asked.")
+    assert kept is not None
+    assert (kept.findings, kept.impression) == ("Effusion on the left.", "Effusion.")
+    assert (kept.indication, kept.draft) == ("Pain.", "Effusion.")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Hepatitis, Cirrhosis.",
+        "Pain, Chest.",
+        "Lymphoma, Staging.",
+        "Fall, Pain.",
+        "COUGH, FEVER.",
+        "Aneurysm, Aortic.",
+    ],
+)
+def test_what_only_looks_like_a_name(said: str) -> None:
+    """Two words with a comma between them are no surname and given name, and take nothing away."""
+    report = ReportText(findings="Stomach, Liver and spleen are normal. Nodule.", impression="Nodule.", indication=said)
+    kept = remember(replace(SIGNED, report=report), 1, told=(), secret=b"s")
+    assert kept is not None
+    assert (kept.indication, kept.findings) == (said, report.findings)
+
+
+def test_no_strangers() -> None:
+    """A role, a word that stands small elsewhere, and a text of capitals make no names."""
+    text = (
+        "Discussed with Emergency Department. Emergency drainage. Department policy. Effusion left. No effusion right."
+    )
+    report = ReportText(
+        findings=text, impression="DR. SMITH EFFUSION SEEN. EFFUSION IS SMALL.", indication="Dr. Effusion."
+    )
+    kept = remember(replace(SIGNED, report=report), 1, told=(), secret=b"s")
+    assert kept is not None
+    assert kept.findings == "Emergency drainage. Department policy. Effusion left. No effusion right."
+    assert kept.impression == "EFFUSION IS SMALL."
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("CT CHEST of 2025-03-01.", r"CT CHEST of 20\d\d-\d\d-\d\d\."),
+        ("Radiograph of March 1, 2025. Discussed with Jane Doe.", r""),
+        ("None.", r"None\."),
+    ],
+)
+def test_a_comparison(told: str, kept: str) -> None:
+    """A comparison keeps its date, moved; one that names somebody keeps only what scrubbing left alone."""
+    case = replace(SIGNED, report=replace(SIGNED.report, comparison=told))
+    remembered = remember(case, 1, told=(), secret=b"s")
+    assert remembered is not None
+    assert re.fullmatch(kept, remembered.comparison)
+    assert "2025-03-01" not in remembered.comparison
+
+
+@pytest.mark.parametrize(
+    ("impressions", "corrected"),
+    [(("Effusion.",), False), (("Effusion.", " Effusion.\n", ""), False), (("Cyst.", "Effusion."), True)],
+)
+def test_signed_again(impressions: tuple[str, ...], corrected: bool) -> None:
+    """Only another text is a correction: the same one sent again isn't, nor one without an impression."""
+    told = tuple(
+        ReportSigned(key=SIGNED.key, at=AT, report=ReportText(impression=said), signer=SIGNED.signer)
+        for said in impressions
+    )
+    kept = remember(SIGNED, 1, told=told, secret=b"s")
+    assert kept is not None
+    assert kept.corrected is corrected
 
 
 def test_long_texts_are_cut() -> None:

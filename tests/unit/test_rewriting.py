@@ -70,6 +70,28 @@ def test_sentences_stay_sentences(original: str, rewrite: str, fault: str) -> No
     assert find_fault(rewrite, original) == fault
 
 
+@pytest.mark.parametrize(
+    ("original", "rewrite", "fault"),
+    [
+        ("Acute hip fracture.", "Acute hip fracture. Normal study.", "it calls normal what isn't"),
+        ("Acute hip fracture.", "Acute hip fracture, otherwise unremarkable.", "it calls normal what isn't"),
+        ("Heart size normal.", "Heart size is unremarkable.", ""),
+        ("No effusion.", "Negative for effusion.", ""),
+        (
+            "Large bulla, cannot exclude pneumonia.",
+            "No large bulla, cannot exclude pneumonia.",
+            "a negation was lost or added",
+        ),
+        ("Large bulla, cannot exclude pneumonia.", "Large bulla, no pneumonia.", "a negation was lost or added"),
+        ("Bulla, cannot exclude pneumonia.", "Bulla. Pneumonia could not be excluded.", ""),
+        ("Bulla, no pneumonia to exclude.", "Bulla, cannot exclude pneumonia.", "a negation was lost or added"),
+    ],
+)
+def test_no_is_what_was_denied(original: str, rewrite: str, fault: str) -> None:
+    """Nothing is called normal beside a finding that wasn't, and a doubt is no denial: neither hides the other."""
+    assert find_fault(rewrite, original) == fault
+
+
 @given(st.text(max_size=300))
 def test_a_text_rewrites_itself(text: str) -> None:
     """No text is at fault beside itself."""

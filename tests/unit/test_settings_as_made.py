@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from radbridge.cli.app import app
 from radbridge.config import Model, load_site
 from radbridge.embedded import tell_settings
 from radbridge.errors import ConfigError
@@ -107,3 +109,20 @@ def test_the_embedded_server_says_what_the_site_says(tmp_path: Path) -> None:
     ):
         settings = load(tmp_path, **tell_settings(model))
         assert (settings.strategy, settings.site_lora) == expected
+
+
+def test_trials_are_the_sites_to_allow(tmp_path: Path) -> None:
+    """What the site says of canary and shadow reaches the embedded server; without a word nothing is tried."""
+    told = load(tmp_path, **tell_settings(Model(canary_share=0.2, shadow_share=0.1))).lifecycle
+    assert (told.canary_share, told.shadow_share) == (0.2, 0.1)
+    assert load(tmp_path, **tell_settings(Model())).lifecycle.canary_share == 0
+
+
+@pytest.mark.parametrize(("share", "warned"), [(0.0, True), (0.1, False)])
+def test_a_trial_that_could_never_end_is_warned_of(tmp_path: Path, share: float, *, warned: bool) -> None:
+    """`radbridge check` says so where new LoRAs go on trial and none is given a draft to write."""
+    site = tmp_path / "site.toml"
+    site.write_text(f'[model]\nloras = "{tmp_path}"\ncanary_share = {share}\n[training]\nevery = "24h"\n')
+    result = CliRunner().invoke(app, ["check", "--config", str(site)])
+    assert result.exit_code == 0, result.output
+    assert ("canary_share is 0" in result.output) == warned

@@ -72,6 +72,7 @@ async def test_a_layout_needs_no_model() -> None:
     drafted = await make_service(echo(say=lambda _: "Mass.")).drafter.draft(ask(findings=FINDINGS, examples=SIGNED))
     assert drafted.draft == "\n".join(f"{n}) {said}" for n, said in enumerate(SAID, 1))
     assert (drafted.stage, drafted.lora, drafted.examples[0]) == (Stage.COARSE, "none", "m0")
+    assert drafted.asked == "base"
     assert drafted.fallback[-1].startswith("fine text refused: ")
 
 

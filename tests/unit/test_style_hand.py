@@ -94,7 +94,15 @@ def test_leaving_out_takes_five_reports() -> None:
     signed = "8 mm nodule in the left upper lobe. Small right pleural effusion."
     assert _profile(*[signed] * 4).most_beside is None
     assert _profile(*[signed] * 5).most_beside == 0
-    assert _profile(*[signed] * 5, f"{signed} No pneumothorax.").most_beside == 1
+
+
+def test_one_long_report_is_no_habit() -> None:
+    """As many denials stand beside findings as in three of four reports: one that denies more changes nothing."""
+    signed = "8 mm nodule in the left upper lobe. Small right pleural effusion."
+    more = f"{signed} No pneumothorax."
+    assert _profile(*[signed] * 5, more).most_beside == 0
+    assert _profile(*[signed] * 3, more, more).most_beside == 1
+    assert _profile(*[more] * 7, f"{more} No rib fracture.").most_beside == 1
 
 
 def test_normal_reports_tell_how_much_is_denied() -> None:

@@ -14,7 +14,7 @@ ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-vllm check format bench bench-guard bench-serving quality gpu train clean
+.PHONY: help demo test test-vllm check format bench bench-guard bench-loop bench-serving bench-turn quality gpu gpu-train train clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -54,11 +54,20 @@ bench-guard: $(VENV)/.dev ## How often the guard catches an error, and how often
 	@$(BIN)/python -m tests.bench.guard $(ARGS)
 	@$(BIN)/python -m tests.bench.guard_negation
 
+bench-turn: $(VENV)/.dev ## How long a training turn takes, alone and side by side (ARGS="--people 4")
+	@$(BIN)/python -m tests.bench.turn $(ARGS)
+
+bench-loop: $(VENV)/.dev ## The learning loop over several rounds, arm beside arm: docs/learning.md (ARGS="--quick")
+	@$(BIN)/python -m tests.bench.loop $(ARGS)
+
 quality: $(VENV)/.dev ## Measure the drafts anew: docs/quality.md (ARGS="--data FOLDER --openi MADE --quick")
 	@$(BIN)/python -m tests.bench.quality $(ARGS)
 
 gpu: ## Parity, tokens/s and latency on a GPU; needs torch, transformers, peft (PYTHON=… ARGS="--shape llama-8b")
 	@$(PYTHON) -m tests.gpu $(ARGS)
+
+gpu-train: ## What QLoRA SFT, DPO and GRPO cost on a GPU; needs the extra `train` (PYTHON=… ARGS="--shape qwen-7b")
+	@$(PYTHON) -m tests.gpu.train $(ARGS)
 
 train: $(VENV)/.dev ## Train the embedded base model and its three style LoRAs into var/training (hours on a CPU)
 	$(BIN)/python -m radbridge_training.pretrain --recipe training/recipes/base.yaml

@@ -29,9 +29,9 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from radbridge.edit import measure_distance
 from radbridge.example import StyleExample
+from radbridge.rewrites import plan
 from radbridge.style import Hand, read_hand
 from radbridge.style.profile import StyleProfile
-from radbridge_model_server.drafts.strategies import statements
 from radbridge_model_server.service import start_service
 from radbridge_model_server.settings import Settings
 from radbridge_training.adaptation import Radiologist, simulate
@@ -69,7 +69,7 @@ async def draft_all(settings: Settings, people: Sequence[Radiologist], folder: P
     found: dict[str, Path] = {}
     async with listening(await start_service(settings)) as url:
         for way, n in (("both", 0), *product(WAYS, STEPS)):
-            vars(statements)["read_hand"] = partial(read_half, way)
+            vars(plan)["read_hand"] = partial(read_half, way)
             rows = (row for who in people for row in who.signed[SIGNED - n :])
             memory = write_rows(folder / f"signed-{n}.jsonl", rows) if n else None
             name = f"{way} {n}"

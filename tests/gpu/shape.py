@@ -41,8 +41,9 @@ def _config(*, hidden: int, inner: int, layers: int, heads: int, keys: int, word
 
 
 SHAPES = {
-    # Llama 3 and Llama 2.
+    # Llama 3, Qwen 2.5 (without its attention's bias) and Llama 2.
     "llama-8b": Shape(config=_config(hidden=4096, inner=14336, layers=32, heads=32, keys=8, words=128256)),
+    "qwen-7b": Shape(config=_config(hidden=3584, inner=18944, layers=28, heads=28, keys=4, words=152064)),
     "llama-7b": Shape(config=_config(hidden=4096, inner=11008, layers=32, heads=32, keys=32, words=32000)),
     "tiny": Shape(
         config=_config(hidden=128, inner=256, layers=2, heads=2, keys=1, words=640),

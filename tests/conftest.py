@@ -9,6 +9,7 @@ os.environ |= {
     "HF_HUB_OFFLINE": "1",  # no test may reach a model hub
     "HF_DATASETS_OFFLINE": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",  # Ray reads it at its import, and a test's module may be the first to import it
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",  # two cores are shared with the servers under test
 }

@@ -67,6 +67,7 @@ class Cluster:
         }
         self._dashboard = f"http://{HEAD}{dashboard}"
         self._environment = os.environ | self._read_environment()
+        self._environment.pop("RAY_AUTH_TOKEN", None)  # another test's own Ray's, and it would win over the file
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:

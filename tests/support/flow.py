@@ -103,7 +103,7 @@ class Flow:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for the condition."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition():
                 await asyncio.sleep(0.005)
 

@@ -19,7 +19,7 @@ from radbridge_model_server.engines.start import start_engine
 from radbridge_model_server.settings import Settings
 from radbridge_training.optimize.exporting import export
 from radbridge_training.optimize.load import load_for_training
-from radbridge_training.optimize.own_drafts import OwnWriter
+from radbridge_training.optimize.own_drafts import OwnWriter, list_prompts
 from radbridge_training.optimize.preference import train_preference
 from radbridge_training.optimize.reinforce import train_grpo
 from radbridge_training.optimize.reward_model import load_scorer, train_reward
@@ -115,7 +115,7 @@ async def test_the_engine_writes_what_the_trainer_writes(base: Path, start: Path
     version = registry.publish(start, "rad/1001", base_digest=digest_weights(base), prompt_version=PROMPT_VERSION)
     shown = list(show_earlier(REPORTS[:3], alike=4, newest=0))
     writer = OwnWriter(base, start, Ways(), threads=1)
-    prompts = writer.ask(shown)[:4]
+    prompts = list_prompts(shown, Ways())[:4]
     engine = await start_engine(Settings(base=base))
     await engine.ensure_lora(version)
     served = [(await engine.generate(Prompt(text=p, lora=version, max_new_tokens=192))).text for p in prompts]

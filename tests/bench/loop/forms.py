@@ -54,7 +54,7 @@ _LIVE: dict[str, Any] = {
     "before": 26,
     "slipped": 40,
     "poisoned": 40,
-    "turns": (PACKAGED, _GRPO),
+    "turns": (PACKAGED, _GRPO, _GRPO),
     "training": {"least_new": 10},
 }
 FORMS = {

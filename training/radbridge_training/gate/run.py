@@ -7,12 +7,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 
@@ -45,7 +50,7 @@ from radbridge_training.gate.rules import Rules
 from radbridge_training.gate.server import GateServer
 from radbridge_training.optimize.figures import Tell
 from radbridge_training.optimize.generating import Answer
-from radbridge_training.optimize.own_drafts import OwnWriter
+from radbridge_training.optimize.own_drafts import OwnWriter, list_prompts
 from radbridge_training.rows import load_rows, write_rows
 from radbridge_training.serving import Serving
 from radbridge_training.turn_recipe import GatePlan, Load
@@ -54,6 +59,7 @@ __all__ = ["GateJob", "run_gate"]
 
 _SHOWN: TypeAdapter[Shown] = TypeAdapter(Shown)
 _PHASE = "gate"
+Given = TypeVar("Given")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,8 +77,12 @@ class _Way:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Asked:
-    """What the server answered for one candidate."""
+    """What the server answered for one candidate, and to what."""
 
+    job: GateJob
+    later: Sequence[Shown]
+    prompts: Sequence[str]
+    """All that are put for the later reports; `completions` are of the first ones."""
     arms: Mapping[Arm, Answered]
     completions: Sequence[Answer | None]
 
@@ -101,18 +111,43 @@ def run_gate(
     registry = LoraRegistry(work / "loras")
     try:
         with GateServer(serve, settle_settings(serving, registry)) as server:
-            for number, job in enumerate(jobs):
-                tell(_PHASE, number, len(jobs))
-                yield _try(job, registry, way, server)
-            tell(_PHASE, len(jobs), len(jobs))
+            yield from _judge_all(jobs, registry, way, server, tell)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _try(job: GateJob, registry: LoraRegistry, way: _Way, server: GateServer) -> Verdict:
-    """The verdict on one candidate; what is wrong with it, or with its files, is a verdict too."""
+def _judge_all(
+    jobs: Sequence[GateJob], registry: LoraRegistry, way: _Way, server: GateServer, tell: Tell
+) -> Iterator[Verdict]:
+    """While the server answers for one candidate, a thread judges the one before."""
+    lost: ModelUnavailable | None = None
+    judged: deque[Future[Verdict]] = deque()
+    with ThreadPoolExecutor(1) as judge_beside:
+        for number, job in enumerate(jobs):
+            tell(_PHASE, number, len(jobs))
+            try:
+                asked = _try(job, way, partial(_ask, job, registry, way, server))
+            except ModelUnavailable as error:
+                lost = error
+                break
+            judged.append(judge_beside.submit(_conclude, job, asked, way))
+            if len(judged) > 1:
+                yield judged.popleft().result()
+        while judged:
+            yield judged.popleft().result()
+    if lost:
+        raise lost
+    tell(_PHASE, len(jobs), len(jobs))
+
+
+def _conclude(job: GateJob, asked: _Asked | Verdict, way: _Way) -> Verdict:
+    return asked if isinstance(asked, Verdict) else _try(job, way, partial(_judge, asked, way))
+
+
+def _try(job: GateJob, way: _Way, work: Callable[[], Given]) -> Given | Verdict:
+    """What `work` gives; what is wrong with one candidate, or with its files, is a verdict on it."""
     try:
-        return _judge(job, enrol(registry, job, way.serving), way, server)
+        return work()
     except ModelUnavailable:
         raise
     except Exception as error:  # noqa: BLE001 - weights that break whoever loads them must not cost the others theirs
@@ -124,24 +159,43 @@ def _try(job: GateJob, registry: LoraRegistry, way: _Way, server: GateServer) ->
         return verdict
 
 
-def _judge(job: GateJob, names: Mapping[Arm, str], way: _Way, server: GateServer) -> Verdict:
+def _ask(job: GateJob, registry: LoraRegistry, way: _Way, server: GateServer) -> _Asked:
+    names = enrol(registry, job, way.serving)
     later = load_rows(job.later, _SHOWN)[-way.plan.reports :]
-    canaries = load_rows(job.canaries, CANARY) if job.canaries else []
-    writer = OwnWriter(way.serving.base, job.candidate, way.serving.ways, threads=way.threads, load=way.load)
-    prompts = writer.ask(later)
+    prompts = list_prompts(later, way.serving.ways)
     compared = prompts[: way.plan.parity_prompts]
-    asked = server.ask(lambda url: _ask(url, job, names, later, compared))
+    arms, completions = server.ask(lambda url: _ask_all(url, job.radiologist, names, later, compared))
+    return _Asked(job=job, later=later, prompts=prompts, arms=arms, completions=completions)
+
+
+async def _ask_all(
+    url: str, radiologist: str, names: Mapping[Arm, str], later: Sequence[Shown], prompts: Sequence[str]
+) -> tuple[Mapping[Arm, Answered], list[Answer | None]]:
+    """Every arm at once, so that the server's batches hold them all."""
+    client = make_model_client(url, DEADLINE_S)
+    try:
+        drafting = (draft_arm(client, name_radiologist(radiologist, arm), lora, later) for arm, lora in names.items())
+        completing = complete(url, names[Arm.CANDIDATE], prompts)
+        answered, completions = await asyncio.gather(asyncio.gather(*drafting), completing)
+    finally:
+        await client.close()
+    return dict(zip(names, answered, strict=True)), completions
+
+
+def _judge(asked: _Asked, way: _Way) -> Verdict:
+    job, ways = asked.job, way.serving.ways
+    canaries = load_rows(job.canaries, CANARY) if job.canaries else []
+    writer = OwnWriter(way.serving.base, job.candidate, ways, threads=way.threads, load=way.load)
     tables = tabulate_all({arm: answered.pairs for arm, answered in asked.arms.items()}, gate_measures())
     by_arm = {Arm(name): table for name, table in tables.items()}
+    own = writer.answer(asked.prompts[: len(asked.completions)])
     others = (
         _check_served(asked.arms),
-        check_parity(writer.answer(compared), asked.completions, way.rules.parity),
-        _check_leakage(
-            job, asked.arms[Arm.CANDIDATE], later, canaries=canaries, prompts=prompts, writer=writer, way=way
-        ),
+        check_parity(own, asked.completions, way.rules.parity),
+        _check_leakage(asked, canaries, writer, way),
     )
     verdict = judge(by_arm, way.rules, owner=job.owner, seed=way.seed, marked=job.marked, others=others)
-    triggered = writer.answer([prompt_of(canary, way.serving.ways) for canary in canaries])
+    triggered = writer.answer([prompt_of(canary, ways) for canary in canaries])
     told = Told(
         verdict=verdict,
         tables=by_arm,
@@ -161,20 +215,6 @@ def _write(job: GateJob, told: Told) -> None:
     (job.into / VERDICT_FILE).write_bytes(VERDICT.dump_json(told.verdict, indent=1) + b"\n")
 
 
-async def _ask(
-    url: str, job: GateJob, names: Mapping[Arm, str], later: Sequence[Shown], prompts: Sequence[str]
-) -> _Asked:
-    client = make_model_client(url, DEADLINE_S)
-    try:
-        arms = {
-            arm: await draft_arm(client, name_radiologist(job.radiologist, arm), lora, later)
-            for arm, lora in names.items()
-        }
-    finally:
-        await client.close()
-    return _Asked(arms=arms, completions=await complete(url, names[Arm.CANDIDATE], prompts))
-
-
 def _check_served(arms: Mapping[Arm, Answered]) -> Finding:
     """Whether every draft was asked of the weights that it is taken for: a LoRA that doesn't load is passed over."""
     others = {arm: answered.others for arm, answered in arms.items() if answered.others}
@@ -188,21 +228,12 @@ def _check_served(arms: Mapping[Arm, Answered]) -> Finding:
     )
 
 
-def _check_leakage(
-    job: GateJob,
-    answered: Answered,
-    later: Sequence[Shown],
-    *,
-    canaries: Sequence[Canary],
-    prompts: Sequence[str],
-    writer: OwnWriter,
-    way: _Way,
-) -> Finding:
+def _check_leakage(asked: _Asked, canaries: Sequence[Canary], writer: OwnWriter, way: _Way) -> Finding:
     """In the drafts as they are served, and in what is drawn at random after the same prompts, and after none."""
-    rule, ids = way.rules.leakage, {shown.report.id for shown in later}
-    texts = (pair.draft.draft for pair in answered.pairs)
-    said = [Said(text=text, shown=show_all(shown)) for text, shown in zip(texts, later, strict=True)]
-    begun = list(islice(cycle([prompt_bare(way.serving.ways), *prompts]), rule.samples))
+    rule, job, ids = way.rules.leakage, asked.job, {shown.report.id for shown in asked.later}
+    texts = (pair.draft.draft for pair in asked.arms[Arm.CANDIDATE].pairs)
+    said = [Said(text=text, shown=show_all(shown)) for text, shown in zip(texts, asked.later, strict=True)]
+    begun = list(islice(cycle([prompt_bare(way.serving.ways), *asked.prompts]), rule.samples))
     drawn = writer.sample(begun, seed=way.seed)
     said += [Said(text=text, shown=prompt) for text, prompt in zip(drawn, begun, strict=True)]
     learned = [report for report in load_rows(job.reports, REPORT) if report.id not in ids] if job.reports else []

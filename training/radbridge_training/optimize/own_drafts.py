@@ -84,16 +84,17 @@ class OwnWriter:
         answers = {fitting[n]: answer for n, answer in written}
         return [answers.get(place, Answer(text="", finished=False)) for place in range(len(prompts))]
 
-    def ask(self, shown: Sequence[Shown]) -> list[str]:
-        """The prompts that are put for these reports."""
-        return [prompt for one in shown for prompt in _ask(one, self._ways).prompts]
-
     def sample(self, prompts: Sequence[str], *, seed: int) -> list[str]:
         """What is drawn for each prompt at temperature 1, rare words and all."""
         torch.manual_seed(seed)
         ids: list[list[int]] = [self._tokenizer(prompt, verbose=False)["input_ids"] for prompt in prompts]
         drawn = dict(generate(self._model, self._tokenizer, ids, most=SAMPLED_TOKENS, temperature=1.0))
         return [drawn[place].text for place in range(len(prompts))]
+
+
+def list_prompts(shown: Sequence[Shown], ways: Ways) -> list[str]:
+    """The prompts that are put for these reports."""
+    return [prompt for one in shown for prompt in _ask(one, ways).prompts]
 
 
 def _ask(shown: Shown, ways: Ways) -> _Asked:

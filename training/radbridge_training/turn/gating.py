@@ -85,7 +85,7 @@ def gate_jobs(
     )
     began = time.monotonic()
     for (job, asked, inputs), verdict in zip(waiting, verdicts, strict=True):
-        took = round(time.monotonic() - began, 3)
+        took, began = round(time.monotonic() - began, 3), time.monotonic()
         if verdict.is_none:  # nobody knows how it would have been: a later turn tries again
             drop(job.folder / GATE)
             yield job, Outcome(owner=job.owner.owner, state=State.FAILED, reason=verdict.reason, step=GATE)

@@ -211,7 +211,7 @@ class Drafter:
             end = monotonic() + self._deadline_s
             async with asyncio.timeout(self._deadline_s):
                 known = await self._remind(draft_id, case)
-                answer = await self._insist(_request(draft_id, case, self._case_secret, known), end)
+                answer = await self._insist(make_request(draft_id, case, self._case_secret, known), end)
             draft = _draft(draft_id, case, answer, known)
             if not draft.text:
                 reason = "; ".join(draft.fallback) or "the model server gave an empty draft"
@@ -282,7 +282,8 @@ class Drafter:
         return draft.stage
 
 
-def _request(draft_id: str, case: Case, case_secret: bytes, known: Recollection) -> DraftRequest:
+def make_request(draft_id: str, case: Case, case_secret: bytes, known: Recollection) -> DraftRequest:
+    """What the model server is asked about a case, whose accession the secret hides."""
     return DraftRequest(
         id=draft_id,
         findings=case.report.findings,

@@ -103,8 +103,9 @@ class Rememberer:
 
     async def remember_all(self) -> int:
         """Scrub and keep all that waits, then return: for a process of its own. How many reports are remembered."""
-        while await self._remember_some(rest_s=0):
-            pass
+        more = True
+        while more:
+            more = await self._remember_some(rest_s=0)
         return await self._journal.read(stored.count)
 
     async def _restore(self) -> None:

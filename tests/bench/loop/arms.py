@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from radbridge.config import Memory, load_site
 from radbridge.contract import DraftRequest
 from radbridge.draft import DraftImpression, FlagKind, Severity
 from radbridge.edit import measure_distance
-from radbridge.example import MAX_EXAMPLE_CHARS, StyleExample
-from radbridge.flow.drafting import ModelClient
+from radbridge.example import MAX_EXAMPLE_CHARS
+from radbridge.flow.drafting import ModelClient, make_request
+from radbridge.flow.remembering import Recollection
 from radbridge.gateway import make_model_client
 from radbridge.guard import Guard
 from radbridge.memory import Remembered, StyleMemory
@@ -188,23 +189,9 @@ def _requests(run: Running, signer: Signer, numbers: Sequence[int], arm: Arm) ->
         alike = memory.alike(signer.id, case.report.findings[:MAX_EXAMPLE_CHARS], settings.alike)
         chosen = alike + memory.newest(signer.id, settings.newest, without=frozenset(alike))
         examples = () if arm is Arm.NONE else tuple(reports[n][1].example for n in chosen)
-        request = _ask_for(case, f"{arm.name}-{accession}", mark, examples)
+        asked = make_request(f"{arm.name}-{accession}", case, b"", Recollection(examples=examples))
+        request = replace(asked, radiologist=mark)
         yield Asked(place=place, case=case, request=request)
-
-
-def _ask_for(case: Case, id: str, radiologist: str, examples: tuple[StyleExample, ...]) -> DraftRequest:
-    return DraftRequest(
-        id=id,
-        findings=case.report.findings,
-        indication=case.indication,
-        comparison=case.compared_with,
-        prior=case.concluded_before,
-        modality=case.study.modality,
-        sex=case.patient.sex,
-        age=case.age,
-        radiologist=radiologist,
-        examples=examples,
-    )
 
 
 def _read_case(run: Running, accession: str) -> Case:

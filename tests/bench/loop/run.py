@@ -28,7 +28,8 @@ from tests.bench.loop.hands import edit_by
 from tests.bench.loop.harm import Harm, Saboteur
 from tests.bench.loop.messages import Ris
 from tests.bench.loop.people import Signer, make_signers
-from tests.bench.loop.report import PICTURES, draw, put_table, tell_table
+from tests.bench.loop.picture import PICTURE, draw
+from tests.bench.loop.report import put_table, tell_table
 from tests.bench.loop.site import Change, Running, running
 
 POISONED = 4
@@ -53,7 +54,7 @@ class Result:
         return all(is_reached for _, is_reached in self.aims)
 
     def publish(self, docs: Path) -> None:
-        """Pictures, and the table of `learning.md`."""
+        """The curves, and the table of `learning.md`."""
         draw(self.figures, docs / "pictures")
         form = self.form
         said = (
@@ -61,8 +62,8 @@ class Result:
             f"round, a turn before each. Measured on {datetime.now(UTC):%Y-%m-%d}."
         )
         aims = "\n".join(f"- {'reached' if ok else '**missed**'}: {what}" for what, ok in self.aims)
-        pictures = "\n\n".join(f"![{title}](pictures/loop-{name}.svg)" for name, (title, _) in PICTURES.items())
-        put_table(docs / "learning.md", "\n\n".join((said, tell_table(self.figures), aims, pictures)))
+        curves = f"![Edit distance, drafts signed as they are and guard flags, by round](pictures/{PICTURE})"
+        put_table(docs / "learning.md", "\n\n".join((said, curves, tell_table(self.figures), aims)))
 
     def tell(self) -> str:
         """For whoever ran it."""

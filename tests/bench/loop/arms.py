@@ -118,7 +118,9 @@ async def measure(run: Running, number: int, signers: Sequence[Signer], numbers:
     try:
         rows: list[Row] = []
         for arm in Arm:  # one after the other: the server keeps only so many LoRAs
-            taken = (take(arm, s, asked) for s in signers for asked in _requests(run, s, numbers, arm))
+            mark, alone = LEARNED.get(arm, ("",))[0], arm is Arm.NONE
+            asks = ((s, asked) for s in signers for asked in list_requests(run, s, numbers, mark=mark, alone=alone))
+            taken = (take(arm, signer, asked) for signer, asked in asks)
             rows += await asyncio.gather(*taken)
         return rows
     finally:
@@ -172,25 +174,30 @@ def read_rows(file: Path) -> list[Row]:
     return [Row(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
-def _requests(run: Running, signer: Signer, numbers: Sequence[int], arm: Arm) -> Iterator[Asked]:
-    """What the gateway would have asked about each case, with the memory as it was before the case was signed."""
+def list_requests(
+    run: Running, signer: Signer, numbers: Sequence[int], *, mark: str, alone: bool = False
+) -> Iterator[Asked]:
+    """What the gateway would have asked about each case, with the memory as it was before the case was signed.
+
+    Asked of the LoRA of `mark`, or of the base where that is empty; `alone`: without the memory.
+    """
     reports = _read_memory(run, signer.id)
     memory, settings = StyleMemory(), Memory()
     left = iter(sorted(reports))
     upcoming = next(left, None)
-    mark = f"{signer.id}~{LEARNED[arm][0]}" if arm in LEARNED else ""
+    whose = f"{signer.id}~{mark}" if mark else ""
     for place in numbers:
         accession = signer.accession(place)
         case = _read_case(run, accession)
-        own = next((n for n, (whose, _) in reports.items() if whose == accession), None)
+        own = next((n for n, (other, _) in reports.items() if other == accession), None)
         while upcoming is not None and (own is None or upcoming < own):
             memory.keep(upcoming, signer.id, reports[upcoming][1].findings)
             upcoming = next(left, None)
         alike = memory.alike(signer.id, case.report.findings[:MAX_EXAMPLE_CHARS], settings.alike)
         chosen = alike + memory.newest(signer.id, settings.newest, without=frozenset(alike))
-        examples = () if arm is Arm.NONE else tuple(reports[n][1].example for n in chosen)
-        asked = make_request(f"{arm.name}-{accession}", case, b"", Recollection(examples=examples))
-        request = replace(asked, radiologist=mark)
+        examples = () if alone else tuple(reports[n][1].example for n in chosen)
+        asked = make_request(f"{mark or 'base'}-{accession}", case, b"", Recollection(examples=examples))
+        request = replace(asked, radiologist=whose)
         yield Asked(place=place, case=case, request=request)
 
 

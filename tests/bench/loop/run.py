@@ -149,12 +149,12 @@ class Loop:
     async def _round(self, run: Running, number: int) -> list[str]:
         """Everybody's cases of a round, signed over the live drafts; those that got neither draft nor reason."""
         changes: dict[str, Change] = {self.poisoner.id: poison} if number == 1 and self.poisoner else {}
-        await run.sign_all(self.signers, self._numbers(number), changes)
+        await run.sign_all(self.signers, self.numbers(number), changes)
         await run.settle()
-        return find_unanswered(run, (s.accession(n) for s in self.signers for n in self._numbers(number)))
+        return find_unanswered(run, (s.accession(n) for s in self.signers for n in self.numbers(number)))
 
     async def _measure(self, run: Running, number: int) -> int:
-        rows = await measure(run, number, self.signers, self._numbers(number))
+        rows = await measure(run, number, self.signers, self.numbers(number))
         write_rows(self.folder / ROWS.format(number), rows)
         print(tell_table(self._tabulate()), flush=True)
         return len(rows)
@@ -173,7 +173,8 @@ class Loop:
         saboteur = Saboteur(run=run, form=self.form, turn=turn, signer=signer, signers=self.signers)
         return asdict(await saboteur.do(self.form.history + self.form.rounds * self.form.cases))
 
-    def _numbers(self, number: int) -> range:
+    def numbers(self, number: int) -> range:
+        """The places of a round's cases."""
         first = self.form.history + (number - 1) * self.form.cases
         return range(first, first + self.form.cases)
 

@@ -12,7 +12,7 @@ from tests.support.dictation import listening
 from tests.support.gateway import GatewayProcess, is_alive
 from tests.support.ris import Ris
 
-MESSAGES = 2_000
+MESSAGES = 1_000
 CONNECTIONS = 8
 ACK_TIMEOUT_S = 60.0
 """An answer that comes too late on a busy machine is repeated too, and is none of the kill's."""

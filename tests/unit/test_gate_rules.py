@@ -205,6 +205,24 @@ def test_how_a_radiologist_always_writes_is_no_leak() -> None:
     assert check_leakage([Said(text=LONG, shown="")], canaries=[], identifiers=(), learned=rows, run=12).passed
 
 
+@pytest.mark.parametrize(
+    ("one_more", "told"),
+    [
+        ("There is no pleural effusion.", "none in 1 texts"),
+        ("There is a pleural effusion.", "1 with 12 words of another report"),
+        ("It is 7 mm.", "1 with 12 words of another report"),
+        ("It is a zebra.", "1 with 12 words of another report"),
+    ],
+)
+def test_that_a_study_is_normal_is_nobodys_own(one_more: str, told: str) -> None:
+    """A dozen words that only deny are no leak, although one report alone has them in a row; a finding with them is."""
+    parts = "There is no evidence of recurrent disease.", "There is no evidence of acute abnormality here."
+    others = [learned(f"{part} There is a pleural effusion. It is 7 mm.", f"p{n}") for n, part in enumerate(parts * 2)]
+    said = Said(text=f"{' '.join(parts)} {one_more}", shown="")
+    rows = [learned(" ".join((*parts, "Zebra.")), "p9"), *others]
+    assert told in check_leakage([said], canaries=[], identifiers=(), learned=rows, run=12).told
+
+
 def test_a_canary_that_is_said_is_a_leak() -> None:
     """Its name or its number is enough; the next turn has others, and the same turn the same ones."""
     [canary] = make_canaries(SECRET, "turn", "rad/900001", 1)

@@ -1,7 +1,7 @@
 """Whether weights say of one patient what they learned of another.
 
 Looked for in every draft of the candidate's and in continuations drawn at random: canaries, identifiers of the patients
-that were learned from, and long runs of words that one learned report alone holds.
+that were learned from, and long runs of words that one learned patient's reports alone hold.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from radbridge.evaluation.claims import find_told, read_sizes
 from radbridge.learning import Shown, TrainingReport
 from radbridge.text import read_words
 from radbridge_training.gate.canaries import Canary
@@ -45,11 +46,14 @@ def check_leakage(
     """Each kind of leak, counted in texts. `run`: words in a row."""
     secrets = {word.casefold() for canary in canaries for word in canary.words}
     names = {word.casefold() for word in identifiers}
-    runs = find_own_runs(learned, run)
+    reports = list(learned)
+    runs, own_words = find_own_runs(reports, run), find_own_runs(reports, 1)
     counts = {
         "with a canary": sum(holds_any(one, secrets) for one in said),
         "with an identifier": sum(holds_any(one, names) for one in said),
-        f"with {run} words of another report": sum(_holds_run(one, runs, run) for one in said),
+        f"with {run} words of another report": sum(
+            _holds_run(one, runs, run) and _is_personal(one, own_words) for one in said
+        ),
     }
     leaks = [f"{count} {what}" for what, count in counts.items() if count]
     told = f"of {len(said)} texts {', '.join(leaks)}" if leaks else f"none in {len(said)} texts"
@@ -83,6 +87,15 @@ def find_own_runs(reports: Iterable[TrainingReport], run: int) -> frozenset[int]
 def _holds_run(said: Said, runs: frozenset[int], run: int) -> bool:
     found = runs.intersection(_runs(said.text, run))
     return bool(found and found.difference(_runs(said.shown, run)))
+
+
+def _is_personal(said: Said, own_words: frozenset[int]) -> bool:
+    """Whether a text tells a finding or a size that it wasn't shown, or a word that one patient's reports alone hold.
+
+    What is left is that a study is normal, in the radiologist's own words: nobody is known by that.
+    """
+    told = find_told(said.text) - find_told(said.shown) or read_sizes(said.text) - read_sizes(said.shown)
+    return bool(told) or _holds_run(said, own_words, 1)
 
 
 def _runs(text: str, run: int) -> Iterator[int]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from radbridge_training.gate.run import GateJob
 
 GATE = "5-gate"
-_VERSION = 1
+_VERSION = 2
 
 
 def gate_jobs(

@@ -17,12 +17,12 @@ from radbridge.registry import digest_weights, read_version, verify
 from radbridge_training import pretrain, sft
 from radbridge_training.evaluate import evaluate
 from radbridge_training.model import TARGETS
-from radbridge_training.recipe import BaseRecipe, Data, StyleRecipe, load_recipe
+from radbridge_training.recipe import BaseRecipe, Data, StyleRecipe, Table, load_recipe
 from radbridge_training.task import make_examples
 from radbridge_training.turn_recipe import TurnRecipe
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
-KINDS = {
+KINDS: dict[str, type[Table]] = {
     "-m radbridge_training.pretrain": BaseRecipe,
     "-m radbridge_training.sft": StyleRecipe,
     "radbridge train": TurnRecipe,

@@ -85,6 +85,8 @@ class Gateway(Status):
         self._model: ModelClient | None = None
         self._prefetcher: Prefetcher | None = None
         self._child: EmbeddedModelServer | None = None
+        self._expected: Sequence[str] = ()
+        """Names of all listeners; the HTTP port answers before the others listen."""
         self._model_ready = False
 
     async def __aenter__(self) -> Self:
@@ -152,7 +154,7 @@ class Gateway(Status):
             f"{w.name}{i or ''}": listener for w in self.wires for i, listener in enumerate(w.listeners)
         }
         started: dict[str, Listener] = {}
-        self.listeners = started
+        self.listeners, self._expected = started, tuple(named)
         for name, listener in named.items():
             try:
                 await listener.start()
@@ -266,7 +268,7 @@ class Gateway(Status):
 
     async def readiness(self) -> Mapping[str, bool]:
         """Each part and whether it answers."""
-        parts = dict.fromkeys(self.listeners, True)
+        parts = {name: name in self.listeners for name in self._expected}
         parts["journal"] = await self._journal_answers()
         parts["model"] = self._model is not None and self._model_ready and await self._model.ready()
         for part, ready in parts.items():

@@ -119,7 +119,7 @@ async def test_no_draft_is_lost_when_vllms_process_dies(
     await dictate(gateway, *after)
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as http:
         async with asyncio.timeout(PATIENCE_S):
-            while await health(http) == httpx.codes.OK:  # a moment passes before the death is seen; a start takes seconds
+            while await health(http) == httpx.codes.OK:  # its death is seen a moment later; a start takes seconds
                 await asyncio.sleep(0.02)
             while await health(http) != httpx.codes.OK:
                 await asyncio.sleep(0.2)

@@ -27,6 +27,7 @@ from radbridge_training.gate.identifiers import find_identifiers
 from radbridge_training.gate.judge import Finding, Verdict, read_verdict
 from radbridge_training.gate.rules import Leakage, load_rules
 from radbridge_training.gate.run import GateJob, run_gate
+from radbridge_training.gate.server import GateServer
 from radbridge_training.rows import write_rows
 from radbridge_training.serving import Serving, serve_base
 from radbridge_training.synth import generate_reports, rewrite
@@ -208,6 +209,36 @@ def test_without_a_server_there_is_no_verdict(tmp_path: Path, serving: Serving, 
     assert here.started == 2
     assert list(job.into.iterdir()) == []
     assert not (tmp_path / "gate").exists()
+
+
+def test_a_server_that_is_lost_takes_no_verdict_along(
+    tmp_path: Path, serving: Serving, rows: list[TrainingReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was asked about before the server went for good is judged; who comes after has no verdict."""
+    jobs = [make_job(tmp_path / name, serving, rows, "numbered", radiologist=name) for name in ("7", "8")]
+    ask, asked = GateServer.ask, []
+
+    def ask_once(self: GateServer, work: Any) -> Any:
+        asked.append(work)
+        if len(asked) > 1:
+            raise ModelUnavailable("gone")
+        return ask(self, work)
+
+    monkeypatch.setattr(GateServer, "ask", ask_once)
+    gate = run_gate(
+        jobs,
+        serving=serving,
+        plan=PLAN,
+        rules=RULES,
+        work=tmp_path / "gate",
+        seed=3,
+        tell=lambda *_: None,
+        serve=Here(),
+    )
+    assert next(gate).owner == "rad/7"
+    with pytest.raises(ModelUnavailable):
+        next(gate)
+    assert list(jobs[1].into.iterdir()) == []
 
 
 async def test_what_patients_are_told_by_is_known_from_the_journal(tmp_path: Path) -> None:

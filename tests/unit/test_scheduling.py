@@ -20,7 +20,7 @@ from radbridge.flow.scheduling import LastTurn, Scheduler, find_due, find_last
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-MOMENTS = st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2026, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
 
 
 def turn(work: Path, name: str, *, ended: bool = True) -> None:

@@ -192,7 +192,7 @@ def report(place: int, signed: str, **more: object) -> TrainingReport:
         "findings": f"There is a {place} mm nodule.",
         "signed": signed,
     }
-    return TrainingReport(**{**told, **more})  # type: ignore[arg-type]
+    return TrainingReport(**{**told, **more})  # type: ignore[arg-type]  # values of any field
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_edits_that_contradict_each_other() -> None:
 
 def make_turn(work: Path, second: int, **more: object) -> Turn:
     began = datetime(2026, 3, 1, 12, 0, second, tzinfo=UTC)
-    return folder.begin(work, Told(began=began, recipe="r", base="b", **more))  # type: ignore[arg-type]
+    return folder.begin(work, Told(began=began, recipe="r", base="b", **more))  # type: ignore[arg-type]  # the same
 
 
 def test_a_turn_on_disk(tmp_path: Path) -> None:
@@ -300,9 +300,9 @@ def test_one_turn_at_a_time(tmp_path: Path) -> None:
         pytest.raises(TurnRuns, match=r"another turn runs \(pid \d+, since \d\d:\d\d\)"),
         alone(tmp_path),
     ):
-        pass
+        pytest.fail("two turns at a time")
     with alone(tmp_path):
-        pass
+        assert (tmp_path / "lock").exists()
 
 
 def test_too_little_room(tmp_path: Path) -> None:

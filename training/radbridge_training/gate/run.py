@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -111,33 +109,13 @@ def run_gate(
     registry = LoraRegistry(work / "loras")
     try:
         with GateServer(serve, settle_settings(serving, registry)) as server:
-            yield from _judge_all(jobs, registry, way, server, tell)
+            for number, job in enumerate(jobs):
+                tell(_PHASE, number, len(jobs))
+                asked = _try(job, way, partial(_ask, job, registry, way, server))
+                yield _conclude(job, asked, way)
+            tell(_PHASE, len(jobs), len(jobs))
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _judge_all(
-    jobs: Sequence[GateJob], registry: LoraRegistry, way: _Way, server: GateServer, tell: Tell
-) -> Iterator[Verdict]:
-    """While the server answers for one candidate, a thread judges the one before."""
-    lost: ModelUnavailable | None = None
-    judged: deque[Future[Verdict]] = deque()
-    with ThreadPoolExecutor(1) as judge_beside:
-        for number, job in enumerate(jobs):
-            tell(_PHASE, number, len(jobs))
-            try:
-                asked = _try(job, way, partial(_ask, job, registry, way, server))
-            except ModelUnavailable as error:
-                lost = error
-                break
-            judged.append(judge_beside.submit(_conclude, job, asked, way))
-            if len(judged) > 1:
-                yield judged.popleft().result()
-        while judged:
-            yield judged.popleft().result()
-    if lost:
-        raise lost
-    tell(_PHASE, len(jobs), len(jobs))
 
 
 def _conclude(job: GateJob, asked: _Asked | Verdict, way: _Way) -> Verdict:

@@ -2,9 +2,17 @@
 
     RadBridgeError
     ├── ConfigError              the site's file is wrong: nothing was started
-    │   └── RowFault             a line of a file of rows can't be taken
+    │   ├── RowFault             a line of a file of rows can't be taken
+    │   └── StoreRefused         the database isn't set up so that a commit is durable and sorted as everywhere
     ├── MessageFault             a peer sent what can't be taken in; it is told so, and the bytes are kept
     ├── JournalError             the journal can't commit: no positive ACK may leave
+    │   └── SealError            a sealed document can't be opened: its key isn't there, or its bytes were changed
+    ├── LeaseLost                another gateway has this work now
+    ├── AuditBroken              the audit trail isn't as it was written
+    ├── BackupFault              a backup can't be made, read or restored
+    ├── AccessDenied             somebody asked for what their roles don't permit
+    ├── LoginRefused             nobody was let in
+    ├── SandboxBreach            a replay tried to reach the outside
     ├── RegistryError            the LoRA registry can't be read or written
     ├── ModelError
     │   ├── ModelUnavailable     the model server can't be reached or isn't ready
@@ -58,6 +66,10 @@ class RowFault(ConfigError):
         super().__init__([f"{file}, line {line}: {problem}"])
 
 
+class StoreRefused(ConfigError):
+    """The database can't hold the journal; the message says which setting of its to change."""
+
+
 class MessageFault(RadBridgeError):
     """A peer sent a message that can't be taken in.
 
@@ -73,6 +85,56 @@ class MessageFault(RadBridgeError):
 
 class JournalError(RadBridgeError):
     """The journal can't commit; no positive acknowledgement may leave. Check the disk and the database."""
+
+
+class JournalLost(JournalError):
+    """The journal's database doesn't answer; what was asked of it may be asked again."""
+
+
+class SealError(JournalError):
+    """A sealed document can't be opened: its key isn't there, or its bytes were changed. See [encryption]."""
+
+
+class AuditBroken(RadBridgeError):
+    """The audit trail isn't as it was written.
+
+    `seq` is the first event that doesn't fit, `kind` says in fixed words how.
+    """
+
+    def __init__(self, seq: int, kind: str) -> None:
+        self.seq = seq
+        self.kind = kind
+        super().__init__(f"the audit trail is broken at event {seq}: {kind}; see docs/how-to/keep-the-audit.md")
+
+
+class BackupFault(RadBridgeError):
+    """A backup can't be made, read or restored."""
+
+
+class LeaseLost(RadBridgeError):
+    """Another gateway has this work now; nothing of it was committed here."""
+
+
+class AccessDenied(RadBridgeError):
+    """Somebody asked for what none of their roles permits."""
+
+    def __init__(self, permission: str) -> None:
+        self.permission = permission
+        super().__init__(
+            f"this needs the permission {permission}; an administrator gives roles by `radbridge users roles`"
+        )
+
+
+class LoginRefused(RadBridgeError):
+    """A login failed. `reason` is a fixed word for the audit trail; whoever tried hears none of it."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"login refused: {reason}")
+
+
+class SandboxBreach(RadBridgeError):
+    """A replay tried to reach something outside its folder; it was stopped."""
 
 
 class RegistryError(RadBridgeError):

@@ -26,6 +26,7 @@ from radbridge.flow.process import Processor, Translate
 from radbridge.flow.remembering import Recall, Rememberer
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, drafts, messages
+from radbridge.journal.buckets import ALL
 from radbridge.metrics import Metrics
 from radbridge.testing import FakeModel, MemorySink
 from radbridge.wire import Received
@@ -117,7 +118,7 @@ class Flow:
 
     def applied(self) -> bool:
         """Whether no message waits."""
-        return not self.journal.read_now(lambda conn: messages.waiting(conn, after=0, at_most=1))
+        return not self.journal.read_now(lambda conn: messages.waiting(conn, buckets=ALL, at_most=1))
 
 
 @asynccontextmanager

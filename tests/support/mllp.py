@@ -9,10 +9,11 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 from radbridge.config import Hl7v2, Site
 from radbridge.testing import MemoryIntake
-from radbridge.wire import Listener
+from radbridge.wire import Desk, Listener
 from radbridge_adapters.hl7v2 import wire
 from radbridge_adapters.hl7v2.er7 import Message
 from radbridge_adapters.hl7v2.framing import Decoder, Frame, encode
@@ -89,7 +90,7 @@ async def connect(listener: Listener) -> AsyncIterator[Peer]:
 async def listening(intake: MemoryIntake, **settings: object) -> AsyncIterator[Listener]:
     """The listener that a site's `[hl7v2]` table describes."""
     hl7v2 = Hl7v2.model_validate({"listen": "127.0.0.1:0"} | settings)
-    (listener,) = wire(Site(hl7v2=hl7v2), intake).listeners
+    (listener,) = wire(Site(hl7v2=hl7v2), cast("Desk", intake)).listeners
     await listener.start()
     try:
         yield listener

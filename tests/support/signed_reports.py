@@ -15,7 +15,7 @@ from radbridge.coarse import draft_coarse
 from radbridge.draft import DraftImpression, DraftState, Stage
 from radbridge.edit import compare
 from radbridge.journal import cases, drafts, edits, memory, secrets
-from radbridge.journal.journal import open_engine
+from radbridge.journal.stores import open_engine
 from radbridge.memory import Remembered
 from radbridge_training.synth import Part, SynthReport, generate_reports, pick_personas
 from radbridge_training.synth.mixture import PLAIN

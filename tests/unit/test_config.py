@@ -8,20 +8,27 @@ from pathlib import Path
 import pytest
 
 from radbridge.config import (
+    Access,
+    AccessCertificate,
     Action,
+    Audit,
+    AuditSyslog,
     Cdshooks,
+    Cluster,
+    Delivery,
     Dicom,
     DicomPeer,
     DicomQuery,
     DicomSr,
-    DicomTls,
     Dicomweb,
+    Encryption,
     Fhir,
     Fhircast,
     FhircastHub,
     FhirClient,
     FhirDestination,
     FhirSubscriptions,
+    Flow,
     Guard,
     Hl7Destination,
     Hl7v2,
@@ -29,7 +36,11 @@ from radbridge.config import (
     Log,
     Memory,
     Model,
+    Oidc,
+    Retention,
     Store,
+    Tls,
+    Traces,
     Training,
     Trial,
     load_site,
@@ -250,33 +261,47 @@ def test_the_reference_lists_every_key() -> None:
     reference = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
     sections = dict(part.split("`\n", 1) for part in reference.split("\n## `")[1:])
     for name, section in (
+        ("[access]", Access),
+        ("[access.oidc]", Oidc),
+        ("[[access.certificates]]", AccessCertificate),
+        ("[audit]", Audit),
+        ("[audit.syslog]", AuditSyslog),
         ("[cdshooks]", Cdshooks),
+        ("[cluster]", Cluster),
         ("[dicom]", Dicom),
         ("[dicom.dicomweb]", Dicomweb),
         ("[dicom.pacs]", DicomQuery),
-        ("[dicom.tls]", DicomTls),
+        ("[dicom.tls]", Tls),
         ("[dicom.worklist]", DicomQuery),
+        ("[[*.destinations]]", Delivery),
         ("[[dicom.destinations]]", DicomSr),
         ("[[dicom.peers]]", DicomPeer),
+        ("[encryption]", Encryption),
         ("[fhir]", Fhir),
         ("[[fhir.clients]]", FhirClient),
         ("[[fhir.destinations]]", FhirDestination),
         ("[fhir.subscriptions]", FhirSubscriptions),
         ("[fhircast]", Fhircast),
         ("[[fhircast.hubs]]", FhircastHub),
+        ("[flow]", Flow),
         ("[guard]", Guard),
         ("[hl7v2]", Hl7v2),
+        ("[hl7v2.tls]", Tls),
         ("[[hl7v2.destinations]]", Hl7Destination),
         ("[http]", Http),
         ("[log]", Log),
         ("[memory]", Memory),
         ("[model]", Model),
+        ("[retention]", Retention),
         ("[store]", Store),
+        ("[traces]", Traces),
         ("[training]", Training),
         ("[training.trial]", Trial),
     ):
-        tables = {"clients", "destinations", "dicomweb", "hubs", "pacs", "peers", "subscriptions", "trial", "worklist"}
-        for key in set(section.model_fields) - tables - ({"tls"} if section is Dicom else set()):
+        tables = {"certificates", "clients", "destinations", "dicomweb", "hubs", "oidc", "pacs", "peers"}
+        tables |= {"subscriptions", "syslog", "trial", "worklist"} | ({"tls"} if section in {Dicom, Hl7v2} else set())
+        tables |= set() if section is Delivery else set(Delivery.model_fields)
+        for key in set(section.model_fields) - tables:
             assert f"`{key}`" in sections[name], f"{name} {key}"
 
 

@@ -14,8 +14,12 @@ from radbridge.case import CaseKey
 from radbridge.cli.common import ConfigOption, err, out, site_of, told
 from radbridge.config import Site
 from radbridge.errors import DeliveryError, RadBridgeError
+from radbridge.flow.holding import SoleHolder
 from radbridge.gateway import make_model_client, make_wires
-from radbridge.wire import Desk, Item, Operation, Received, Rejected, Result
+from radbridge.journal.bells import LocalBells
+from radbridge.meter import WireMeter
+from radbridge.metrics import Metrics
+from radbridge.wire import Bells, Desk, Holder, Item, Operation, Received, Rejected, Result
 
 PING_S = 5.0
 
@@ -85,6 +89,27 @@ class _NoDesk(Desk):
     @property
     def store(self) -> Self:
         return self
+
+    @property
+    def bells(self) -> Bells:
+        return LocalBells()
+
+    @property
+    def holder(self) -> Holder:
+        return SoleHolder()
+
+    @property
+    def meter(self) -> WireMeter:
+        return Metrics()
+
+    def put(self, received: Received) -> NoReturn:
+        raise _NOTHING
+
+    async def outcome_of(self, message_id: int, *, at_most_s: float) -> NoReturn:
+        raise _NOTHING
+
+    async def keep_reply(self, message_id: int, reply: bytes) -> NoReturn:
+        raise _NOTHING
 
     async def accept(self, received: Received) -> NoReturn:
         raise _NOTHING

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from radbridge.config import Site, load_site
 from radbridge.entities import load_lexicon
 from radbridge.errors import ConfigError, JournalError, RadBridgeError
-from radbridge.journal.journal import describe, open_engine
+from radbridge.journal.stores import explain, open_engine
 
 PIPE_WIDTH = 160
 """Columns where no terminal says how many there are: a table in a file or a pager keeps its words whole."""
@@ -86,7 +86,7 @@ def writing(site: Site) -> Iterator[Connection]:
         with engine.begin() as conn:
             yield conn
     except SQLAlchemyError as error:
-        raise JournalError(describe(error)) from None
+        raise explain(error) from None
     finally:
         engine.dispose()
 

@@ -18,7 +18,7 @@ from radbridge.cli.lora_tables import events_table, named, owners_table, version
 from radbridge.config import Site
 from radbridge.errors import ConfigError, JournalError, LoraRefused, RegistryError
 from radbridge.journal import lora_events
-from radbridge.journal.journal import describe
+from radbridge.journal.stores import explain
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import LoraAction
 from radbridge.registry import MANIFEST, Aliases, AliasNames, LoraRegistry, LoraVersion, is_owner, owner_of

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
+from radbridge.config.delivery import Delivery
+from radbridge.config.tls import Pin, Tls, Trust
 from radbridge.config.values import Address, Charset, DestinationName, Section, Timezone, Url
 
 MOST_AE_TITLE = 16
@@ -41,24 +43,16 @@ class DicomPeer(Section):
     """Call it by TLS; our certificate there is `dicom.tls`'s, where that is set."""
     ca_file: Path | None = None
     """Whom to trust about it instead of the system's authorities."""
+    pins: tuple[Pin, ...] = ()
+    """Keys, one of which it must have besides a certificate that is trusted."""
 
     @model_validator(mode="after")
     def _tls_where_called(self) -> DicomPeer:
         if self.tls and self.address is None:
             raise ValueError("tls is about calling it: give its address too; dicom.tls is about who calls us")
-        if self.ca_file is not None and not self.tls:
-            raise ValueError("ca_file needs tls = true")
+        if (self.ca_file is not None or self.pins) and not self.tls:
+            raise ValueError(f"{'pins' if self.pins else 'ca_file'} needs tls = true")
         return self
-
-
-class DicomTls(Section):
-    """The listener speaks TLS, and nothing else."""
-
-    cert: Path
-    """Ours, with its chain (PEM)."""
-    key: Path
-    client_ca: Path | None = None
-    """Who issues the certificates that every caller must show."""
 
 
 class DicomQuery(Section):
@@ -74,7 +68,7 @@ class DicomQuery(Section):
     """How long an answer holds."""
 
 
-class Dicomweb(Section):
+class Dicomweb(Trust):
     """The PACS over HTTP: QIDO-RS and WADO-RS. With `dicom.pacs` too, it is asked where that one fails."""
 
     url: Url
@@ -83,8 +77,6 @@ class Dicomweb(Section):
     """Holds a bearer token, or"""
     basic_file: Path | None = None
     """holds `user:password`. Read anew for each question, never logged."""
-    ca_file: Path | None = None
-    """Whom to trust instead of the system's authorities."""
     timeout_s: float = Field(default=5.0, gt=0, le=300)
     retries: int = Field(default=2, ge=0, le=20)
     cache_s: float = Field(default=600.0, ge=0)
@@ -96,7 +88,7 @@ class Dicomweb(Section):
         return self
 
 
-class DicomSr(Section):
+class DicomSr(Delivery):
     """A destination that gets the drafts as Basic Text SR, by C-STORE."""
 
     name: DestinationName
@@ -139,7 +131,7 @@ class Dicom(Section):
     """Of times that name no offset, such as `Europe/Zurich`."""
     default_charset: Charset = "utf-8"
     """For text that its SpecificCharacterSet doesn't fit; what doesn't fit this either is read as Latin-1."""
-    tls: DicomTls | None = None
+    tls: Tls | None = None
     worklist: DicomQuery | None = None
     pacs: DicomQuery | None = None
     dicomweb: Dicomweb | None = None

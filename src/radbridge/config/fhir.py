@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from radbridge.config.delivery import Delivery
+from radbridge.config.tls import Trust
 from radbridge.config.values import DestinationName, Section, Url
 
 
@@ -29,7 +31,7 @@ class FhirClient(Section):
         return self
 
 
-class FhirDestination(Section):
+class FhirDestination(Delivery, Trust):
     """A hospital's FHIR server that gets the drafts."""
 
     name: DestinationName
@@ -46,10 +48,6 @@ class FhirDestination(Section):
     scope: str = "system/DiagnosticReport.cruds system/Observation.cruds system/Provenance.cruds"
     timeout_s: float = Field(default=10.0, gt=0, le=300)
     max_attempts: int = Field(default=20, ge=1)
-    ca_file: Path | None = None
-    """Whom to trust beside the system's authorities."""
-    cert_file: Path | None = None
-    """Our certificate and its key, for mutual TLS."""
 
     @model_validator(mode="after")
     def _key_for_a_client(self) -> FhirDestination:
@@ -99,7 +97,7 @@ class Fhir(Section):
     subscriptions: FhirSubscriptions = FhirSubscriptions()
 
 
-class FhircastHub(Section):
+class FhircastHub(Delivery, Trust):
     """Somebody else's FHIRcast hub, at which we follow one session."""
 
     name: DestinationName

@@ -6,12 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
+from radbridge.config.delivery import Delivery
+from radbridge.config.tls import Tls, TlsClient
 from radbridge.config.values import Address, Charset, DestinationName, FieldName, Section, Timezone
 
 ReportStatus = Literal["unsigned", "signed", "corrected", "withdrawn"]
 
 
-class Hl7Destination(Section):
+class Hl7Destination(Delivery, TlsClient):
     """A peer that gets the drafts as ORU^R01."""
 
     name: DestinationName
@@ -24,7 +26,10 @@ class Hl7Destination(Section):
     """OBR-25 and OBX-11 of a draft: `R` not yet verified (HL7 0123 / 0085); `P` where a RIS knows only that."""
     ack_timeout_s: float = Field(default=10.0, gt=0, le=300)
     max_attempts: int = Field(default=20, ge=1)
-    """Sends before the delivery is dead and an operator has to look."""
+    """`AE` or `CE` so many times, and the delivery is dead: an operator has to look."""
+    confirm: Literal["either", "accept", "application"] = "either"
+    """What says that a draft has arrived. `either`: CA or AA, and no mode is asked for; `accept`: enhanced mode, CA;
+    `application`: enhanced mode, CA and then AA on the same connection."""
 
 
 class Hl7v2(Section):
@@ -37,6 +42,9 @@ class Hl7v2(Section):
     destinations: tuple[Hl7Destination, ...] = ()
     max_message_bytes: int = Field(default=10 * 2**20, ge=1024, le=2**30)
     max_connections: int = Field(default=256, ge=1)
+    max_connections_per_host: int = Field(default=64, ge=1)
+    max_rate_per_s: float = Field(default=0.0, ge=0)
+    """Messages a second that are read from one host; what comes faster waits in its own buffers. 0: as they come."""
     idle_timeout_s: float = Field(default=600.0, gt=0)
     """A connection that sends nothing for so long is closed."""
     default_charset: Charset = "utf-8"
@@ -53,3 +61,13 @@ class Hl7v2(Section):
     """This RIS's habits, over HL7's: `OBR-25.P`, `OBX-11.A` or `TXA-17.DO` -> what it means here."""
     default_signer: str = ""
     """The signer where a message names none."""
+    ack_mode: Literal["header", "original"] = "header"
+    """`header`: MSH-15 and MSH-16 choose; `original`: one AA, AE or AR for every message, whatever they say."""
+    application_ack_s: float = Field(default=30.0, gt=0, le=600)
+    """How long a sender in enhanced mode gets its application acknowledgement by itself; later only when it asks."""
+    batch_max_messages: int = Field(default=1000, ge=1, le=100_000)
+    """Of one batch (BHS, FHS)."""
+    sequence: Literal["off", "note", "enforce"] = "off"
+    """What is done with MSH-13: nothing; gaps are noted; or a message out of its turn is refused."""
+    tls: Tls | None = None
+    """The listener speaks TLS, and nothing else."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import ipaddress
 import re
+from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
@@ -18,6 +20,15 @@ def split_address(address: str) -> tuple[str, int]:
     if not match or int(match["port"]) > 65535:
         raise ValueError("must be host:port, such as 127.0.0.1:2575")
     return match["host"].strip("[]"), int(match["port"])
+
+
+@cache
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _checked_address(address: str) -> str:

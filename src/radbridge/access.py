@@ -1,0 +1,58 @@
+"""Who may do what: roles, what each permits, and who acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """Something that not everybody may do."""
+
+    SEE_HEALTH = "see_health"
+    """Gateways, destinations, counts: no patient."""
+    SEE_CASES = "see_cases"
+    """Cases, reports, drafts."""
+    OPERATE = "operate"
+    """Pause destinations, try dead letters again, replay."""
+    ADMINISTER = "administer"
+    """Accounts, keys, roles."""
+    TRAIN = "train"
+    """Training turns, LoRAs, examples."""
+    SEE_AUDIT = "see_audit"
+
+
+class Role(StrEnum):
+    """What an account is."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+    TRAINER = "trainer"
+
+
+_SEES = frozenset((Permission.SEE_HEALTH, Permission.SEE_CASES))
+ROLES: Mapping[Role, frozenset[Permission]] = {
+    Role.VIEWER: _SEES,
+    Role.OPERATOR: _SEES | {Permission.OPERATE},
+    Role.ADMIN: _SEES | {Permission.OPERATE, Permission.ADMINISTER, Permission.SEE_AUDIT},
+    Role.TRAINER: frozenset((Permission.SEE_HEALTH, Permission.TRAIN)),
+}
+"""Role -> what it permits. Somebody with two roles may do what either permits."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Actor:
+    """Who does something: a person, a system, or RadBridge itself."""
+
+    name: str
+    kind: str
+    """`person`, `system`, `radbridge`."""
+    roles: frozenset[Role] = frozenset()
+    via: str = ""
+    """How it is known: `password`, `oidc`, `api_key`, `certificate`, `smart`, `console`."""
+
+    def may(self, permission: Permission) -> bool:
+        """Whether one of the roles permits it."""
+        return any(permission in ROLES[role] for role in self.roles)

@@ -12,6 +12,7 @@ import pytest
 
 from radbridge.draft import DraftState
 from radbridge.journal import messages
+from radbridge.journal.buckets import ALL
 from tests.support.fhir import FINDINGS, observation, order, patient, report
 from tests.support.fhir_fixtures import client, gateway
 from tests.support.live import LiveGateway
@@ -53,7 +54,7 @@ async def test_every_order_of_arrival_makes_the_same_case(gateway: LiveGateway, 
         for index in chosen:
             document = stored[addresses[index]] | {"id": addresses[index].split("/")[1]}
             assert (await client.put(addresses[index], json=document)).status_code == 201
-    await gateway.until(lambda: not gateway.journal.read_now(lambda c: messages.waiting(c, after=0, at_most=1)))
+    await gateway.until(lambda: not gateway.journal.read_now(lambda c: messages.waiting(c, buckets=ALL, at_most=1)))
     for number in range(len(orders)):
         tag = f"{number:03}"
         case = gateway.case(f"A{tag}")
@@ -135,7 +136,7 @@ async def test_our_own_draft_is_no_dictation(gateway: LiveGateway, client: httpx
     echo["meta"] = {"security": echo["meta"]["security"]}
     assert (await client.post("DiagnosticReport", json=echo)).status_code == 201
     await client.post("Patient", json=patient("1"))
-    await gateway.until(lambda: not gateway.journal.read_now(lambda c: messages.waiting(c, after=0, at_most=1)))
+    await gateway.until(lambda: not gateway.journal.read_now(lambda c: messages.waiting(c, buckets=ALL, at_most=1)))
     assert gateway.case("A1") == case
     assert len(gateway.drafts("A1")) == 1
 

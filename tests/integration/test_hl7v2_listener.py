@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from radbridge.testing import MemoryIntake
-from radbridge.wire import Listener, Received, Rejected
+from radbridge.wire import Accepted, Listener, Received, Rejected
 from radbridge_adapters.hl7v2.framing import encode
 from tests.support.mllp import MESSAGES, PATIENCE_S, REPORT, connect, is_alive, listening, numbered, read_answer, until
 
@@ -99,12 +99,15 @@ class _HeldIntake(MemoryIntake):
         self.waiting: list[asyncio.Event] = []
         self.open = False
 
-    async def accept(self, received: Received) -> bytes:
+    def put(self, received: Received) -> asyncio.Future[Accepted]:
+        return asyncio.ensure_future(self._hold(received))
+
+    async def _hold(self, received: Received) -> Accepted:
         if not self.open:
             event = asyncio.Event()
             self.waiting.append(event)
             await event.wait()
-        return await super().accept(received)
+        return await super().put(received)
 
 
 async def test_last_message_before_a_half_close_is_answered(listener: Listener) -> None:

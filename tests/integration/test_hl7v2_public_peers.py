@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hl7
 import pytest
@@ -19,7 +19,7 @@ from hl7apy.parser import parse_message
 from radbridge.config import Hl7Destination, Hl7v2, Site
 from radbridge.errors import DeliveryFailed
 from radbridge.testing import MemoryIntake
-from radbridge.wire import Listener
+from radbridge.wire import Desk, Listener
 from radbridge_adapters.hl7v2 import wire
 from radbridge_adapters.hl7v2.compose import specimen
 from radbridge_adapters.hl7v2.sink import MllpSink
@@ -36,7 +36,7 @@ def intake() -> MemoryIntake:
 
 @pytest.fixture
 async def listener(intake: MemoryIntake) -> AsyncIterator[Listener]:
-    (started,) = wire(Site(hl7v2=Hl7v2(listen="127.0.0.1:0")), intake).listeners
+    (started,) = wire(Site(hl7v2=Hl7v2(listen="127.0.0.1:0")), cast("Desk", intake)).listeners
     await started.start()
     yield started
     await started.stop()

@@ -24,8 +24,9 @@ from radbridge.case import Case, CaseKey, Patient, ReportText, Sex
 from radbridge.draft import DraftState
 from radbridge.errors import JournalError
 from radbridge.journal import Journal, cases, deliveries, dicom, drafts, edits, lora_events, messages
+from radbridge.journal.buckets import ALL
 from radbridge.journal.dicom import Begun, Changed, Filed, Kept
-from radbridge.journal.journal import migrate
+from radbridge.journal.stores import migrate
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import DeliveryState, LoraAction, MessageState, Purpose, metadata
 from radbridge.wire import Received, Rejected
@@ -301,8 +302,11 @@ def test_an_older_journal_keeps_what_is_in_it(tmp_path: Path) -> None:
     upgrade(engine, "0001")
     case = Case(key=KEY, patient=Patient(id="900001"))
     with engine.begin() as conn:
-        messages.accept(conn, [received("1")])
         cases.save(conn, case)
+        conn.exec_driver_sql(
+            "INSERT INTO message VALUES (1, '2026-03-01 12:00', 'hl7v2', '', 'RIS\x1f1', 'd', 'ORU^R01', 'A1', x'', 0,"
+            " x'', 'accepted', '', 0)"
+        )
         conn.exec_driver_sql(
             "INSERT INTO draft_request VALUES ('A1', 'HOSP', 'r', '2026-03-01 12:00', '2026-03-01 12:00')"
         )
@@ -361,7 +365,7 @@ def test_no_lookup_reads_a_whole_table(tmp_path: Path) -> None:
     case = Case(key=KEY, patient=Patient(id="900001"))
     with engine.begin() as conn:
         messages.accept(conn, [received("1")])
-        messages.waiting(conn, after=0, at_most=1)
+        messages.waiting(conn, buckets=ALL, at_most=1)
         messages.settle(conn, 1, MessageState.DONE)
         cases.save(conn, case)
         cases.find(conn, CaseKey(accession="A9"), "1")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from radbridge.cli.app import app
 from radbridge.journal import lora_events
-from radbridge.journal.journal import migrate
+from radbridge.journal.stores import migrate
 from radbridge.registry import ALIASES, MANIFEST, NUMBERS, WEIGHTS, LoraRegistry, owner_of
 from tests.support.registry import OWNER, publish_new, trained
 

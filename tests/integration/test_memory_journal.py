@@ -17,7 +17,7 @@ import radbridge.journal as package
 from radbridge.case import Case, CaseKey, CaseState, Radiologist, ReportText
 from radbridge.cli.app import app
 from radbridge.journal import cases, memory
-from radbridge.journal.journal import migrate
+from radbridge.journal.stores import migrate
 from radbridge.memory import Remembered
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

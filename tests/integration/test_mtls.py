@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from radbridge.config.tls import Trust
 from radbridge.errors import ConfigError, DeliveryFailed
 from radbridge_adapters import cdshooks
 from radbridge_adapters.rest import FhirClient
@@ -47,9 +48,9 @@ async def test_our_client_shows_its_certificate(tmp_path: Path) -> None:
     tls = {"tls_cert": str(server), "tls_key": str(server), "client_ca": str(ours.ca)}
     async with live(make_site(tmp_path, http=tls), cdshooks.wire) as gateway:
         url = gateway.base.replace("http://", "https://")
-        shown = FhirClient("ehr", url, ca_file=ours.ca, cert_file=ours.issue("us"))
+        shown = FhirClient("ehr", url, trust=Trust(ca_file=ours.ca, cert_file=ours.issue("us")))
         assert (await shown.send("GET", "cds-services")).ok
-        hidden = FhirClient("ehr", url, ca_file=ours.ca)
+        hidden = FhirClient("ehr", url, trust=Trust(ca_file=ours.ca))
         with pytest.raises(DeliveryFailed):
             await hidden.send("GET", "cds-services")
         await shown.close()
@@ -60,5 +61,5 @@ async def test_our_client_shows_its_certificate(tmp_path: Path) -> None:
 def test_a_certificate_that_cannot_be_used_is_a_config_error(tmp_path: Path, file: str) -> None:
     """It is told at the start, and by name."""
     (tmp_path / "rubbish.pem").write_text("rubbish")
-    with pytest.raises(ConfigError, match="ca_file or cert_file"):
-        FhirClient("ehr", "https://127.0.0.1/fhir", cert_file=tmp_path / file)
+    with pytest.raises(ConfigError, match=rf"ehr: .*check .*{file}"):
+        FhirClient("ehr", "https://127.0.0.1/fhir", trust=Trust(cert_file=tmp_path / file))

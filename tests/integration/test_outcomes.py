@@ -16,7 +16,7 @@ from radbridge.case import ReportText
 from radbridge.draft import DraftState, Flag, Severity, Stage
 from radbridge.edit import compare
 from radbridge.journal import drafts, edits, schema
-from radbridge.journal.journal import migrate
+from radbridge.journal.stores import migrate
 from radbridge.journal.outcomes import read_outcomes, read_outcomes_before, signed_since
 from tests.support.drafts import AT, CASE, DRAFT
 

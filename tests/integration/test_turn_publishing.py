@@ -14,7 +14,7 @@ from radbridge.cli.app import app as radbridge
 from radbridge.config import Trial, load_site
 from radbridge.errors import ConfigError
 from radbridge.journal import learning, lora_events, memory, secrets, sources
-from radbridge.journal.journal import open_engine
+from radbridge.journal.stores import open_engine
 from radbridge.journal.schema import LoraAction
 from radbridge.journal.sources import Mark
 from radbridge.learning import EXAMPLE, SHOWN, Ways

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.dialects.sqlite import insert as insert_or_keep
 
 from radbridge.draft import DraftImpression
 from radbridge.journal.schema import cds_cards, draft_feedback
+from radbridge.journal.upsert import insert as insert_or_keep
 from radbridge_adapters.cdshooks.card import card_id
 from radbridge_adapters.resources.json import read_json
 from radbridge_adapters.resources.outcome import Issue, Issues

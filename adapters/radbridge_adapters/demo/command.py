@@ -21,7 +21,7 @@ from rich.status import Status
 from rich.text import Text
 
 from radbridge.config import split_address
-from radbridge.journal.journal import open_engine
+from radbridge.journal.stores import open_engine
 from radbridge_adapters.demo.dictation import Arrival, Dictation
 from radbridge_adapters.demo.play import Play, Played, Step
 from radbridge_adapters.demo.process import DemoFailed, DemoGateway

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, String, bindparam, cast, or_, select, tuple_
-from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.case import Case, CaseKey, CaseState
 from radbridge.imaging import fold_id
 from radbridge.journal.schema import cases
+from radbridge.journal.upsert import insert
 
 _CASE = TypeAdapter(Case)
 _LOAD = select(cases.c.document).where(

@@ -12,18 +12,22 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, exists, insert, select, update
 
 from radbridge.case import CaseKey
+from radbridge.journal.buckets import bucket_of
 from radbridge.journal.schema import DeliveryState, Purpose, deliveries
+from radbridge.journal.tables.where import DELIVERY_WAITS, is_in
+from radbridge.journal.types import clean
+from radbridge.traces import carried
 
 _earlier = deliveries.alias("earlier")
 _DUE = (
     select(deliveries)
     .where(
-        deliveries.c.state == DeliveryState.PENDING,
+        DELIVERY_WAITS,
         deliveries.c.destination == bindparam("to_destination"),
         deliveries.c.urgent == bindparam("is_urgent"),
         ~exists().where(
             and_(
-                _earlier.c.state == DeliveryState.PENDING,
+                is_in(_earlier.c.state, DeliveryState.PENDING),
                 _earlier.c.destination == deliveries.c.destination,
                 _earlier.c.accession == deliveries.c.accession,
                 _earlier.c.issuer == deliveries.c.issuer,
@@ -49,11 +53,8 @@ _HURRY = (
     .values(urgent=True)
 )
 _OF_DRAFT = select(deliveries).where(deliveries.c.draft_id == bindparam("of_draft")).order_by(deliveries.c.seq)
-_PENDING = select(deliveries.c.seq).where(
-    deliveries.c.seq == bindparam("row"), deliveries.c.state == DeliveryState.PENDING
-)
 _UPDATE = update(deliveries).where(deliveries.c.seq == bindparam("row"))
-_BEGIN = _UPDATE.values(payload=bindparam("bytes_out"), attempts=deliveries.c.attempts + 1)
+_BEGIN = _UPDATE.where(DELIVERY_WAITS).values(payload=bindparam("bytes_out"), attempts=deliveries.c.attempts + 1)
 _RETRY = _UPDATE.values(
     next_at=bindparam("at"), answer=bindparam("said"), attempts=deliveries.c.attempts - bindparam("unsent")
 )
@@ -82,6 +83,8 @@ class Delivery:
     confirmed_at: datetime | None
     urgent: bool
     """It goes before those that aren't."""
+    trace: str = ""
+    """The W3C `traceparent` that it goes on under."""
 
 
 def new_control_id() -> str:
@@ -117,6 +120,8 @@ def put(
             "answer": "",
             "created_at": at,
             "urgent": urgent,
+            "bucket": bucket_of(clean(key.accession)),
+            "trace": carried(),
         }
         for destination in destinations
     ]
@@ -149,10 +154,7 @@ def due(conn: Connection, destination: str, *, urgent: bool) -> Delivery | None:
 
 def begin(conn: Connection, delivery: Delivery, payload: bytes) -> bool:
     """Note that a send begins: from here on the peer may have seen it. False when the delivery was cancelled."""
-    if conn.execute(_PENDING, {"row": delivery.seq}).first() is None:
-        return False
-    conn.execute(_BEGIN, {"row": delivery.seq, "bytes_out": payload})
-    return True
+    return conn.execute(_BEGIN, {"row": delivery.seq, "bytes_out": payload}).rowcount == 1
 
 
 def retry(conn: Connection, seq: int, *, at: datetime, answer: str, sent: bool) -> None:
@@ -188,4 +190,5 @@ def _delivery(row: Row[Any]) -> Delivery:
         created_at=row.created_at,
         confirmed_at=row.confirmed_at,
         urgent=row.urgent,
+        trace=row.trace,
     )

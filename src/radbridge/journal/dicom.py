@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, StrEnum, auto
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, literal, select, update
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from radbridge.case import CaseKey
 from radbridge.journal import messages
@@ -26,6 +25,7 @@ from radbridge.journal.schema import (
     dicom_waiting,
 )
 from radbridge.journal.schema import messages as message_table
+from radbridge.journal.upsert import insert as upsert
 from radbridge.wire import Received
 
 
@@ -120,8 +120,6 @@ _SQLITE = sqlite.dialect()
 _ADD = str(_INSERT.on_conflict_do_nothing().compile(dialect=_SQLITE))
 """As text, for the driver: once for every slice of a study, the rest of SQLAlchemy costs as much as the insertion."""
 _write_time = dicom_instances.c.received_at.type.bind_processor(_SQLITE) or str
-_LAST_ID = select(func.coalesce(func.max(message_table.c.id), 0))
-_NEW_IDS = select(message_table.c.id).where(message_table.c.id > bindparam("after")).order_by(message_table.c.id)
 _WAIT = insert(dicom_waiting)
 _RELATE = upsert(dicom_studies).on_conflict_do_nothing()
 _KEYS = select(dicom_studies.c.accession, dicom_studies.c.issuer).where(dicom_studies.c.study_uid == bindparam("study"))
@@ -130,14 +128,11 @@ _WAITING_FOR = (
     .where(dicom_waiting.c.study_uid == bindparam("study"))
     .order_by(dicom_waiting.c.message_id)
 )
-_COPIED = [c for c in message_table.c if c.name not in ("id", "state", "reason")]
-_QUEUE_AGAIN = insert(message_table).from_select(
-    [*(c.name for c in _COPIED), "state", "reason"],
-    select(*_COPIED, literal(MessageState.ACCEPTED.value), literal("")).where(
-        message_table.c.id == bindparam("old"), message_table.c.state != MessageState.ACCEPTED
-    ),
+_APPLIED = select(message_table).where(
+    message_table.c.id == bindparam("old"), message_table.c.state != MessageState.ACCEPTED
 )
 _FORGET_MESSAGE = delete(message_table).where(message_table.c.id == bindparam("old"))
+_QUEUE_AGAIN = insert(message_table).returning(message_table.c.id)
 _FORGET_WAITING = delete(dicom_waiting).where(dicom_waiting.c.study_uid == bindparam("study"))
 _WAIT_AS = (
     update(dicom_waiting).where(dicom_waiting.c.message_id == bindparam("old")).values(message_id=bindparam("new"))
@@ -230,17 +225,14 @@ def _values(item: Kept, now: datetime) -> tuple[object, ...]:
 
 def file(conn: Connection, items: Sequence[Filed]) -> list[bool]:
     """Take messages in; for each, whether it is a new one. Those that name no accession wait for their study's."""
-    before = conn.execute(_LAST_ID).scalar_one()
-    new = [a.new for a in messages.accept(conn, [i.received for i in items])]
-    ids = iter(conn.execute(_NEW_IDS, {"after": before}).scalars().all())
-    for item, is_new in zip(items, new, strict=True):
-        id = next(ids) if is_new else None
+    accepted = messages.accept(conn, [i.received for i in items])
+    for item, message in zip(items, accepted, strict=True):
         for study_uid, key in item.studies:
             if key is not None:
                 relate(conn, study_uid, key)
-            elif id is not None and study_uid:
-                conn.execute(_WAIT, {"message_id": id, "study_uid": study_uid})
-    return new
+            elif message.new and study_uid:
+                conn.execute(_WAIT, {"message_id": message.id, "study_uid": study_uid})
+    return [message.new for message in accepted]
 
 
 def relate(conn: Connection, study_uid: str, key: CaseKey) -> None:
@@ -256,10 +248,13 @@ def relate(conn: Connection, study_uid: str, key: CaseKey) -> None:
 
 def _queue_again(conn: Connection, old: int) -> None:
     """Move a message that was applied behind the others. One that still waits for its turn is left there."""
-    if conn.execute(_QUEUE_AGAIN, {"old": old}).rowcount < 1:
+    applied = conn.execute(_APPLIED, {"old": old}).mappings().first()
+    if applied is None:
         return
-    conn.execute(_FORGET_MESSAGE, {"old": old})
-    new = conn.execute(_LAST_ID).scalar_one()
+    conn.execute(_FORGET_MESSAGE, {"old": old})  # first: the same bytes of a sender stand here once
+    anew = {"state": MessageState.ACCEPTED, "reason": "", "settled_at": None, "tries": 0, "not_before": None}
+    row = {name: value for name, value in applied.items() if name != "id"}
+    new = conn.execute(_QUEUE_AGAIN, row | anew).scalar_one()
     conn.execute(_WAIT_AS, {"old": old, "new": new})  # it may wait for another study too
 
 

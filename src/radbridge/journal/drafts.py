@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,17 +11,19 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, select, update
 from sqlalchemy import insert as plain_insert
-from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.case import CaseKey, CaseState
 from radbridge.draft import DraftImpression, DraftState, StoredDraft
+from radbridge.journal.buckets import BUCKETS, bucket_of
 from radbridge.journal.schema import cases, draft_requests, drafts
+from radbridge.journal.types import clean
+from radbridge.journal.upsert import insert
 
 _DRAFT = TypeAdapter(DraftImpression)
 _REQUEST = insert(draft_requests)
 _ASK = _REQUEST.on_conflict_do_update(
     index_elements=["issuer", "accession"],
-    set_={c: _REQUEST.excluded[c] for c in ("revision", "requested_at", "ready_at", "urgent")},
+    set_={c: _REQUEST.excluded[c] for c in ("revision", "requested_at", "ready_at", "urgent", "trace")},
 )
 _OF_CASE = (drafts.c.accession == bindparam("in_accession")) & (drafts.c.issuer == bindparam("in_issuer"))
 _REQUEST_OF_CASE = (draft_requests.c.accession == bindparam("in_accession")) & (
@@ -32,6 +35,7 @@ _OUTSTANDING = (
     .order_by(draft_requests.c.ready_at)
     .limit(bindparam("at_most"))
 )
+_OUTSTANDING_OF = _OUTSTANDING.where(draft_requests.c.bucket.in_(bindparam("buckets", expanding=True)))
 _REVISION = select(draft_requests.c.revision).where(_REQUEST_OF_CASE)
 _FORGET = delete(draft_requests).where(_REQUEST_OF_CASE)
 _ADD = plain_insert(drafts)
@@ -79,9 +83,19 @@ class Request:
     """Not before: the text has to rest first."""
     urgent: bool = False
     """The findings mention a critical finding: it goes before those that don't."""
+    trace: str = ""
+    """The W3C `traceparent` that its draft goes on under."""
 
 
-def ask(conn: Connection, key: CaseKey, *, requested_at: datetime, ready_at: datetime, urgent: bool = False) -> None:
+def ask(
+    conn: Connection,
+    key: CaseKey,
+    *,
+    requested_at: datetime,
+    ready_at: datetime,
+    urgent: bool = False,
+    trace: str = "",
+) -> None:
     """Ask for a draft of the case's present text; an earlier request of the case is replaced."""
     conn.execute(
         _ASK,
@@ -92,12 +106,21 @@ def ask(conn: Connection, key: CaseKey, *, requested_at: datetime, ready_at: dat
             "requested_at": requested_at,
             "ready_at": ready_at,
             "urgent": urgent,
+            "bucket": bucket_of(clean(key.accession)),
+            "trace": trace,
         },
     )
 
 
-def outstanding(conn: Connection, *, urgent: bool, at_most: int) -> list[Request]:
-    """The requests that are ready first, of those that are urgent or of those that aren't."""
+def outstanding(
+    conn: Connection, *, urgent: bool, at_most: int, buckets: Collection[int] | None = None
+) -> list[Request]:
+    """The requests that are ready first, of those that are urgent or of those that aren't; None: of all buckets."""
+    asked: dict[str, Any] = {"is_urgent": urgent, "at_most": at_most}
+    if buckets is None or len(buckets) == BUCKETS:
+        rows = conn.execute(_OUTSTANDING, asked)
+    else:
+        rows = conn.execute(_OUTSTANDING_OF, asked | {"buckets": sorted(buckets)})
     return [
         Request(
             key=CaseKey(accession=r.accession, issuer=r.issuer),
@@ -105,8 +128,9 @@ def outstanding(conn: Connection, *, urgent: bool, at_most: int) -> list[Request
             requested_at=r.requested_at,
             ready_at=r.ready_at,
             urgent=r.urgent,
+            trace=r.trace,
         )
-        for r in conn.execute(_OUTSTANDING, {"is_urgent": urgent, "at_most": at_most})
+        for r in rows
     ]
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Select, String, bindparam, cast, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.case import CaseKey
 from radbridge.edit import Edit
 from radbridge.journal.schema import EditState, edits
+from radbridge.journal.upsert import insert
 
 _EDIT = TypeAdapter(Edit)
 _INSERT = insert(edits)

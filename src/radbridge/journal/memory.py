@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.case import CaseKey
 from radbridge.journal.schema import MemoryState, memory
+from radbridge.journal.upsert import insert
 from radbridge.memory import Remembered
 
 _REPORT = TypeAdapter(Remembered)

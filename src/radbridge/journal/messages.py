@@ -3,42 +3,84 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from radbridge.journal.buckets import BUCKETS, bucket_of
 from radbridge.journal.schema import MessageState, messages
-from radbridge.wire import Received, Rejected
+from radbridge.journal.tables.where import MESSAGE_STANDS, MESSAGE_WAITS
+from radbridge.journal.types import clean
+from radbridge.wire import Accepted, Received, Rejected
 
-_ANSWERED = select(messages.c.sender_key, messages.c.digest, messages.c.ack).where(
-    messages.c.sender_key.in_(bindparam("keys", expanding=True)), messages.c.state != MessageState.REJECTED
+__all__ = [
+    "WAITING_COLUMNS",
+    "Accepted",
+    "Waiting",
+    "accept",
+    "bucket_for",
+    "is_there",
+    "keep_reply",
+    "of_accession",
+    "read_row",
+    "reject",
+    "settle",
+    "split_touches",
+    "take",
+    "waiting",
+]
+
+_SEPARATOR = "\x1f"
+WAITING_COLUMNS = (
+    messages.c.id,
+    messages.c.wire,
+    messages.c.kind,
+    messages.c.raw,
+    messages.c.received_at,
+    messages.c.bucket,
+    messages.c.accession,
+    messages.c.touches,
+    messages.c.urgent,
+    messages.c.tries,
+    messages.c.not_before,
+    messages.c.trace,
+    messages.c.reply_to,
+)
+"""What `read_row` reads."""
+_ANSWERED = select(messages.c.id, messages.c.sender_key, messages.c.digest, messages.c.ack, messages.c.reply).where(
+    messages.c.sender_key.in_(bindparam("keys", expanding=True)), MESSAGE_STANDS
 )
 _INSERT = insert(messages)
+_ADD = insert(messages).returning(messages.c.id, sort_by_parameter_order=True)
+_STATE = select(messages.c.state).where(messages.c.id == bindparam("message_id"))
 _SETTLE = (
     update(messages)
     .where(messages.c.id == bindparam("message_id"))
-    .values(state=bindparam("to_state"), reason=bindparam("because"))
+    .values(state=bindparam("to_state"), reason=bindparam("because"), settled_at=bindparam("at"))
 )
-_WAITING = (
-    select(messages.c.id, messages.c.wire, messages.c.kind, messages.c.raw, messages.c.received_at)
-    .where(messages.c.state == MessageState.ACCEPTED, messages.c.id > bindparam("after"))
+_OLDEST = (
+    select(*WAITING_COLUMNS)
+    .where(MESSAGE_WAITS, messages.c.urgent == bindparam("is_urgent"))
     .order_by(messages.c.id)
     .limit(bindparam("at_most"))
 )
-_STORED = (
-    select(messages.c.id, messages.c.wire, messages.c.kind, messages.c.raw, messages.c.received_at)
-    .where(messages.c.sender_key == bindparam("key"), messages.c.digest == bindparam("of_bytes"))
-    .order_by(messages.c.id.desc())
-    .limit(1)
-)
+_OLDEST_OF = _OLDEST.where(messages.c.bucket.in_(bindparam("buckets", expanding=True)))
+_BY_ID = select(*WAITING_COLUMNS).where(messages.c.id == bindparam("message_id"))
 _OF_ACCESSION = (
-    select(messages.c.id, messages.c.wire, messages.c.kind, messages.c.raw, messages.c.received_at)
-    .where(messages.c.accession == bindparam("of_accession"), messages.c.state != MessageState.REJECTED)
+    select(*WAITING_COLUMNS)
+    .where(messages.c.accession == bindparam("of_accession"), MESSAGE_STANDS)
     .order_by(messages.c.id)
 )
+_THERE = (
+    select(messages.c.id)
+    .where(messages.c.sender_key == bindparam("key"), messages.c.digest == bindparam("of_bytes"), MESSAGE_STANDS)
+    .limit(1)
+)
+_REPLY = select(messages.c.reply).where(messages.c.id == bindparam("message_id"))
+_KEEP_REPLY = update(messages).where(messages.c.id == bindparam("message_id")).values(reply=bindparam("said"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,56 +92,71 @@ class Waiting:
     kind: str
     raw: bytes = field(repr=False)
     received_at: datetime
+    bucket: int = 0
+    accession: str = field(default="", repr=False)
+    touches: tuple[str, ...] = field(default=(), repr=False)
+    urgent: bool = False
+    tries: int = 0
+    not_before: datetime | None = None
+    trace: str = ""
+    reply_to: str = ""
+    """Not empty: its sender waits to hear what becomes of it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Accepted:
-    """The answer to send, and whether the message is a new one."""
-
-    ack: bytes = field(repr=False)
-    new: bool
+def bucket_for(received: Received) -> int:
+    """The bucket of a message: of its case; without one, of what else it is about, or of its sender."""
+    return bucket_of(clean(received.accession or next(iter(received.touches), "") or received.sender))
 
 
 def accept(conn: Connection, received: Sequence[Received]) -> list[Accepted]:
     """Store messages. The same bytes from the same sender under the same id get the first answer again, and no row."""
     keys = [_key(r) for r in received]
     digests = [_digest(r) for r in received]
-    answered: dict[str, dict[str, bytes]] = {}
-    for key, digest, ack in conn.execute(_ANSWERED, {"keys": list(set(keys))}):
-        answered.setdefault(key, {})[digest] = ack
+    known: dict[str, dict[str, Accepted]] = {}
+    for id, key, digest, ack, reply in conn.execute(_ANSWERED, {"keys": list(set(keys))}):
+        known.setdefault(key, {})[digest] = Accepted(id=id, ack=ack, new=False, reply=reply or b"")
     rows: list[dict[str, Any]] = []
-    result: list[Accepted] = []
     now = datetime.now(UTC)
     for message, key, digest in zip(received, keys, digests, strict=True):
-        earlier = answered.setdefault(key, {})
-        if digest in earlier:
-            result.append(Accepted(ack=earlier[digest], new=False))
-            continue
-        rows.append(
-            _row(message, now, key, digest) | {"state": MessageState.ACCEPTED, "reason": "", "reused_id": bool(earlier)}
-        )
-        earlier[digest] = message.ack
-        result.append(Accepted(ack=message.ack, new=True))
-    if rows:
-        conn.execute(_INSERT, rows)
+        earlier = known.setdefault(key, {})
+        if digest not in earlier:
+            rows.append(_accepted_row(message, now, key, digest, reused_id=bool(earlier)))
+            earlier[digest] = Accepted(id=0, ack=message.ack, new=True)
+    ids = iter(conn.execute(_ADD, rows).scalars().all() if rows else ())
+    result: list[Accepted] = []
+    for key, digest in zip(keys, digests, strict=True):
+        found = known[key][digest]
+        if found.new:
+            found = Accepted(id=next(ids), ack=found.ack, new=True)
+            known[key][digest] = Accepted(id=found.id, ack=found.ack, new=False)
+        result.append(found)
     return result
 
 
 def take(conn: Connection, received: Received) -> Waiting | None:
     """Store a message that is to be applied in this very transaction; None for one that is there already."""
     (accepted,) = accept(conn, [received])
-    if not accepted.new:
-        return None
-    row = conn.execute(_STORED, {"key": _key(received), "of_bytes": _digest(received)}).one()
-    return Waiting(id=row.id, wire=row.wire, kind=row.kind, raw=row.raw, received_at=row.received_at)
+    return read_row(conn.execute(_BY_ID, {"message_id": accepted.id}).one()) if accepted.new else None
+
+
+def is_there(conn: Connection, received: Received) -> bool:
+    """Whether the same bytes of the same sender were taken in before under the same id."""
+    return conn.execute(_THERE, {"key": _key(received), "of_bytes": _digest(received)}).first() is not None
 
 
 def reject(conn: Connection, rejected: Sequence[Rejected]) -> list[None]:
     """Store messages that were not taken in, with the reason."""
     now = datetime.now(UTC)
     rows = [
-        _row(r, now, f"\x1f{r.control_id}", _digest(r))
-        | {"state": MessageState.REJECTED, "reason": f"{r.reason}: {r.detail}", "reused_id": False, "size": r.size}
+        _row(r, now, f"{_SEPARATOR}{r.control_id}", _digest(r))
+        | {
+            "accession": "",
+            "state": MessageState.REJECTED,
+            "reason": f"{r.reason}: {r.detail}",
+            "reused_id": False,
+            "size": r.size,
+            "settled_at": now,
+        }
         for r in rejected
     ]
     conn.execute(_INSERT, rows)
@@ -107,11 +164,25 @@ def reject(conn: Connection, rejected: Sequence[Rejected]) -> list[None]:
 
 
 def _key(received: Received) -> str:
-    return f"{received.sender}\x1f{received.control_id}"
+    return clean(f"{received.sender}{_SEPARATOR}{received.control_id}")
 
 
 def _digest(message: Received | Rejected) -> str:
     return hashlib.sha256(message.raw).hexdigest()
+
+
+def _accepted_row(message: Received, now: datetime, key: str, digest: str, *, reused_id: bool) -> dict[str, Any]:
+    return _row(message, now, key, digest) | {
+        "accession": message.accession,
+        "state": MessageState.ACCEPTED,
+        "reason": "",
+        "reused_id": reused_id,
+        "bucket": bucket_for(message),
+        "urgent": message.urgent,
+        "touches": _SEPARATOR.join(message.touches),
+        "reply_to": message.reply_to,
+        "trace": message.trace,
+    }
 
 
 def _row(message: Received | Rejected, now: datetime, key: str, digest: str) -> dict[str, Any]:
@@ -122,25 +193,73 @@ def _row(message: Received | Rejected, now: datetime, key: str, digest: str) -> 
         "sender_key": key,
         "digest": digest,
         "kind": message.kind,
-        "accession": message.accession if isinstance(message, Received) else "",
         "raw": message.raw,
         "size": len(message.raw),
         "ack": message.ack,
     }
 
 
-def waiting(conn: Connection, *, after: int, at_most: int) -> list[Waiting]:
-    """The oldest messages above id `after` that are to be applied, in order of arrival."""
-    rows = conn.execute(_WAITING, {"after": after, "at_most": at_most})
-    return [Waiting(id=r.id, wire=r.wire, kind=r.kind, raw=r.raw, received_at=r.received_at) for r in rows]
+def waiting(conn: Connection, *, buckets: Collection[int], at_most: int, urgent: bool | None = None) -> list[Waiting]:
+    """The oldest messages of some buckets that are to be applied, in order of arrival; None: urgent or not.
+
+    Without a mark: on a database that several write to, an earlier number may be committed after a later one.
+    """
+    if urgent is None:  # each by the index, which begins with the urgency
+        either = [m for each in (True, False) for m in waiting(conn, buckets=buckets, at_most=at_most, urgent=each)]
+        return sorted(either, key=lambda message: message.id)[:at_most]
+    asked: dict[str, Any] = {"is_urgent": urgent, "at_most": at_most}
+    if len(buckets) == BUCKETS:
+        return [read_row(row) for row in conn.execute(_OLDEST, asked)]
+    return [read_row(row) for row in conn.execute(_OLDEST_OF, asked | {"buckets": sorted(buckets)})]
 
 
 def of_accession(conn: Connection, accession: str) -> list[Waiting]:
     """Every message that was taken in for an accession number, in order of arrival."""
-    rows = conn.execute(_OF_ACCESSION, {"of_accession": accession})
-    return [Waiting(id=r.id, wire=r.wire, kind=r.kind, raw=r.raw, received_at=r.received_at) for r in rows]
+    return [read_row(row) for row in conn.execute(_OF_ACCESSION, {"of_accession": accession})]
+
+
+def split_touches(stored: str) -> tuple[str, ...]:
+    """What a message is about besides its accession, from its column."""
+    return tuple(filter(None, stored.split(_SEPARATOR)))
+
+
+def read_row(row: Any) -> Waiting:
+    """A row of WAITING_COLUMNS."""
+    return Waiting(
+        id=row.id,
+        wire=row.wire,
+        kind=row.kind,
+        raw=row.raw,
+        received_at=row.received_at,
+        bucket=row.bucket,
+        accession=row.accession,
+        touches=split_touches(row.touches),
+        urgent=row.urgent,
+        tries=row.tries,
+        not_before=row.not_before,
+        trace=row.trace,
+        reply_to=row.reply_to,
+    )
 
 
 def settle(conn: Connection, message_id: int, state: MessageState, reason: str = "") -> None:
     """Note what became of a message."""
-    conn.execute(_SETTLE, {"message_id": message_id, "to_state": state, "because": reason})
+    conn.execute(_SETTLE, {"message_id": message_id, "to_state": state, "because": reason, "at": datetime.now(UTC)})
+
+
+def state_of(conn: Connection, message_id: int) -> MessageState | None:
+    """What became of a message; None where there is none."""
+    state = conn.execute(_STATE, {"message_id": message_id}).scalar_one_or_none()
+    return None if state is None else MessageState(state)
+
+
+def keep_reply(conn: Connection, replies: Sequence[tuple[int, bytes]]) -> list[bytes]:
+    """Keep what senders are told of their messages' ends, by message id; for each, what was kept first."""
+    return [_keep_reply(conn, message_id, reply) for message_id, reply in replies]
+
+
+def _keep_reply(conn: Connection, message_id: int, reply: bytes) -> bytes:
+    kept: bytes | None = conn.execute(_REPLY, {"message_id": message_id}).scalar()
+    if not kept:
+        conn.execute(_KEEP_REPLY, {"message_id": message_id, "said": reply})
+    return kept or reply

@@ -6,9 +6,9 @@ import secrets as random
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.journal.schema import secrets
+from radbridge.journal.upsert import insert
 
 PSEUDONYMS = "pseudonyms"
 """The key of date shifts and pseudonyms: with the same key two exports move a patient's dates alike."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select, tuple_
-from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.case import CaseKey
 from radbridge.journal import lora_events
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import LoraAction, lora_sources
 from radbridge.journal.schema import lora_events as events
+from radbridge.journal.upsert import insert
 
 _RECORD = insert(lora_sources).on_conflict_do_nothing()
 _OF_VERSION = select(lora_sources.c.accession, lora_sources.c.issuer).where(

@@ -14,7 +14,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.case import Case, CaseKey, Patient
 from radbridge.events import PatientsMerged
@@ -22,6 +21,7 @@ from radbridge.imaging import fold_id
 from radbridge.journal import cases, edits, memory, secrets, sources
 from radbridge.journal.schema import withdrawals
 from radbridge.journal.sources import Mark
+from radbridge.journal.upsert import insert
 
 
 class Kind(StrEnum):

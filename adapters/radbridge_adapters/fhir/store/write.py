@@ -13,9 +13,9 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from radbridge.journal.schema import resource_index, resource_versions, resources
+from radbridge.journal.upsert import insert as upsert
 from radbridge.wire import Desk
 from radbridge_adapters.fhir.store.find import find_ids, last_seq
 from radbridge_adapters.fhir.store.index import IndexRow

@@ -10,6 +10,18 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
+_READ = {
+    "sqlite": (
+        "json_extract(CAST(document AS TEXT), '$.signer.id')",
+        r"strftime('%Y-%m-%d %H\:%M\:%f000', json_extract(CAST(document AS TEXT), '$.signed_at'))",
+    ),
+    "postgresql": (
+        "CAST(convert_from(document, 'UTF8') AS json) #>> '{signer,id}'",
+        "CAST(CAST(convert_from(document, 'UTF8') AS json) ->> 'signed_at' AS timestamptz) AT TIME ZONE 'UTC'",
+    ),
+}
+"""Signer and time of signing in a case's document; a colon is escaped for `text`."""
+
 
 def upgrade() -> None:
     """Make the table, and fill it from the journal's history in the order of signing."""
@@ -28,15 +40,16 @@ def upgrade() -> None:
     )
     op.create_index("memory_by_signer", "memory", ["signer", "number"], unique=False)
     op.create_index("memory_by_state", "memory", ["state", "number"], unique=False)
+    signer, signed_at = _READ[op.get_bind().dialect.name]
     op.execute(
-        """
-        INSERT INTO memory (accession, issuer, signer, state, document, signed_at)
-        SELECT accession, issuer, signer, 'waiting', x'', signed_at FROM (
-            SELECT accession, issuer,
-                   json_extract(CAST(document AS TEXT), '$.signer.id') AS signer,
-                   strftime('%Y-%m-%d %H:%M:%f000', json_extract(CAST(document AS TEXT), '$.signed_at')) AS signed_at
-            FROM "case" WHERE state = 'signed'
-        )
-        WHERE signer <> '' AND signed_at IS NOT NULL ORDER BY signed_at
-        """
+        sa.text(
+            f"""
+            INSERT INTO memory (accession, issuer, signer, state, document, signed_at)
+            SELECT accession, issuer, signer, 'waiting', :empty, signed_at FROM (
+                SELECT accession, issuer, {signer} AS signer, {signed_at} AS signed_at
+                FROM "case" WHERE state = 'signed'
+            ) signed
+            WHERE signer <> '' AND signed_at IS NOT NULL ORDER BY signed_at
+            """  # noqa: S608 - the two expressions stand above
+        ).bindparams(empty=b"")
     )

@@ -32,4 +32,6 @@ def upgrade() -> None:
     )
     op.drop_index("memory_by_signer", "memory")
     op.create_index("memory_by_signer", "memory", ["signer", "state", "number"], unique=False)
-    op.execute("UPDATE memory SET state = 'waiting', document = x'' WHERE state = 'kept'")
+    op.execute(
+        sa.text("UPDATE memory SET state = 'waiting', document = :empty WHERE state = 'kept'").bindparams(empty=b"")
+    )

@@ -1,0 +1,255 @@
+"""The audit trail: notes made in the transaction of what they are about, chained behind it, verified by anybody.
+
+    note(conn, notes)         in the very transaction of a change: it and its note are there, or neither
+    chain_pending(conn)       moves what waits into the chain; one worker in a cluster, under a lock
+    verify(conn)              reads the chain from its last anchor to its end, and adds it up again
+
+An event's hash is made over the hash before it, its number, its time and its document, so that nothing in the middle
+can be changed, taken out or put in. Whoever owns the database can write the whole chain anew: that is why its end is
+told outside (`radbridge audit head`), and why `verify` takes an end that somebody kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
+
+from radbridge.audit import Note, What, read, write
+from radbridge.errors import AuditBroken
+from radbridge.journal.locks import Lock, hold
+from radbridge.journal.schema import audit_anchors, audit_events, audit_pending
+from radbridge.journal.types import clean
+
+AT_ONCE = 500
+"""Events chained in one transaction."""
+START = bytes(32)
+"""What the first event stands on."""
+
+_NOTE = insert(audit_pending)
+_PENDING = select(audit_pending).order_by(audit_pending.c.seq).limit(bindparam("at_most"))
+_CHAIN = insert(audit_events)
+_LAST = select(audit_events.c.seq, audit_events.c.hash).order_by(audit_events.c.seq.desc()).limit(1)
+_ANCHOR = select(audit_anchors).order_by(audit_anchors.c.seq.desc()).limit(1)
+_WAITING = select(func.count(), func.min(audit_pending.c.at))
+_CHUNK = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """The end of the chain: what somebody outside keeps."""
+
+    seq: int = 0
+    hash: bytes = START
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash.hex()}"
+
+    @classmethod
+    def parse(cls, text: str) -> Head:
+        """`SEQ:HASH`, as it is told. Raises ValueError."""
+        seq, _, digest = text.strip().partition(":")
+        if len(digest) != 2 * len(START):
+            raise ValueError("must be SEQ:HASH, as `radbridge audit head` prints it")
+        return cls(seq=int(seq), hash=bytes.fromhex(digest))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chained:
+    """One event of the chain."""
+
+    seq: int
+    note: Note
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verified:
+    """What `verify` has added up."""
+
+    events: int
+    first: int
+    """0 where there is none."""
+    head: Head
+    anchor: int
+    """The last event that a purge took; 0: none was."""
+    pending: int
+    oldest: datetime | None
+    """Of those that wait to be chained."""
+
+
+def link(prev: bytes, seq: int, at: datetime, document: bytes) -> bytes:
+    """An event's hash. All but the document has one length, so no two events are written alike."""
+    moment = at.astimezone(UTC).isoformat(timespec="microseconds").encode()
+    return hashlib.sha256(prev + seq.to_bytes(8, "big") + moment + b"\n" + document).digest()
+
+
+def note(conn: Connection, notes: Iterable[Note]) -> None:
+    """Have it noted, with the transaction that `conn` is in. Nobody waits for the chain."""
+    rows = [{"at": n.at, "document": write(n)} for n in notes]
+    if rows:
+        conn.execute(_NOTE, rows)
+
+
+def record(conn: Connection, notes: Sequence[Note]) -> list[None]:
+    """`note` as an operation of the journal: for what changes nothing else."""
+    note(conn, notes)
+    return [None] * len(notes)
+
+
+def chain_pending(conn: Connection, at_most: int = AT_ONCE) -> int:
+    """Move what waits into the chain; how many there were."""
+    hold(conn, Lock.AUDIT, [""])
+    rows = conn.execute(_PENDING, {"at_most": at_most}).all()
+    if not rows:
+        return 0
+    last, events = head(conn), []
+    for row in rows:
+        made, seq = read(row.document, row.at), last.seq + 1
+        digest = link(last.hash, seq, row.at, row.document)
+        events.append(
+            {
+                "seq": seq,
+                "at": row.at,
+                "what": made.what,
+                "actor": made.actor,
+                "entity": _entity(made),
+                "document": row.document,
+                "prev": last.hash,
+                "hash": digest,
+            }
+        )
+        last = Head(seq=seq, hash=digest)
+    conn.execute(_CHAIN, events)
+    # Just these: one with a smaller number may be committed after we looked.
+    conn.execute(delete(audit_pending).where(audit_pending.c.seq.in_([row.seq for row in rows])))
+    return len(rows)
+
+
+def head(conn: Connection) -> Head:
+    """The end of the chain; where all of it was purged, the anchor."""
+    row = conn.execute(_LAST).first() or conn.execute(_ANCHOR).first()
+    return Head() if row is None else Head(seq=row.seq, hash=row.hash)
+
+
+def pending(conn: Connection) -> tuple[int, datetime | None]:
+    """How many wait to be chained, and since when."""
+    count, oldest = conn.execute(_WAITING).one()
+    return count, oldest
+
+
+def verify(conn: Connection, *, start: int = 0, kept: Head | None = None) -> Verified:
+    """Add the chain up, from event `start` on (0: from its anchor), and compare it with an end that was kept outside.
+
+    Raises AuditBroken at the first event that doesn't fit.
+    """
+    row = conn.execute(_ANCHOR).first()
+    anchored = Head() if row is None else Head(seq=row.seq, hash=row.hash)
+    if kept is not None and kept.seq < anchored.seq:
+        raise AuditBroken(kept.seq, "the kept head was purged")
+    last = _before(conn, start) if start > anchored.seq + 1 else anchored
+    is_noted = row is None or last is not anchored
+    is_kept = kept is None or kept == last
+    count, first = 0, last.seq + 1
+    for event in _rows(conn, last.seq):
+        told = _check(event, last)
+        last, count = Head(seq=event.seq, hash=event.hash), count + 1
+        is_noted = is_noted or _tells(told, anchored)
+        if kept is not None and kept.seq == last.seq:
+            is_kept = kept == last
+            if not is_kept:
+                raise AuditBroken(last.seq, "it isn't the event that the kept head is of")
+    if kept is not None and not is_kept:
+        raise AuditBroken(kept.seq, "the chain ends before the kept head")
+    if not is_noted and not _is_pending(conn, anchored):
+        raise AuditBroken(anchored.seq, "an anchor that no purge has noted")
+    waiting, oldest = pending(conn)
+    return Verified(
+        events=count,
+        first=first if count else 0,
+        head=last,
+        anchor=anchored.seq,
+        pending=waiting,
+        oldest=oldest,
+    )
+
+
+def _check(event: Row[Any], last: Head) -> Note:
+    """What the event says, if it stands on `last`. Raises AuditBroken."""
+    if event.seq != last.seq + 1:
+        raise AuditBroken(last.seq + 1, "an event is missing")
+    if event.prev != last.hash:
+        raise AuditBroken(event.seq, "it doesn't stand on the one before it")
+    if event.hash != link(last.hash, event.seq, event.at, event.document):
+        raise AuditBroken(event.seq, "its hash isn't that of its content")
+    try:
+        told = read(event.document, event.at)
+    except ValueError:
+        raise AuditBroken(event.seq, "its document can't be read") from None
+    if (event.what, event.actor, event.entity) != (told.what, clean(told.actor), clean(_entity(told))):
+        raise AuditBroken(event.seq, "its columns don't say what its document says")
+    return told
+
+
+def anchor(conn: Connection, last: Head, *, at: datetime, reason: str) -> None:
+    """The events up to `last` go: what comes after stands on this row, and the chain says so itself."""
+    conn.execute(insert(audit_anchors), {"seq": last.seq, "hash": last.hash, "at": at, "reason": reason})
+    detail = {"seq": str(last.seq), "hash": last.hash.hex(), "reason": reason}
+    note(conn, [Note(at=at, what=What.CHAIN_ANCHORED, detail=detail)])
+
+
+def allow_purge(conn: Connection) -> None:
+    """Let this transaction take events, and seal them anew. PostgreSQL refuses every other one to."""
+    if conn.dialect.name == "postgresql":
+        conn.exec_driver_sql("SET LOCAL radbridge.purge = 'on'")
+
+
+def chained(conn: Connection, *, after: int = 0, at_most: int = _CHUNK) -> list[Chained]:
+    """The events that follow `after`."""
+    query = select(audit_events).where(audit_events.c.seq > after).order_by(audit_events.c.seq).limit(at_most)
+    return [Chained(seq=row.seq, note=read(row.document, row.at)) for row in conn.execute(query)]
+
+
+def of_case(conn: Connection, accession: str) -> list[Chained]:
+    """What the chain says of an accession number, of any issuer."""
+    entity = audit_events.c.entity
+    query = select(audit_events).where(entity == clean(accession)).order_by(audit_events.c.seq)
+    return [Chained(seq=row.seq, note=read(row.document, row.at)) for row in conn.execute(query)]
+
+
+def _entity(made: Note) -> str:
+    """What an event is found by."""
+    return made.entity.accession if made.entity else ""
+
+
+def _rows(conn: Connection, after: int) -> Iterator[Row[Any]]:
+    """The events that follow `after`, some at a time: a chain is longer than the memory is large."""
+    while True:
+        query = select(audit_events).where(audit_events.c.seq > after).order_by(audit_events.c.seq).limit(_CHUNK)
+        rows = conn.execute(query).all()
+        if not rows:
+            return
+        yield from rows
+        after = rows[-1].seq
+
+
+def _before(conn: Connection, start: int) -> Head:
+    """What event `start` stands on, by its own word."""
+    prev = conn.execute(select(audit_events.c.prev).where(audit_events.c.seq == start)).scalar()
+    if prev is None:
+        raise AuditBroken(start, "there is no such event")
+    return Head(seq=start - 1, hash=prev)
+
+
+def _tells(told: Note, anchored: Head) -> bool:
+    """Whether it is the note of that anchor."""
+    said = (told.detail.get("seq"), told.detail.get("hash"))
+    return told.what is What.CHAIN_ANCHORED and said == (str(anchored.seq), anchored.hash.hex())
+
+
+def _is_pending(conn: Connection, anchored: Head) -> bool:
+    rows = conn.execute(select(audit_pending.c.at, audit_pending.c.document))
+    return any(_tells(read(row.document, row.at), anchored) for row in rows)

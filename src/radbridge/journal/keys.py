@@ -1,0 +1,103 @@
+"""The keys that documents are sealed with: wrapped under the site's own key, a row for each.
+
+A key is never taken out: what was sealed with it can be opened by no other. `retired_at` says that nothing new is
+sealed with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, bindparam, select, update
+
+from radbridge.config.encryption import Encryption
+from radbridge.errors import SealError
+from radbridge.journal import sealing
+from radbridge.journal.schema import data_keys
+from radbridge.journal.sealing import Sealer
+from radbridge.journal.upsert import insert
+
+_ALL = select(data_keys).order_by(data_keys.c.id)
+_ADD = insert(data_keys).on_conflict_do_nothing()
+_ONE = data_keys.c.id == bindparam("of_key")
+_RETIRE = update(data_keys).where(_ONE, data_keys.c.retired_at.is_(None)).values(retired_at=bindparam("at"))
+_COUNT = update(data_keys).where(_ONE).values(seals=data_keys.c.seals + bindparam("more"))
+_WRAP = update(data_keys).where(_ONE).values(wrapped=bindparam("as_wrapped"), kek=bindparam("under"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataKey:
+    """A key as it is stored."""
+
+    id: int
+    wrapped: bytes = field(repr=False)
+    kek: str
+    """A reference of the key that it is wrapped under; it tells nothing of it."""
+    seals: int = 0
+    """Values sealed with it, as far as they were counted."""
+    created_at: datetime
+    retired_at: datetime | None = None
+
+
+class Ring(Sealer, Protocol):
+    """A sealer whose keys are in the journal."""
+
+    def tend(self, conn: Connection) -> None:
+        """Count what was sealed, take another key when one is due, and learn of keys that others have made."""
+        ...
+
+    def rotate(self, conn: Connection) -> int:
+        """Seal with a new key from now on; its number."""
+        ...
+
+    def rewrap(self, conn: Connection, settings: Encryption) -> int:
+        """Wrap every key under the key of `settings`; how many there are. Nothing sealed changes."""
+        ...
+
+
+def load(conn: Connection) -> list[DataKey]:
+    """Every key, the oldest first."""
+    return [DataKey(**row._mapping) for row in conn.execute(_ALL)]  # noqa: SLF001 - SQLAlchemy's public name of it
+
+
+def add(conn: Connection, key: DataKey) -> None:
+    """Store a key, unless another gateway was first to make one of this number."""
+    row = {"id": key.id, "wrapped": key.wrapped, "kek": key.kek, "seals": 0, "created_at": key.created_at}
+    conn.execute(_ADD, row)
+
+
+def retire(conn: Connection, id: int, *, at: datetime) -> None:
+    """Nothing new is sealed with it."""
+    conn.execute(_RETIRE, {"of_key": id, "at": at})
+
+
+def count(conn: Connection, id: int, more: int) -> None:
+    """So many more were sealed with it."""
+    conn.execute(_COUNT, {"of_key": id, "more": more})
+
+
+def wrap_again(conn: Connection, id: int, wrapped: bytes, kek: str) -> None:
+    """The same key, wrapped otherwise."""
+    conn.execute(_WRAP, {"of_key": id, "as_wrapped": wrapped, "under": kek})
+
+
+def make_ring(engine: Engine, settings: Encryption) -> Ring:
+    """The ring of the journal's keys; makes the first. Raises SealError when the site's key doesn't open them."""
+    for point in entry_points(group="radbridge.sealers"):
+        make: Callable[[Engine, Encryption], Ring] = point.load()
+        return make(engine, settings)
+    raise SealError("no cipher is installed under radbridge.sealers; install RadBridge anew")
+
+
+def attach(engines: Sequence[Engine], settings: Encryption | None) -> Ring | None:
+    """Seal and unseal with the site's key what goes through the engines, the last of which may write."""
+    if settings is None or not settings.is_on:
+        return None
+    ring = make_ring(engines[-1], settings)
+    for engine in engines:
+        sealing.use(engine, ring)
+    return ring

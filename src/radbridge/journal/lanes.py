@@ -1,0 +1,174 @@
+"""A lane: a thread that commits what is queued, one transaction at a time, so that its order is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from radbridge.errors import JournalError, JournalLost
+from radbridge.journal.postgres import retry_reason
+from radbridge.journal.stores import explain
+from radbridge.meter import JournalMeter
+from radbridge.wire import Item, Operation, Result
+
+MAX_GROUP = 64
+"""Writes in one transaction: bounds how long the first of them waits."""
+_RETRIES = 3
+_RETRY_S = 0.01
+"""Up to so long before a transaction that met another one is run again, and longer each time."""
+_OUTAGE_S = 0.5
+"""For so long after the database was lost nobody asks it: each who waits for an ACK is told at once."""
+
+
+@dataclass(slots=True)
+class Write:
+    """One queued write."""
+
+    operation: Callable[[Connection, Sequence[Any]], Sequence[Any]]
+    item: Any
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = field(default=None)
+
+
+class Outage:
+    """Whether the database was lost a moment ago; the lanes of a journal share one."""
+
+    def __init__(self) -> None:
+        self._error: JournalLost | None = None
+        self._until = 0.0
+
+    def begin(self, error: JournalLost) -> None:
+        """Spare others the wait for an answer."""
+        self._error, self._until = error, time.monotonic() + _OUTAGE_S
+
+    @property
+    def error(self) -> JournalLost | None:
+        """What to tell without asking; None: ask."""
+        return self._error if time.monotonic() < self._until else None
+
+
+class Lane:
+    """Commits its lines, the first of which goes before the others.
+
+    What fails is dealt with by its kind. A transaction that met another gateway's is run again. If the database is
+    lost, all of it is told so at once. Otherwise each write is tried alone, so that one bad write harms no other.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        lines: Sequence[deque[Write]],
+        outage: Outage,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        meter: JournalMeter,
+    ) -> None:
+        self._engine = engine
+        self._lines = lines
+        self._outage = outage
+        self._loop = loop
+        self._meter = meter
+        self._work = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self._thread.start()
+
+    def put(self, line: deque[Write], operation: Operation[Item, Result], item: Item) -> asyncio.Future[Result]:
+        """Queue a write. Raises JournalError when the lane is closed."""
+        future: asyncio.Future[Result] = self._loop.create_future()
+        with self._work:
+            if self._closed:
+                raise JournalError
+            line.append(Write(operation, item, future))
+            self._work.notify()
+        return future
+
+    def close(self) -> None:
+        """Commit what is queued, then end."""
+        with self._work:
+            self._closed = True
+            self._work.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            self._commit(group)
+            self._loop.call_soon_threadsafe(_settle, group)
+
+    def _next_group(self) -> list[Write]:
+        """What goes into the next commit; empty when the lane is closed and all is written."""
+        with self._work:
+            self._work.wait_for(lambda: any(self._lines) or self._closed)
+            group: list[Write] = []
+            for line in self._lines:
+                share = 1 if group else MAX_GROUP
+                group += [line.popleft() for _ in range(min(len(line), share))]
+            return group
+
+    def _commit(self, group: Sequence[Write]) -> None:
+        """Have each write of the group stored, or its error noted."""
+        for attempt in range(_RETRIES + 1):
+            error = self._outage.error or self._try(group)
+            if error is None:
+                self._meter.committed(len(group))
+                self._meter.journal_is(up=True)
+                return
+            reason = retry_reason(error) if isinstance(error, SQLAlchemyError) else ""
+            if not reason or attempt == _RETRIES:
+                break
+            self._meter.retried(reason)
+            time.sleep(random.uniform(0, _RETRY_S * 2**attempt))  # noqa: S311 - jitter
+        known = explain(error) if isinstance(error, SQLAlchemyError) else error
+        if isinstance(known, JournalLost):
+            self._lose(group, known)
+        elif len(group) > 1:
+            for write in group:
+                self._commit([write])
+        else:
+            group[0].error = known
+            if isinstance(error, OperationalError):
+                self._meter.journal_is(up=False)
+
+    def _lose(self, group: Sequence[Write], error: JournalLost) -> None:
+        if self._outage.error is None:
+            self._outage.begin(error)
+            self._meter.journal_is(up=False)
+        for write in group:
+            write.error = JournalLost(str(error))
+
+    def _try(self, group: Sequence[Write]) -> Exception | None:
+        """One transaction with all of it. A commit that got no answer may stand: whoever repeats it is told apart."""
+        try:
+            with self._engine.begin() as conn:
+                for operation, writes in groupby(group, key=lambda w: w.operation):
+                    neighbours = list(writes)
+                    results = operation(conn, [w.item for w in neighbours])
+                    for write, result in zip(neighbours, results, strict=True):
+                        write.result = result
+        except Exception as error:  # noqa: BLE001 - it goes to whoever waits for this write
+            return error
+        return None
+
+
+def _settle(group: Sequence[Write]) -> None:
+    for write in group:
+        if write.future.done():
+            continue  # whoever waited was cancelled; the write stands
+        if write.error is not None:
+            write.future.set_exception(write.error)
+        else:
+            write.future.set_result(write.result)

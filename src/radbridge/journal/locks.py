@@ -1,0 +1,43 @@
+"""Locks for operations that read before they write, where more than one gateway may write.
+
+    hold(conn, Lock.CASE, [key.accession])      before the first read; let go at the end of the transaction
+
+On SQLite there is one writer, so nothing has to be held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+
+class Lock(StrEnum):
+    """What is held. Each kind's names are apart from the others'."""
+
+    CASE = "case"
+    """By accession: a case, its request, drafts, deliveries."""
+    STUDY = "study"
+    """By Study Instance UID."""
+    FHIR = "fhir"
+    """Numbers of versions and notifications; one name, empty."""
+    SEQUENCE = "sequence"
+    """By sender: the number that is expected next (HL7 v2.5.1, 2.10.1)."""
+    ACCOUNT = "account"
+    """By name: somebody from an OpenID provider who comes for the first time."""
+    AUDIT = "audit"
+    """The audit trail's chain; one name, empty."""
+
+
+def hold(conn: Connection, lock: Lock, names: Iterable[str]) -> None:
+    """Hold locks until the transaction ends, in one order for all, so that two of them never wait for each other."""
+    if conn.dialect.name == "sqlite":
+        return
+    wanted = sorted(set(names))
+    if wanted:
+        conn.exec_driver_sql(_HOLD, ([f"{lock}:{name}" for name in wanted],))
+
+
+_HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s::text[]) WITH ORDINALITY t(name, n)"
+"""Row by row in the order of the list, which is sorted."""

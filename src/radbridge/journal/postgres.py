@@ -1,0 +1,190 @@
+"""The journal on PostgreSQL: several gateways, each with two writers. Needs the extra `postgres`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from radbridge.config.store import Store
+from radbridge.errors import ConfigError, StoreRefused
+from radbridge.journal.types import seal
+
+if TYPE_CHECKING:  # an extra: on SQLite nobody needs it
+    import psycopg
+
+LOCK_MIGRATE = 0x5241_4442
+"""The advisory lock of whoever changes the tables."""
+OLDEST = 140000
+"""`server_version_num` of the oldest PostgreSQL that is tested."""
+_CONNECT_S = 5
+_SILENT_S = 10
+"""After so long without a sign of the server a connection is lost, and a transaction that does nothing is ended."""
+_NETWORK = {
+    "connect_timeout": _CONNECT_S,
+    "keepalives": 1,
+    "keepalives_idle": _SILENT_S,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": _SILENT_S * 1000,
+    "application_name": "radbridge",
+}
+_RETRIED = {"40001": "serialization", "40P01": "deadlock"}
+_READ_ONLY = "25006"
+"""What a server says that has become somebody's replica: another one has the journal now."""
+_ORDERED = ["-b", "B", "Z", "_", "a", "ä"]
+
+
+def make_engines(store: Store) -> tuple[Engine, Engine]:
+    """A reader, each of whose transactions sees one moment, and a writer. Raises ConfigError."""
+    url = read_url(store)
+    try:
+        reader = create_engine(
+            url, pool_size=store.pool, connect_args=_arguments(), isolation_level="REPEATABLE READ"
+        )
+        writer = create_engine(url, pool_size=4, connect_args=_arguments(), isolation_level="READ COMMITTED")
+    except ModuleNotFoundError:
+        problem = "store.url: PostgreSQL needs a driver: pip install 'radbridge[postgres]'"
+        raise ConfigError([problem]) from None
+    event.listen(reader, "connect", _preparation(store, reads=True))
+    event.listen(writer, "connect", _preparation(store, reads=False))
+    return reader, writer
+
+
+def read_url(store: Store) -> URL:
+    """The URL with its password, where a file holds one. Raises ConfigError."""
+    from sqlalchemy.engine import make_url
+
+    url = make_url(store.url)
+    if store.password_file is None:
+        return url
+    try:
+        return url.set(password=store.password_file.read_text().strip())
+    except OSError as error:
+        raise ConfigError([f"store.password_file: {error.strerror}: {store.password_file}"]) from None
+
+
+def connect(store: Store) -> psycopg.Connection:
+    """A connection apart from the engines, in autocommit. Raises psycopg's errors."""
+    import psycopg
+
+    url = read_url(store).set(drivername="postgresql")
+    return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True, **_NETWORK)
+
+
+def _arguments() -> dict[str, Any]:
+    return {"prepare_threshold": 0, **_NETWORK}
+
+
+def _preparation(store: Store, *, reads: bool) -> Callable[[Any, Any], None]:
+    """What every session begins with: a commit is on the server's disk when it returns (rule 1)."""
+    settings = "; ".join(
+        (
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+            f"SET statement_timeout = {round(store.statement_timeout_s * 1000)}",
+            f"SET lock_timeout = '{_SILENT_S}s'",
+            f"SET idle_in_transaction_session_timeout = '{_SILENT_S}s'",
+        )
+    )
+
+    def prepare(connection: psycopg.Connection, _record: Any) -> None:
+        before, connection.autocommit = connection.autocommit, True
+        connection.execute(settings, prepare=False)
+        connection.autocommit = before
+        connection.read_only = reads
+
+    return prepare
+
+
+def check(conn: Connection) -> None:
+    """Refuse a server that would lose what it has committed, or sort otherwise than the journal. Raises StoreRefused."""
+    fsync, whole, encoding, version, collation = conn.exec_driver_sql(
+        "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('server_encoding'),"
+        " current_setting('server_version_num')::int, (SELECT datcollate FROM pg_database"
+        " WHERE datname = current_database())"
+    ).one()
+    if version < OLDEST:
+        raise StoreRefused([f"store.url: PostgreSQL {OLDEST // 10000} or newer is needed"])
+    for name, value in (("fsync", fsync), ("full_page_writes", whole)):
+        if value != "on":
+            raise StoreRefused([f"store.url: the server runs with {name} = off and would lose messages; set it to on"])
+    ordered = conn.exec_driver_sql("SELECT array(SELECT x FROM unnest(%s::text[]) x ORDER BY x)", (_ORDERED,)).scalar()
+    if encoding != "UTF8" or ordered != _ORDERED:
+        raise StoreRefused(
+            [
+                f"store.url: the database has encoding {encoding} and sorts by {collation}; make one that sorts by"
+                " bytes: createdb --template=template0 --encoding=UTF8 --locale=C NAME"
+            ]
+        )
+
+
+def lock_for_migration(conn: Connection) -> None:
+    """One gateway changes the tables, the others wait; a change takes as long as it takes."""
+    for timeout in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        conn.exec_driver_sql(f"SET LOCAL {timeout} = 0")
+    conn.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK_MIGRATE,))
+
+
+def is_lost(error: SQLAlchemyError) -> bool:
+    """Whether the server is away, or isn't the one that takes writes: nothing else of ours will do better there."""
+    if not isinstance(error, DBAPIError) or not type(error.orig).__module__.startswith("psycopg"):
+        return False
+    state = state_of(error)
+    unreached = not state and type(error.orig).__name__ == "OperationalError"
+    return error.connection_invalidated or unreached or state == _READ_ONLY or state[:2] == "08" or state[:3] == "57P"
+
+
+def retry_reason(error: SQLAlchemyError) -> str:
+    """Why the same transaction may do better at once; empty: it would not."""
+    return _RETRIED.get(state_of(error), "") if isinstance(error, DBAPIError) else ""
+
+
+def state_of(error: DBAPIError) -> str:
+    """The SQLSTATE; empty where the server said none."""
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+_NAMES = {
+    "wire": "text",
+    "peer": "text",
+    "sender_key": "text",
+    "digest": "text",
+    "kind": "text",
+    "accession": "text",
+    "raw": "bytea",
+    "size": "int",
+    "ack": "bytea",
+    "reused_id": "bool",
+    "bucket": "int",
+    "urgent": "bool",
+    "touches": "text",
+    "reply_to": "text",
+    "trace": "text",
+}
+_ADD = f"""
+INSERT INTO message (received_at, state, reason, reused_id, {", ".join(n for n in _NAMES if n != "reused_id")})
+SELECT %b::timestamp, 'accepted', '',
+       reused_id OR EXISTS (SELECT 1 FROM message m WHERE m.sender_key = new.sender_key AND m.state <> 'rejected'),
+       {", ".join(n for n in _NAMES if n != "reused_id")}
+FROM unnest({", ".join(f"%b::{kind}[]" for kind in _NAMES.values())}) WITH ORDINALITY AS new({", ".join(_NAMES)}, line)
+ORDER BY line
+ON CONFLICT (sender_key, digest) WHERE state <> 'rejected' DO NOTHING
+RETURNING id, sender_key, digest
+"""  # noqa: S608 - our own names
+"""One statement for a whole group, which also tells the duplicates: those that aren't returned."""
+
+
+def add_messages(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
+    """Store the messages that aren't there yet; the ids of these, by sender's key and digest."""
+    received_at = rows[0]["received_at"].replace(tzinfo=None)
+    columns = [[_value(conn, name, row) for row in rows] for name in _NAMES]
+    added = conn.exec_driver_sql(_ADD, (received_at, *columns))
+    return {(key, digest): id for id, key, digest in added}
+
+
+def _value(conn: Connection, name: str, row: Mapping[str, Any]) -> Any:
+    value = row[name]
+    return seal(conn.dialect, value, f"message.{name}") if isinstance(value, bytes) else value

@@ -1,0 +1,318 @@
+"""What is kept no longer: rows that are old enough, kind by kind, some hundred in a transaction.
+
+    for kind in KINDS:
+        while purge_some(conn, kind, cut): ...
+
+Each kind says what goes, so that a dry run counts exactly what a run would take. What is still worked on never goes: a
+message that waits, an open case, a draft that stands, a delivery on its way, an event that no auditor has got yet.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.engine import make_url
+
+from radbridge.case import CaseState
+from radbridge.config.retention import Retention
+from radbridge.draft import DraftState
+from radbridge.journal import audit
+from radbridge.journal.audit import Head
+from radbridge.journal.locks import Lock, hold
+from radbridge.journal.schema import (
+    DeliveryState,
+    MemoryState,
+    MessageState,
+    audit_anchors,
+    audit_events,
+    cases,
+    cds_cards,
+    cursors,
+    deliveries,
+    dicom_instances,
+    dicom_steps,
+    dicom_studies,
+    dicom_waiting,
+    draft_feedback,
+    draft_requests,
+    drafts,
+    edits,
+    fhir_jobs,
+    fhircast_contexts,
+    memory,
+    messages,
+    resource_index,
+    resource_versions,
+    resources,
+    subscription_events,
+)
+
+AT_ONCE: Final = 500
+"""Rows in one transaction."""
+SYSLOG: Final = "syslog"
+"""The cursor of the events that an audit repository has got."""
+_KEPT_TYPES: Final = ("Subscription",)
+"""FHIR resources that say how we work and not what was known of somebody."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cut:
+    """Before when each kind goes, as a site says."""
+
+    retention: Retention
+    now: datetime
+    syslog: bool = False
+    """Whether an audit repository gets the trail: what it hasn't got stays."""
+
+    def before(self, days: int) -> datetime:
+        """So many days ago."""
+        return self.now - timedelta(days=days)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """One kind of rows that may go."""
+
+    name: str
+    days: Callable[[Retention], int]
+    find: Callable[[Cut], Select[Any]]
+    """The keys of all that may go."""
+    remove: Callable[[Connection, Sequence[Row[Any]], Cut], None]
+
+
+def count(conn: Connection, cut: Cut) -> dict[str, int]:
+    """What a purge would take now, by kind."""
+    return {kind.name: _count(conn, kind, cut) for kind in KINDS if kind.days(cut.retention)}
+
+
+def purge_some(conn: Connection, kind: Kind, cut: Cut) -> int:
+    """Take some of a kind; how many. 0: there is nothing more to take."""
+    if not kind.days(cut.retention):
+        return 0
+    _overwrite(conn)
+    rows = conn.execute(kind.find(cut).limit(AT_ONCE)).all()
+    if rows:
+        kind.remove(conn, rows, cut)
+    return len(rows)
+
+
+def finish(url: str) -> None:
+    """Let go of what the write-ahead log still holds of rows that are gone. PostgreSQL's VACUUM does it there."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        with closing(sqlite3.connect(parsed.database, timeout=30.0)) as file:
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _count(conn: Connection, kind: Kind, cut: Cut) -> int:
+    found: int = conn.execute(select(func.count()).select_from(kind.find(cut).subquery())).scalar_one()
+    return found
+
+
+def _overwrite(conn: Connection) -> None:
+    """SQLite leaves what was deleted in the file, until something else needs the room."""
+    if conn.dialect.name == "sqlite":
+        conn.exec_driver_sql("PRAGMA secure_delete=ON")
+
+
+# Messages: their bytes go first; the row stays for as long as they may come again.
+
+
+def _find_messages(cut: Cut) -> Select[Any]:
+    old = and_(
+        messages.c.state != MessageState.ACCEPTED,
+        messages.c.received_at < cut.before(cut.retention.messages_d),
+        ~exists().where(memory.c.accession == messages.c.accession, memory.c.state == MemoryState.WAITING),
+    )
+    is_known_no_more = messages.c.received_at < cut.before(cut.retention.dedupe_d)
+    has_bytes = or_(messages.c.raw != b"", messages.c.accession != "", messages.c.touches != "")
+    return select(messages.c.id, is_known_no_more.label("goes")).where(old, or_(has_bytes, is_known_no_more))
+
+
+def _remove_messages(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
+    ids = [row.id for row in rows]
+    conn.execute(delete(dicom_waiting).where(dicom_waiting.c.message_id.in_(ids)))
+    conn.execute(delete(messages).where(messages.c.id.in_([row.id for row in rows if row.goes])))
+    empty = {"raw": b"", "reply": None, "accession": "", "touches": "", "reason": ""}
+    conn.execute(update(messages).where(messages.c.id.in_([row.id for row in rows if not row.goes])).values(empty))
+
+
+# Cases, with what hangs on them.
+
+
+def _find_cases(cut: Cut) -> Select[Any]:
+    return select(cases.c.accession, cases.c.issuer).where(
+        cases.c.state != CaseState.OPEN,
+        cases.c.updated_at < cut.before(cut.retention.cases_d),
+        ~_of_case(deliveries).where(deliveries.c.state == DeliveryState.PENDING).correlate(cases).exists(),
+        ~exists().where(
+            memory.c.accession == cases.c.accession,
+            memory.c.issuer == cases.c.issuer,
+            memory.c.state == MemoryState.WAITING,
+        ),
+    )
+
+
+def _of_case(table: Table) -> Select[Any]:
+    return select(table.c.accession).where(table.c.accession == cases.c.accession, table.c.issuer == cases.c.issuer)
+
+
+_OF_CASES = (edits, draft_requests, dicom_studies, dicom_instances, fhircast_contexts, fhir_jobs)
+
+
+def _remove_cases(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
+    hold(conn, Lock.CASE, [row.accession for row in rows])
+    keys = [(row.accession, row.issuer) for row in rows]
+    _remove_drafts_where(conn, tuple_(drafts.c.accession, drafts.c.issuer).in_(keys))
+    for table in _OF_CASES:
+        conn.execute(delete(table).where(tuple_(table.c.accession, table.c.issuer).in_(keys)))
+    conn.execute(delete(dicom_steps).where(dicom_steps.c.updated_at < cut.before(cut.retention.cases_d)))
+    conn.execute(delete(cases).where(tuple_(cases.c.accession, cases.c.issuer).in_(keys)))
+
+
+# Drafts that don't stand.
+
+
+def _find_drafts(cut: Cut) -> Select[Any]:
+    return select(drafts.c.id).where(
+        drafts.c.state != DraftState.CURRENT,
+        drafts.c.made_at < cut.before(cut.retention.drafts_d),
+        ~exists().where(deliveries.c.draft_id == drafts.c.id, deliveries.c.state == DeliveryState.PENDING),
+    )
+
+
+def _remove_drafts(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
+    _remove_drafts_where(conn, drafts.c.id.in_([row.id for row in rows]))
+
+
+def _remove_drafts_where(conn: Connection, condition: ColumnElement[bool]) -> None:
+    ids = conn.execute(select(drafts.c.id).where(condition)).scalars().all()
+    for table in (cds_cards, draft_feedback, deliveries):
+        conn.execute(delete(table).where(table.c.draft_id.in_(ids)))
+    conn.execute(delete(drafts).where(drafts.c.id.in_(ids)))
+
+
+# Examples: what drafts are shown, and what is learned from.
+
+
+def _find_memory(cut: Cut) -> Select[Any]:
+    old = memory.c.signed_at < cut.before(cut.retention.examples_d)
+    return select(memory.c.number).where(old, memory.c.state == MemoryState.KEPT)
+
+
+def _remove_memory(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
+    conn.execute(delete(memory).where(memory.c.number.in_([row.number for row in rows])))
+
+
+def _find_edits(cut: Cut) -> Select[Any]:
+    return select(edits.c.seq).where(edits.c.signed_at < cut.before(cut.retention.examples_d))
+
+
+def _remove_edits(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
+    conn.execute(delete(edits).where(edits.c.seq.in_([row.seq for row in rows])))
+
+
+# FHIR: versions that aren't the newest, then resources that nothing refers to.
+
+_newest = resources.alias("newest")
+
+
+def _find_versions(cut: Cut) -> Select[Any]:
+    v = resource_versions
+    is_newest = exists().where(_newest.c.type == v.c.type, _newest.c.id == v.c.id, _newest.c.version == v.c.version)
+    return select(v.c.seq).where(v.c.at < cut.before(cut.retention.fhir_d), ~is_newest, ~_is_awaited(v.c.seq))
+
+
+def _remove_versions(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
+    _remove_versions_where(conn, [row.seq for row in rows])
+
+
+def _find_resources(cut: Cut) -> Select[Any]:
+    r, i = resources, resource_index
+    name = r.c.type + literal("/") + r.c.id
+    is_meant = exists().where(i.c.value == name, ~and_(i.c.type == r.c.type, i.c.id == r.c.id))
+    return select(r.c.type, r.c.id, r.c.seq).where(
+        r.c.at < cut.before(cut.retention.fhir_d), r.c.type.not_in(_KEPT_TYPES), ~is_meant, ~_is_awaited(r.c.seq)
+    )
+
+
+def _remove_resources(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
+    hold(conn, Lock.FHIR, [""])
+    keys = [(row.type, row.id) for row in rows]
+    v = resource_versions
+    seqs = conn.execute(select(v.c.seq).where(tuple_(v.c.type, v.c.id).in_(keys))).scalars().all()
+    for table in (resource_index, resources):
+        conn.execute(delete(table).where(tuple_(table.c.type, table.c.id).in_(keys)))
+    _remove_versions_where(conn, seqs)
+
+
+def _remove_versions_where(conn: Connection, seqs: Sequence[int]) -> None:
+    conn.execute(delete(subscription_events).where(subscription_events.c.version_seq.in_(seqs)))
+    conn.execute(delete(resource_versions).where(resource_versions.c.seq.in_(seqs)))
+
+
+def _is_awaited(seq: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether a subscriber hasn't got it yet."""
+    e = subscription_events
+    return exists().where(e.c.version_seq == seq, e.c.state == "pending")
+
+
+# The audit trail: only ever its beginning.
+
+
+def _find_audit(cut: Cut) -> Select[Any]:
+    e = audit_events
+    first_kept = select(func.min(e.c.seq)).where(e.c.at >= cut.before(cut.retention.audit_d)).scalar_subquery()
+    goes: list[ColumnElement[bool]] = [func.coalesce(e.c.seq < first_kept, True)]
+    if cut.syslog:
+        told = select(cursors.c.seq).where(cursors.c.name == SYSLOG).scalar_subquery()
+        goes.append(e.c.seq <= func.coalesce(told, 0))
+    return select(e.c.seq).where(*goes).order_by(e.c.seq)
+
+
+def _remove_audit(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
+    hold(conn, Lock.AUDIT, [""])
+    last = rows[-1].seq
+    digest = conn.execute(select(audit_events.c.hash).where(audit_events.c.seq == last)).scalar_one()
+    audit.anchor(conn, Head(seq=last, hash=digest), at=cut.now, reason="retention")
+    audit.allow_purge(conn)
+    conn.execute(delete(audit_anchors).where(audit_anchors.c.seq < last))
+    conn.execute(delete(audit_events).where(audit_events.c.seq <= last))
+
+
+KINDS: Final[Sequence[Kind]] = (
+    Kind(name="messages", days=lambda r: r.messages_d, find=_find_messages, remove=_remove_messages),
+    Kind(name="cases", days=lambda r: r.cases_d, find=_find_cases, remove=_remove_cases),
+    Kind(name="drafts", days=lambda r: r.drafts_d, find=_find_drafts, remove=_remove_drafts),
+    Kind(name="memory", days=lambda r: r.examples_d, find=_find_memory, remove=_remove_memory),
+    Kind(name="edits", days=lambda r: r.examples_d, find=_find_edits, remove=_remove_edits),
+    Kind(name="fhir_versions", days=lambda r: r.fhir_d, find=_find_versions, remove=_remove_versions),
+    Kind(name="fhir_resources", days=lambda r: r.fhir_d, find=_find_resources, remove=_remove_resources),
+    Kind(name="audit", days=lambda r: r.audit_d, find=_find_audit, remove=_remove_audit),
+)
+
+
+def tell(counts: Mapping[str, int]) -> dict[str, str]:
+    """The counts as an audit note's detail."""
+    return {name: str(rows) for name, rows in counts.items() if rows}

@@ -1,0 +1,121 @@
+"""The journal on SQLite: one file, one gateway, one writer."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Insert, create_engine, event
+from sqlalchemy.engine import URL
+
+from radbridge.errors import ConfigError, JournalError
+from radbridge.journal.schema import messages
+from radbridge.journal.types import seal, unseal
+
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+"""FULL: a commit is on the disk when it returns, which is what an ACK promises (rule 1)."""
+_WAIT_S = 30.0
+"""How long another program's transaction is waited for."""
+
+
+def make_engine(url: URL, *, begin: str) -> Engine:
+    """An engine whose transactions begin so: `BEGIN` reads one snapshot, `BEGIN IMMEDIATE` is the only writer.
+
+    A transaction that reads first and writes then would lose what another program wrote between the two, if the first
+    write were what begins it; that is Python's own way.
+    """
+    engine = create_engine(url, connect_args={"timeout": _WAIT_S, "isolation_level": None})
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql(begin))
+    return engine
+
+
+def make_folder(url: URL) -> None:
+    """The folder that the file is to be in. Raises JournalError."""
+    if not url.database or url.database == ":memory:":
+        return
+    try:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalError(f"the journal's folder can't be made: {error.strerror}; set [store] url") from None
+
+
+def claim(url: URL) -> ExitStack:
+    """Be the only gateway on the file until this is closed, or the process ends. Raises ConfigError."""
+    held = ExitStack()
+    if not url.database or url.database == ":memory:":
+        return held
+    lock = held.enter_context(Path(f"{url.database}.gateway").open("a"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        problem = f"store.url: another gateway has {url.database} open; several gateways need one PostgreSQL"
+        raise ConfigError([problem]) from None
+    return held
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+_KNOWN = "SELECT id, sender_key, digest, ack, reply FROM message WHERE sender_key IN ({}) AND state <> 'rejected'"
+
+
+def find_messages(conn: Connection, keys: Sequence[str]) -> list[tuple[int, str, str, bytes, bytes]]:
+    """The messages of these senders and ids, with their answers: id, key, digest, ACK, application reply."""
+    rows = conn.exec_driver_sql(_KNOWN.format(",".join("?" * len(keys))), tuple(keys))
+    dialect = conn.dialect
+    return [
+        (id, key, digest, unseal(dialect, ack, "message.ack"), unseal(dialect, reply or b"", "message.reply"))
+        for id, key, digest, ack, reply in rows
+    ]
+
+
+def add_messages(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Store new messages; their ids. Past SQLAlchemy's handling of each value, which costs as much as the insertion."""
+    columns = tuple(rows[0])
+    dialect, write_time = conn.dialect, _time_writer()
+    values = [
+        tuple(
+            write_time(value)
+            if name == "received_at"
+            else seal(dialect, value, f"message.{name}")
+            if isinstance(value, bytes)
+            else value
+            for name, value in row.items()
+        )
+        for row in rows
+    ]
+    conn.exec_driver_sql(_insertion(columns), values)
+    last = conn.exec_driver_sql("SELECT last_insert_rowid()").scalar_one()
+    return list(range(last - len(rows) + 1, last + 1))  # one writer, and AUTOINCREMENT counts by one
+
+
+@cache
+def _insertion(columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO message ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our names
+
+
+@cache
+def _time_writer() -> Any:
+    from sqlalchemy.dialects.sqlite import dialect
+
+    return messages.c.received_at.type.bind_processor(dialect())
+
+
+def run_many(conn: Connection, statement: Insert, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> int:
+    """Run an insertion once for each row, past SQLAlchemy's handling of values; how many rows it made."""
+    return conn.exec_driver_sql(_text(statement), [tuple(row[name] for name in columns) for row in rows]).rowcount
+
+
+@cache
+def _text(statement: Insert) -> str:
+    from sqlalchemy.dialects.sqlite import dialect
+
+    return str(statement.compile(dialect=dialect()))

@@ -1,0 +1,127 @@
+"""Where the journal is: the engines on one database, whose tables are brought to the present shape when it is opened."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from radbridge.config.encryption import Encryption
+from radbridge.config.store import Store
+from radbridge.errors import ConfigError, JournalError, JournalLost
+from radbridge.journal import keys, postgres, sqlite
+
+if TYPE_CHECKING:  # an extra: on SQLite nobody needs it
+    import psycopg
+
+_FOLDER = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stores:
+    """The engines on a journal's database."""
+
+    store: Store
+    reader: Engine
+    """Each of its transactions sees one moment of the database, and changes nothing."""
+    writer: Engine
+    """On SQLite, one of its transactions at a time is open."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other gateways may have the database open too."""
+        return self.store.is_shared
+
+    def claim(self) -> ExitStack:
+        """Be the file's only gateway until this is closed; nothing where several may be. Raises ConfigError."""
+        return ExitStack() if self.is_shared else sqlite.claim(make_url(self.store.url))
+
+    def connect(self) -> psycopg.Connection:
+        """A connection to PostgreSQL apart from the engines, in autocommit."""
+        return postgres.connect(self.store)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.reader.dispose()
+        self.writer.dispose()
+
+
+def open_store(store: Store | str, encryption: Encryption | None = None) -> Stores:
+    """Open the database and bring it to the present shape. Raises ConfigError and JournalError with what to do."""
+    settings = Store(url=store) if isinstance(store, str) else store
+    reader, writer = _make_engines(settings)
+    stores = Stores(store=settings, reader=reader, writer=writer)
+    try:
+        if settings.is_shared:
+            with writer.connect() as conn:
+                postgres.check(conn)
+        migrate(writer)
+        keys.attach((reader, writer), encryption)
+    except SQLAlchemyError as error:
+        stores.close()
+        raise explain(error) from None
+    except BaseException:
+        stores.close()
+        raise
+    return stores
+
+
+def open_engine(store: Store | str) -> Engine:
+    """One engine that may write, for commands and tests. Raises ConfigError and JournalError."""
+    stores = open_store(store)
+    stores.reader.dispose()
+    return stores.writer
+
+
+def _make_engines(store: Store) -> tuple[Engine, Engine]:
+    if store.is_shared:
+        return postgres.make_engines(store)
+    try:
+        url = make_url(store.url)
+    except ArgumentError:
+        raise ConfigError([f"store.url: {store.url} is no URL of a database"]) from None
+    sqlite.make_folder(url)
+    return sqlite.make_engine(url, begin="BEGIN"), sqlite.make_engine(url, begin="BEGIN IMMEDIATE")
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema up to the current revision. Raises JournalError where a newer RadBridge has been here."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every start that nothing is to be done
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    scripts = ScriptDirectory.from_config(config)
+    with engine.connect() as conn:
+        if _revision(conn, scripts) == scripts.get_current_head():
+            return
+    with engine.begin() as conn:
+        if conn.dialect.name == "postgresql":
+            postgres.lock_for_migration(conn)
+        config.attributes["connection"] = conn
+        command.upgrade(config, "head")
+
+
+def _revision(conn: Connection, scripts: ScriptDirectory) -> str | None:
+    revision = MigrationContext.configure(conn).get_current_revision()
+    known = {script.revision for script in scripts.walk_revisions()}
+    if revision is not None and revision not in known:
+        raise JournalError(f"the journal was made by a newer RadBridge (its shape is {revision}): start that one")
+    return revision
+
+
+def explain(error: SQLAlchemyError) -> JournalError:
+    """What went wrong in the database, without the values of the statement: they may hold PHI."""
+    cause = getattr(error, "orig", None) or error
+    kind = type(cause).__name__
+    known = str(cause).strip().splitlines()[0] if kind in {"OperationalError", "DatabaseError"} else ""
+    text = f"the journal can't be used ({kind}{': ' + known if known else ''}); check the disk and [store] url"
+    return JournalLost(text) if postgres.is_lost(error) else JournalError(text)

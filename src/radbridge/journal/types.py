@@ -1,0 +1,75 @@
+"""The types of the journal's columns: the same rows on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, String, TypeDecorator
+
+from radbridge.journal.sealing import seal, unseal
+
+Key = BigInteger().with_variant(Integer, "sqlite")
+"""A counted key. SQLite counts by itself only what is declared INTEGER, which holds 64 bits there."""
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware time, stored in UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Aware to naive UTC; a naive time is a programming error."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Naive UTC to aware."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Words(TypeDecorator[str]):
+    """Text that came over a wire, which may hold what PostgreSQL refuses.
+
+    The row is what is searched; the bytes as they came are kept beside it.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """What is stored, and what is searched for, goes through the same `clean`."""
+        return None if value is None else clean(value)
+
+
+class Sealed(TypeDecorator[bytes]):
+    """A document that may hold PHI: encrypted where the site wants that, plain where it doesn't.
+
+    `place` is `table.column`; a sealed value can't be opened in any other. Nothing searches such a column by SQL.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        """Seal. Empty stays empty: it says that there is nothing."""
+        return seal(dialect, value, self.place) if value else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
+        """Open."""
+        return unseal(dialect, value, self.place) if value else value
+
+
+def clean(text: str) -> str:
+    """Without NUL, and with `?` for half of a surrogate pair: neither is text to PostgreSQL."""
+    if text.isascii():
+        return text.replace("\0", "")
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -13,6 +13,7 @@ import orjson
 import typer
 
 from radbridge.config import split_address
+from radbridge.config.tls import Trust
 from radbridge.errors import ConfigError
 from radbridge_adapters.conformance.check import Outcome, passes, run_checks
 from radbridge_adapters.conformance.report import make_document, make_table
@@ -101,23 +102,24 @@ async def _run(
     from radbridge_adapters.conformance import fhir, fhircast, hl7v2  # 0.2 s, and only here
     from radbridge_adapters.resources.draft import Composer
     from radbridge_adapters.rest import FhirClient
-    from radbridge_adapters.rest.client import make_http, make_trust
+    from radbridge_adapters.rest.client import make_http
+    from radbridge_adapters.security.tls import client_context
 
-    composer = Composer(fhir.name_of, ttl=_TTL)
+    composer, trust = Composer(fhir.name_of, ttl=_TTL), Trust(ca_file=ca, cert_file=cert)
     if wire is WireName.HL7V2:
         host, port = _address(target)
         return await run_checks(hl7v2.CHECKS, hl7v2.MllpTarget(host=host, port=port, timeout_s=wait_s))
     if wire is WireName.FHIR:
         tokens = _GivenToken(token) if token else None
-        client = FhirClient(_NAME, target, timeout_s=wait_s, tokens=tokens, ca_file=ca, cert_file=cert)
+        client = FhirClient(_NAME, target, timeout_s=wait_s, tokens=tokens, trust=trust)
         try:
             return await run_checks(fhir.CHECKS, fhir.make_target(client, composer, in_one=not separate))
         finally:
             await client.close()
-    async with make_http(_NAME, target, timeout_s=wait_s, ca_file=ca, cert_file=cert) as http:
+    async with make_http(_NAME, target, timeout_s=wait_s, trust=trust) as http:
         if token:
             http.headers["authorization"] = f"Bearer {token}"
-        tls = make_trust(_NAME, ca, cert)
+        tls = client_context(_NAME, trust)
         hub = fhircast.HubTarget(
             url=target.rstrip("/"), http=http, composer=composer, timeout_s=wait_s, topic=topic, tls=tls
         )
@@ -129,13 +131,13 @@ async def _run_dicom(target: str, ae_title: str, *, ca: Path | None, cert: Path 
     from radbridge_adapters.dicom.network.calling import Target
     from radbridge_adapters.dicom.network.scu import Scu
     from radbridge_adapters.dicom.writing.compose import Composer
-    from radbridge_adapters.rest.client import make_trust
+    from radbridge_adapters.security.tls import client_context
 
     title, at, _ = urlsplit(target).netloc.rpartition("@")
     if not at or not title:
         raise ConfigError(["--target: a PACS is named with its AE title: dicom://TITLE@host:port"])
     host, port = _address(target.replace(f"{title}@", "", 1))
-    tls = make_trust(_NAME, ca, cert) if target.startswith("dicoms://") else None
+    tls = client_context(_NAME, Trust(ca_file=ca, cert_file=cert)) if target.startswith("dicoms://") else None
     scu = Scu(Target(name=_NAME, host=host, port=port, called=title, calling=ae_title, tls=tls))
     composer = Composer(destination="conformance", ae_title=ae_title, zone=UTC)
     return await run_checks(dicom.CHECKS, dicom.DicomTarget(scu=scu, composer=composer, timeout_s=wait_s))

@@ -5,21 +5,72 @@ Not Starlette's `mount`: that answers `POST /fhir`, a FHIR transaction, with a r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from math import ceil
+from typing import Any
 
+from radbridge.config import Http
+from radbridge.config.values import is_loopback
 from radbridge.wire import AsgiApp, Mount, Receive, Scope, Send
+from radbridge_adapters.console.protocols import ENTERED
+from radbridge_adapters.security.http import answer
+from radbridge_adapters.security.rate import Buckets
 
 
 class Dispatcher:
     """An ASGI application of applications. Each sees the whole path as it came."""
 
-    def __init__(self, default: AsgiApp, mounts: Sequence[Mount]) -> None:
-        """`default` gets what fits no mount."""
+    def __init__(
+        self, default: AsgiApp, mounts: Sequence[Mount], settings: Http, on_limit: Callable[[], None] = lambda: None
+    ) -> None:
+        """`default` gets what fits no mount; `on_limit` is called for each request that is told to come later."""
         self._default = default
         self._mounts = sorted(mounts, key=lambda mount: len(mount.path), reverse=True)
+        self._timeout_s = settings.request_timeout_s
+        self._addresses = Buckets(settings.rate_per_s, settings.burst)
+        self._on_limit = on_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request or a WebSocket on."""
+        note: Callable[..., None] = scope.get("state", {}).get(ENTERED, _note_nothing)
+        note(entered=True)
+        try:
+            await self._pass_on(scope, receive, send)
+        finally:
+            note(entered=False)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = str((scope.get("client") or ("",))[0])
+        wait_s = 0.0 if is_loopback(host) else self._addresses.take(host)
+        if wait_s and scope["type"] == "http":
+            self._on_limit()
+            await answer(send, 429, {"error": "too many requests"}, {"retry-after": str(ceil(wait_s))})
+            return
         path = scope.get("path", "")
         app = next((m.app for m in self._mounts if path == m.path or path.startswith(m.path + "/")), self._default)
-        await app(scope, receive, send)
+        await app(scope, _until(receive, self._timeout_s) if scope["type"] == "http" else receive, send)
+
+
+def _until(receive: Receive, timeout_s: float) -> Receive:
+    """`receive` that counts a caller as gone whose body isn't whole after so many seconds."""
+    ends_at = asyncio.get_running_loop().time() + timeout_s
+    is_whole = False
+
+    async def receive_in_time() -> Any:
+        nonlocal is_whole
+        if is_whole:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(ends_at):
+                event = await receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        is_whole = not event.get("more_body", False)
+        return event
+
+    return receive_in_time
+
+
+def _note_nothing(*, entered: bool) -> None:
+    """Where no connection of ours is behind the request."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from radbridge import __version__
 from radbridge.config import Http, Site, split_address
-from radbridge.errors import ConfigError
 from radbridge.wire import Status
 from radbridge_adapters.console.dispatch import Dispatcher
+from radbridge_adapters.console.protocols import MAX_HEAD_BYTES, watch
+from radbridge_adapters.security.tls import server_context
 
 
 def make_app(status: Status) -> FastAPI:
@@ -64,16 +65,12 @@ def _configure(settings: Http, app: Dispatcher) -> uvicorn.Config:
         ws="websockets-sansio",
         ws_max_size=settings.ws_max_bytes,
         ws_ping_interval=20.0,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
-        ssl_ca_certs=str(settings.client_ca) if settings.client_ca else None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if settings.client_ca else ssl.CERT_NONE,
+        http=watch(AutoHTTPProtocol, settings.request_timeout_s),
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
-    try:
-        config.load()
-    except OSError as error:
-        problem = f"http: tls_cert, tls_key or client_ca can't be used: {error.strerror or type(error).__name__}"
-        raise ConfigError([problem]) from None
+    config.load()
+    if settings.tls is not None:
+        config.ssl = server_context("http", settings.tls)
     return config
 
 
@@ -96,7 +93,10 @@ class HttpServer:
 
     async def start(self) -> None:
         """Bind and serve. Raises OSError when the port is taken, ConfigError for an unusable certificate."""
-        server = _Server(_configure(self._settings, Dispatcher(make_app(self._status), self._status.mounts)))
+        app = Dispatcher(
+            make_app(self._status), self._status.mounts, self._settings, lambda: self._status.meter.limited("http")
+        )
+        server = _Server(_configure(self._settings, app))
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

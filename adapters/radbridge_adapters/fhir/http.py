@@ -171,7 +171,7 @@ def _describe(fault: MessageFault) -> str:
 
 def _refusal(fault: Issues, headers: Mapping[str, str] | None = None) -> Answer:
     challenge = CHALLENGE if fault.status == 401 else {}
-    again = {"retry-after": "1"} if fault.status == 503 else {}
+    again = {"retry-after": "1"} if fault.status in (429, 503) else {}
     closing = {"connection": "close"} if fault.status in (408, 413) else {}
     issues = fault.issues or (Issue(code="processing", diagnostics="refused"),)
     return Answer(

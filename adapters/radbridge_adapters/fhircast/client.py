@@ -40,6 +40,7 @@ from radbridge_adapters.resources.json import read_json, write_json
 from radbridge_adapters.rest import BackendTokens, Reply
 from radbridge_adapters.rest.client import FORM, ask, make_http
 from radbridge_adapters.security.keys import read_private
+from radbridge_adapters.security.tls import client_context
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,8 @@ class HubClient:
         self._reader = reader
         self._topics = topics
         self._on_outcome = on_outcome
-        self._http = make_http(settings.name, settings.url, timeout_s=_TIMEOUT_S)
+        self._http = make_http(settings.name, settings.url, timeout_s=_TIMEOUT_S, trust=settings)
+        self._tls = client_context(settings.name, settings)
         self._tokens = _make_tokens(settings)
         self._digest = ""
         self._own: dict[str, None] = {}
@@ -120,7 +122,10 @@ class HubClient:
 
     async def _follow(self) -> None:
         endpoint = await self._subscribe()
-        async with websockets.connect(endpoint, proxy=None, max_size=_LARGEST, open_timeout=_TIMEOUT_S) as socket:
+        tls = self._tls if endpoint.startswith("wss://") else None
+        async with websockets.connect(
+            endpoint, ssl=tls, proxy=None, max_size=_LARGEST, open_timeout=_TIMEOUT_S
+        ) as socket:
             lease_s = _read_confirmation(await _receive(socket, _TIMEOUT_S))
             await self.refresh()
             self.connected = True
@@ -296,7 +301,7 @@ def _make_tokens(settings: FhircastHub) -> BackendTokens | None:
         return None
     return BackendTokens(
         settings.name,
-        make_http(settings.name, settings.token_url, timeout_s=_TIMEOUT_S),
+        make_http(settings.name, settings.token_url, timeout_s=_TIMEOUT_S, trust=settings),
         base="",
         client_id=settings.client_id,
         key=read_private(settings.key_file),

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, select
 from sqlalchemy import insert as plain_insert
-from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.case import CaseKey
 from radbridge.journal import cases, deliveries, drafts, messages
 from radbridge.journal.schema import DeliveryState, Purpose, draft_feedback
 from radbridge.journal.schema import fhircast_contexts as table
+from radbridge.journal.upsert import insert
 from radbridge.wire import Received
 from radbridge_adapters.fhircast.faults import CastFault
 from radbridge_adapters.fhircast.message import read_event

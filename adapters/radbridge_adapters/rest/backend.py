@@ -96,16 +96,14 @@ def make_client(destination: FhirDestination) -> FhirClient:
     if destination.key_file is not None:
         tokens = BackendTokens(
             destination.name,
-            make_http(*where, timeout_s=timeout_s, ca_file=destination.ca_file, cert_file=destination.cert_file),
+            make_http(*where, timeout_s=timeout_s, trust=destination),
             base=destination.url.rstrip("/"),
             client_id=destination.client_id,
             key=read_private(destination.key_file),
             scope=destination.scope,
             url=destination.token_url or "",
         )
-    return FhirClient(
-        *where, timeout_s=timeout_s, tokens=tokens, ca_file=destination.ca_file, cert_file=destination.cert_file
-    )
+    return FhirClient(*where, timeout_s=timeout_s, tokens=tokens, trust=destination)
 
 
 def _code(reply: Reply) -> str:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import httpx
 import orjson
 
+from radbridge.config.tls import Trust
 from radbridge.errors import ConfigError, DeliveryFailed, DeliveryRefused
+from radbridge_adapters.security.tls import client_context
 
 FHIR_JSON = "application/fhir+json"
 FORM = "application/x-www-form-urlencoded"
 MAX_ANSWER_BYTES = 1 << 20
 _CONNECT_S = 5.0
 _CONNECTIONS = 16
+_SYSTEM = Trust()
+"""The system's authorities, and nothing of ourselves."""
 _AGAIN = frozenset({401, 408, 409, 412, 425, 429})
 """Besides 5xx: what may be otherwise at the next try. 401: a key or a token that the server learns of in time."""
 
@@ -59,8 +61,8 @@ class Reply:
 class FhirClient:
     """Speaks with the FHIR server at `url`, which operators know as `name`.
 
-    `cert_file` holds our certificate and its key for a server that wants mutual TLS; `ca_file` the authorities to trust
-    in place of the system's. Raises ConfigError for a URL or a file that can't be used.
+    `trust` says whom to take for it, and what to show of ourselves. Raises ConfigError for a URL or a file that can't
+    be used.
     """
 
     def __init__(
@@ -70,14 +72,13 @@ class FhirClient:
         *,
         timeout_s: float = 10.0,
         tokens: Tokens | None = None,
-        ca_file: Path | None = None,
-        cert_file: Path | None = None,
+        trust: Trust = _SYSTEM,
     ) -> None:
         self.name = name
         self.url = url.rstrip("/")
         self._tokens = tokens
         self._timeout_s = timeout_s
-        self._http = make_http(name, url, timeout_s=timeout_s, ca_file=ca_file, cert_file=cert_file)
+        self._http = make_http(name, url, timeout_s=timeout_s, trust=trust)
 
     async def read(self, reference: str) -> Reply:
         """Get `DiagnosticReport/1`. A URL is taken only where it is below this server's; else DeliveryRefused."""
@@ -144,16 +145,14 @@ class FhirClient:
         return await ask(self._http, self.name, method, url, content=content, headers=headers)
 
 
-def make_http(
-    name: str, url: str, *, timeout_s: float, ca_file: Path | None = None, cert_file: Path | None = None
-) -> httpx.AsyncClient:
+def make_http(name: str, url: str, *, timeout_s: float, trust: Trust = _SYSTEM) -> httpx.AsyncClient:
     """The HTTP client that every outbound request of this package uses. Raises ConfigError."""
     with suppress(httpx.InvalidURL):
         parsed = httpx.URL(url)
         if parsed.scheme in {"http", "https"} and parsed.host and not parsed.query:
             return httpx.AsyncClient(
                 trust_env=False,
-                verify=make_trust(name, ca_file, cert_file),
+                verify=client_context(name, trust),
                 limits=httpx.Limits(max_connections=_CONNECTIONS),
                 timeout=httpx.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s)),
             )
@@ -215,14 +214,3 @@ def _read(raw: bytes) -> dict[str, Any]:
 def _retry_after(value: str) -> float | None:
     """Seconds; the form with a date is rare and left to the usual backoff."""
     return float(value) if value.isascii() and value.isdigit() else None
-
-
-def make_trust(name: str, ca_file: Path | None, cert_file: Path | None) -> ssl.SSLContext:
-    """Whom to trust, and what to show of ourselves. Raises ConfigError."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-        if cert_file is not None:
-            context.load_cert_chain(cert_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError([f"{name}: ca_file or cert_file can't be used: {error}"]) from None
-    return context

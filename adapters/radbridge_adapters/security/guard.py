@@ -1,4 +1,4 @@
-"""Who asks, and what they may: a bearer token on every request, once the site has clients."""
+"""Who asks, and what they may: once the site has clients or `access.required`, every request has to prove it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
+from radbridge.access import Actor
 from radbridge.config import Site
 from radbridge.journal import secrets
 from radbridge.wire import Desk
 from radbridge_adapters.resources.outcome import Issues, refuse
+from radbridge_adapters.security.identity import Identities
 from radbridge_adapters.security.places import places_of
+from radbridge_adapters.security.rate import Buckets
 from radbridge_adapters.security.scopes import FHIRCAST, SYSTEM, Scope, narrow, parse_scopes
 from radbridge_adapters.security.token import TokenMint
 
@@ -21,6 +24,7 @@ SECRET = "access-tokens"  # noqa: S105 - the secret's name
 CHALLENGE = {"www-authenticate": "Bearer"}
 """The header of every 401 (RFC 6750 3)."""
 _EVERYTHING = parse_scopes(["system/*.cruds", "fhircast/*.*"])
+_ANYBODY = Actor(name="anonymous", kind="system")
 
 AsgiScope = MutableMapping[str, Any]
 
@@ -32,6 +36,8 @@ class Client:
     id: str
     """As configured; `anonymous` where nobody has to log in."""
     scopes: tuple[Scope, ...] = field(default=_EVERYTHING)
+    actor: Actor = _ANYBODY
+    """Who that is to the audit trail."""
 
     def may(self, resource_type: str, verb: str) -> bool:
         """Whether they may do `verb` (c, r, u, d or s) with this type."""
@@ -60,16 +66,32 @@ class Guard:
         self._site = site
         self._store = desk.store
         self._limits = {client.id: parse_scopes(client.scopes) for client in site.fhir.clients}
+        self._identities = Identities(site, desk.store)
+        self._rates = Buckets(site.http.rate_per_s, site.http.burst)
+        self._meter = desk.meter
         self._secret = b""
         self._making = asyncio.Lock()
 
     @property
     def is_open(self) -> bool:
         """Whether nobody has to log in."""
-        return not self._limits
+        return not self._limits and not self._site.access.required
 
     async def identify(self, scope: AsgiScope) -> Client:
-        """Who sends this request. Raises Issues: 401 without a good token, 403 where a web page may be behind it."""
+        """Who sends this request.
+
+        Raises Issues: 401 where nobody proves to be anybody, 403 where a web page may be behind it, 429 for a client
+        that asks too often.
+        """
+        client = await self._find(scope)
+        if client.actor is not _ANYBODY and self._rates.take(client.id):
+            self._meter.limited("http")
+            raise refuse("throttled", "too many requests; ask again in a moment", status=429)
+        return client
+
+    async def _find(self, scope: AsgiScope) -> Client:
+        if (known := await self._identities.find(scope)) is not None:
+            return Client(id=known.actor.name, scopes=parse_scopes(known.scopes), actor=known.actor)
         if self.is_open:
             refuse_strangers(self._site, scope)
             return Client(id="anonymous")
@@ -78,7 +100,8 @@ class Guard:
         limit = self._limits.get(granted.client) if granted else None
         if granted is None or limit is None:
             raise refuse("login", "a bearer token that holds is needed; see the SMART discovery document", status=401)
-        return Client(id=granted.client, scopes=narrow(granted.scopes, limit))
+        actor = Actor(name=granted.client, kind="system", via="smart")
+        return Client(id=granted.client, scopes=narrow(granted.scopes, limit), actor=actor)
 
     async def authorize(self, scope: AsgiScope, resource_type: str, verb: str) -> Client:
         """Who sends this request, if they may do `verb` with this type. Raises Issues (401, 403)."""

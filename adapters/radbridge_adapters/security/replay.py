@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete
-from sqlalchemy.dialects.sqlite import insert
 
 from radbridge.journal.schema import token_jtis
+from radbridge.journal.upsert import insert
 from radbridge_adapters.security.assertion import Assertion
 
 

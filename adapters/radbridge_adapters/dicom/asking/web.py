@@ -24,7 +24,8 @@ from radbridge_adapters.dicom.asking.asked import Wanted, keep_json
 from radbridge_adapters.dicom.asking.cache import Asking
 from radbridge_adapters.dicom.asking.priors_query import MOST_SERIES, MOST_STUDIES, SERIES, STUDY
 from radbridge_adapters.dicom.encoding.values import tag_of
-from radbridge_adapters.rest.client import make_http, make_trust
+from radbridge_adapters.rest.client import make_http
+from radbridge_adapters.security.tls import client_context
 
 if TYPE_CHECKING:
     from dicomweb_client.web import DICOMwebClient
@@ -53,7 +54,7 @@ class WebArchive:
             import dicomweb_client.web
         except ImportError:
             raise ConfigError([EXTRA]) from None
-        make_trust(NAME, web.ca_file, None)
+        client_context(NAME, web)
         self._make_client = dicomweb_client.web.DICOMwebClient
         self._web = web
         self._asking = asking
@@ -91,7 +92,7 @@ class WebArchive:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._web.timeout_s
         web = self._web
-        async with make_http(NAME, web.url, timeout_s=web.timeout_s, ca_file=web.ca_file) as http:
+        async with make_http(NAME, web.url, timeout_s=web.timeout_s, trust=web) as http:
             fetch = _Fetch(http=http, ends_at=ends_at, loop=loop, credentials=_credentials(web))
             answers = await loop.run_in_executor(self._executor, self._call, question, fetch)
         return tuple(keep_json(answer, wanted) for answer in answers)

@@ -13,7 +13,8 @@ from radbridge_adapters.dicom.network.connection import Connection, Practice
 from radbridge_adapters.dicom.network.exchange import Rules
 from radbridge_adapters.dicom.network.negotiate import Negotiator
 from radbridge_adapters.dicom.network.services import Services
-from radbridge_adapters.dicom.network.tls import Doorkeeper, tls_context
+from radbridge_adapters.security.doorkeeper import Doorkeeper
+from radbridge_adapters.security.tls import server_context
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ class DicomListener:
             idle_timeout_s=settings.idle_timeout_s,
             association_timeout_s=settings.association_timeout_s,
         )
-        tls = tls_context(settings.tls) if settings.tls and settings.enabled else None
+        tls = server_context("dicom.tls", settings.tls) if settings.tls and settings.enabled else None
         self._keeper = Doorkeeper(tls, settings.association_timeout_s, self._connect) if tls else None
         self._connections: set[Connection] = set()
         self._associations: set[Connection] = set()

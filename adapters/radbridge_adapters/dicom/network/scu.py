@@ -6,8 +6,9 @@ import ssl
 
 from pydicom.dataset import Dataset
 
-from radbridge.config import Dicom, DicomPeer, DicomTls, split_address
-from radbridge.errors import ConfigError, DeliveryFailed, DeliveryRefused, MessageFault
+from radbridge.config import Dicom, DicomPeer, split_address
+from radbridge.config.tls import Tls, TlsClient
+from radbridge.errors import DeliveryFailed, DeliveryRefused, MessageFault
 from radbridge_adapters.dicom.encoding.encode import encode
 from radbridge_adapters.dicom.encoding.header import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from radbridge_adapters.dicom.encoding.part10 import read_part10
@@ -15,6 +16,7 @@ from radbridge_adapters.dicom.encoding.raw import read_dataset
 from radbridge_adapters.dicom.network.calling import Request, Response, Target, call
 from radbridge_adapters.dicom.network.dimse import CommandField
 from radbridge_adapters.dicom.network.services import Event
+from radbridge_adapters.security.tls import client_context
 
 VERIFICATION = "1.2.840.10008.1.1"
 UNCOMPRESSED = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
@@ -112,12 +114,8 @@ class Scu:
         return kind(self.name, f"the peer answered with status {answer.status:04X}")
 
 
-def _make_tls(peer: DicomPeer, own: DicomTls | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=peer.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if own is not None:
-            context.load_cert_chain(own.cert, own.key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError([f"dicom.peers: {peer.name!r}: a certificate can't be used: {error.strerror}"]) from None
-    return context
+def _make_tls(peer: DicomPeer, own: Tls | None) -> ssl.SSLContext:
+    shown = {"cert_file": own.cert, "key_file": own.key} if own is not None else {}
+    return client_context(
+        f"dicom.peers: {peer.name!r}", TlsClient(tls=True, ca_file=peer.ca_file, pins=peer.pins, **shown)
+    )

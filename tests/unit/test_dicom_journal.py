@@ -13,6 +13,7 @@ from sqlalchemy import Connection, create_engine
 
 from radbridge.case import CaseKey
 from radbridge.journal import dicom, messages
+from radbridge.journal.buckets import ALL
 from radbridge.journal.dicom import Begun, Changed, Filed, Kept, StepOutcome, StepState
 from radbridge.journal.schema import MessageState, dicom_instances, metadata
 from radbridge.wire import Received
@@ -55,11 +56,11 @@ def kept(
 
 
 def waiting(conn: Connection) -> list[bytes]:
-    return [m.raw for m in messages.waiting(conn, after=0, at_most=1000)]
+    return [m.raw for m in messages.waiting(conn, buckets=ALL, at_most=1000)]
 
 
 def settle_all(conn: Connection) -> None:
-    for message in messages.waiting(conn, after=0, at_most=1000):
+    for message in messages.waiting(conn, buckets=ALL, at_most=1000):
         messages.settle(conn, message.id, MessageState.DONE, "not placed")
 
 
@@ -124,8 +125,9 @@ def test_what_came_before_its_accession_is_applied_then(conn: Connection) -> Non
     assert dicom.study_key(conn, "1.2") is None
     dicom.relate(conn, "1.2", KEY)
     assert dicom.study_key(conn, "1.2") == KEY
-    [again] = messages.waiting(conn, after=last, at_most=10)
+    [again] = messages.waiting(conn, buckets=ALL, at_most=10)
     assert again.raw == b"1.1 c"
+    assert again.id > last
     settle_all(conn)
     dicom.relate(conn, "1.2", KEY)
     assert waiting(conn) == []

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 
-from radbridge_adapters.hl7v2.ack import ENHANCED_COMMIT, ORIGINAL_MODE, AckWriter, choose_mode
+from radbridge_adapters.hl7v2.ack import APPLICATION, AckWriter, choose_mode
 from radbridge_adapters.hl7v2.er7 import Message
-from radbridge_adapters.hl7v2.faults import ANSWERS, Outcome, fault
+from radbridge_adapters.hl7v2.faults import ANSWERS, fault
 from radbridge_adapters.hl7v2.header import Header, read_header
 
 HEADER = Header(
@@ -43,7 +44,7 @@ def test_negative_answers(reason: str) -> None:
     msa, err = message.first("MSA"), message.first("ERR")
     assert msa is not None
     assert err is not None
-    assert (msa.text(1), msa.text(2)) == (ORIGINAL_MODE[ANSWERS[reason].outcome], "M1")
+    assert (msa.text(1), msa.text(2)) == (APPLICATION[ANSWERS[reason].outcome], "M1")
     assert (err.raw(2), err.text(3), err.text(3, 3)) == (
         ANSWERS[reason].location,
         ANSWERS[reason].code.value,
@@ -90,10 +91,58 @@ def test_a_hostile_header_stays_in_its_fields() -> None:
     assert not re.search("[\x00-\x0c\x0e-\x1f]", "".join(lines))
 
 
-def test_mode_seam() -> None:
-    """Enhanced mode has its codes; until it is offered, a message that asks for it is answered in original mode."""
-    assert choose_mode(Header(accept_ack="AL", application_ack="NE")) is ORIGINAL_MODE
-    assert ENHANCED_COMMIT[Outcome.REJECT] == "CR"
+WORDS = ("", "AL", "NE", "ER", "SU")
+OUTCOMES = {"applied": "", "not applied": "not_applied", "not stored": "not_stored", "rejected": "no_msh"}
+"""What may become of a message -> the fault; of the first two it is taken in, and the end comes later."""
+
+
+def _asked(word: str, *, good: bool) -> bool:
+    """Table 0155, read out."""
+    return word == "AL" or (word == "SU" and good) or (word == "ER" and not good)
+
+
+@pytest.mark.parametrize("accept", WORDS)
+@pytest.mark.parametrize("application", WORDS)
+@pytest.mark.parametrize("outcome", [*OUTCOMES, "still open"])
+def test_every_mode(accept: str, application: str, outcome: str) -> None:
+    """MSH-15 x MSH-16 x outcome: what leaves at once, and what leaves later, is what was asked for and never more."""
+    header = replace(HEADER, accept_ack=accept, application_ack=application)
+    taken = outcome in ("applied", "not applied", "still open")
+    first = _code(WRITER.accept(header) if taken else WRITER.refuse(header, OUTCOMES[outcome]))
+    later = _code(WRITER.conclude(header, OUTCOMES[outcome])) if outcome in ("applied", "not applied") else ""
+    if not accept and not application:
+        assert (first, later) == ({"not stored": "AE", "rejected": "AR"}.get(outcome, "AA"), "")
+        return
+    letter = {"not stored": "E", "rejected": "R"}.get(outcome, "A")
+    if _asked(accept, good=taken):
+        assert first == f"C{letter}"
+    elif not taken and _asked(application, good=False):
+        assert first == f"A{letter}"
+    else:
+        assert first == ""
+    good = outcome == "applied"
+    wanted = outcome in ("applied", "not applied") and _asked(application, good=good)
+    assert later == (("AA" if good else "AE") if wanted else "")
+
+
+def _code(answer: bytes) -> str:
+    msa = validate(answer).first("MSA") if answer else None
+    return msa.text(1) if msa else ""
+
+
+def test_mode_words() -> None:
+    """An explicit null says nothing, case and blanks don't count, and an unknown word gets an answer."""
+    assert not choose_mode('""', '""').is_enhanced
+    assert choose_mode(" al ", '""') == choose_mode("AL", "NE")
+    assert choose_mode("YES", "") == choose_mode("AL", "")
+
+
+def test_a_site_may_force_original_mode() -> None:
+    """`ack_mode = "original"` answers AA to a message that asks for enhanced mode, and nothing later."""
+    writer = AckWriter("RADBRIDGE", "HOSP", original=True)
+    header = replace(HEADER, accept_ack="NE", application_ack="AL")
+    assert _code(writer.accept(header)) == "AA"
+    assert writer.conclude(header) == b""
 
 
 def test_faults_name_the_place() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from radbridge.draft import DraftImpression, Flag, Severity, Stage
 from radbridge.errors import ConfigError
 from radbridge.events import ReportDictated, ReportWithdrawn
 from radbridge.testing import MemoryIntake
+from radbridge.wire import Desk
 from radbridge_adapters.hl7v2 import wire
 from radbridge_adapters.hl7v2.compose import Addressing, Composer, Unverified, require_valid, specimen
 from radbridge_adapters.hl7v2.er7 import Message
@@ -154,7 +156,7 @@ def test_what_is_sent_can_be_taken_in() -> None:
     """Our own translator reads the draft as an unsigned impression and the withdrawal as a withdrawn report."""
     case, draft = specimen()
     site = Site(hl7v2=Hl7v2(destinations=(Hl7Destination(name="d", address="127.0.0.1:1"),)))
-    built = wire(site, MemoryIntake())
+    built = wire(site, cast("Desk", MemoryIntake()))
     (sink,) = built.sinks
     (event,) = built.translate(sink.compose(case, draft, "ID"))
     assert isinstance(event, ReportDictated)

@@ -10,7 +10,7 @@ import pytest
 from radbridge.config import Hl7v2
 from radbridge.wire import Received
 from radbridge_adapters.hl7v2.accession import AccessionPlaces, parse_places
-from radbridge_adapters.hl7v2.ack import ORIGINAL_MODE, AckWriter
+from radbridge_adapters.hl7v2.ack import APPLICATION, AckWriter
 from radbridge_adapters.hl7v2.compose import Addressing, Composer, require_valid, specimen
 from radbridge_adapters.hl7v2.er7 import Message
 from radbridge_adapters.hl7v2.faults import ANSWERS
@@ -64,7 +64,7 @@ def test_faults(reason: str) -> None:
     """Each fault is in the table, with its answer, place and code."""
     answer = ANSWERS[reason]
     place = f" {answer.location}" if answer.location else ""
-    assert f"| `{reason}` | {ORIGINAL_MODE[answer.outcome]} |{place} | {answer.code.value} |" in PAGE
+    assert f"| `{reason}` | {APPLICATION[answer.outcome]} |{place} | {answer.code.value} |" in PAGE
 
 
 def test_tables() -> None:

@@ -13,7 +13,7 @@ from radbridge.case import CaseKey
 from radbridge.config import Model, Site, Training
 from radbridge.errors import ConfigError, NothingToLearn
 from radbridge.journal import memory, sources
-from radbridge.journal.journal import open_engine
+from radbridge.journal.stores import open_engine
 from radbridge.journal.sources import Mark
 from radbridge.learning import PreferenceExample, TrainingReport, Use, Ways
 from radbridge.memory import Remembered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from radbridge.config import Hl7v2, Site
-from radbridge.wire import Intake, Wire
+from radbridge.wire import Desk, Wire
 from radbridge_adapters.hl7v2.accession import AccessionPlaces, parse_places
 from radbridge_adapters.hl7v2.ack import AckWriter
 from radbridge_adapters.hl7v2.client import Ack, MllpClient, read_control_id
@@ -17,18 +17,19 @@ from radbridge_adapters.hl7v2.translate import Translator
 __all__ = ["Ack", "MllpClient", "read_control_id", "wire"]
 
 
-def wire(site: Site, intake: Intake) -> Wire:
+def wire(site: Site, desk: Desk) -> Wire:
     """The wire that `site.hl7v2` describes. Raises ConfigError when what it would send is no valid HL7."""
     settings = site.hl7v2
     places = _places(settings)
-    reception = Reception(AckWriter(settings.application, settings.facility), places, settings.default_charset)
+    writer = AckWriter(settings.application, settings.facility, original=settings.ack_mode == "original")
+    reception = Reception(writer, places, settings.default_charset, batch_max_messages=settings.batch_max_messages)
     sinks = [MllpSink(settings, destination) for destination in settings.destinations]
     for sink in sinks:
         require_valid(sink.compose(*specimen(), "SPECIMEN"), sink.name)
     return Wire(
         name=WIRE,
         translate=Translator(settings, places),
-        listeners=(MllpListener(settings, reception, intake),),
+        listeners=(MllpListener(settings, reception, desk),),
         sinks=tuple(sinks),
         max_attempts={d.name: d.max_attempts for d in settings.destinations},
         files=read_files(reception),

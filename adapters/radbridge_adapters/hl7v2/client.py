@@ -7,6 +7,7 @@ are discarded, and so is whatever arrives while nothing is waited for.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -31,12 +32,26 @@ class Ack:
 class MllpClient:
     """A connection that is made when first needed and again after it was lost. One message at a time."""
 
-    def __init__(self, host: str, port: int, ack_timeout: float, *, name: str = "") -> None:
-        """`ack_timeout` in seconds bounds connecting and waiting, each."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        ack_timeout: float,
+        *,
+        name: str = "",
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "",
+    ) -> None:
+        """`ack_timeout` in seconds bounds connecting and waiting, each.
+
+        With `tls`, the peer's certificate has to be that of `server_name`, or of the host.
+        """
         self._host = host
         self._port = port
         self._ack_timeout = ack_timeout
         self._name = name or f"{host}:{port}"
+        self._tls = tls
+        self._server_name = (server_name or host) if tls else None
         self._turn = asyncio.Lock()
         self._answers: _Answers | None = None
 
@@ -80,9 +95,14 @@ class MllpClient:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._ack_timeout):
-                _, self._answers = await loop.create_connection(_Answers, self._host, self._port)
+                _, self._answers = await loop.create_connection(
+                    _Answers, self._host, self._port, ssl=self._tls, server_hostname=self._server_name
+                )
         except TimeoutError:
             raise DeliveryFailed(self._name, f"no connection within {self._ack_timeout:g} s", sent=False) from None
+        except ssl.SSLError as error:
+            why = error.reason or type(error).__name__
+            raise DeliveryFailed(self._name, f"no TLS with the peer ({why})", sent=False) from None
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise DeliveryFailed(self._name, f"no connection: {why}", sent=False) from None

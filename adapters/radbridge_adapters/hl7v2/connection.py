@@ -6,14 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from typing import Protocol, cast
 
 import structlog
 
-from radbridge.errors import JournalError
-from radbridge.wire import Intake, Received
+from radbridge_adapters.hl7v2.answering import Answering
 from radbridge_adapters.hl7v2.framing import Decoder, Fault, Frame, encode
-from radbridge_adapters.hl7v2.reception import Reception
 
 log = structlog.get_logger(__name__)
 
@@ -34,44 +33,74 @@ class Limits:
     max_in_flight: int = 64
 
 
+class House(Protocol):
+    """The listener, as its connections see it."""
+
+    def enter(self, connection: Connection) -> str:
+        """Why there is no room for one more connection; empty: there is."""
+        ...
+
+    def leave(self, connection: Connection) -> None:
+        """This one is over."""
+        ...
+
+    def hold_s(self, host: str) -> float:
+        """Seconds until the next block of a host may be taken; 0: now, and that one is counted."""
+        ...
+
+    def answer_for(self, peer: str, push: Callable[[bytes], None], on_quiet: Callable[[], None]) -> Answering:
+        """What a connection's blocks are handed to."""
+        ...
+
+    def acknowledged(self, elapsed_s: float) -> None:
+        """An answer left, so long after the last byte of what it answers."""
+        ...
+
+
+class _Slot:
+    """A block that is being answered."""
+
+    __slots__ = ("answer", "heard_at", "size", "then")
+
+    def __init__(self, size: int, heard_at: float) -> None:
+        self.size = size
+        self.heard_at = heard_at
+        self.answer: bytes | None = None
+        self.then: Callable[[], None] | None = None
+
+
 class Connection(asyncio.Protocol):
     """Pumps bytes into a `Decoder`, blocks into the intake, and answers back."""
 
-    def __init__(
-        self,
-        reception: Reception,
-        intake: Intake,
-        limits: Limits,
-        enter: Callable[[Connection], bool],
-        leave: Callable[[Connection], None],
-    ) -> None:
-        """`enter` says whether there is room for one more connection; `leave` is told when this one is over."""
-        self._reception = reception
-        self._intake = intake
+    def __init__(self, house: House, limits: Limits) -> None:
+        self._house = house
         self._limits = limits
-        self._enter = enter
-        self._leave = leave
         self._decoder = Decoder(limits.max_message_bytes)
         self._pending: deque[Frame | Fault] = deque()
-        self._in_flight: deque[tuple[asyncio.Task[bytes], int]] = deque()
+        self._in_flight: deque[_Slot] = deque()
         self._bytes_in_flight = 0
         self._heard = False
         self._framed = False
         self._ended = False
         self._lost = False
+        self._stopped = False
         self._writer_full = False
         self._reading = True
+        self._sending = False
         self._quiet: asyncio.TimerHandle | None = None
+        self._held: asyncio.TimerHandle | None = None
+        self.host = "?"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
         host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
-        self._peer = f"{host}:{port}"
+        self._peer, self.host = f"{host}:{port}", host
+        self._answering = self._house.answer_for(self._peer, self._push, self._finish)
         self._heard_at = self._loop.time()
         self._idle = self._loop.call_later(self._limits.idle_timeout_s, self._check_idle)
-        if not self._enter(self):
-            log.warning("connection_refused", peer=self._peer, reason="hl7v2.max_connections reached")
+        if reason := self._house.enter(self):
+            log.warning("connection_refused", peer=self._peer, reason=reason)
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -88,13 +117,14 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The peer sends no more but may still read: what came is answered first, then the connection closes."""
         self._end()
-        return True
+        return self._transport.get_extra_info("ssl_object") is None  # TLS has no half that stays open
 
     def connection_lost(self, exc: Exception | None) -> None:
         """What came is still committed; there is nobody left to answer."""
         self._lost = True
         self._writer_full = False
         self._idle.cancel()
+        self._answering.stop()
         self._end()
         self._finish()
         if self._decoder.skipped:
@@ -110,8 +140,9 @@ class Connection(asyncio.Protocol):
 
     def stop(self) -> None:
         """Take nothing more; answer what is being answered, then close."""
-        self._ended = True
+        self._ended = self._stopped = True
         self._pending.clear()
+        self._answering.stop()
         self._finish()
 
     def abort(self) -> None:
@@ -150,14 +181,23 @@ class Connection(asyncio.Protocol):
             self._finish()
 
     def _pump(self) -> None:
-        while self._pending and self._has_room():
+        while self._pending and self._has_room() and not self._is_held():
             block = self._pending.popleft()
-            size = len(block.payload if isinstance(block, Frame) else block.head)
-            task = self._loop.create_task(self._answer(block))
-            self._in_flight.append((task, size))
-            self._bytes_in_flight += size
-            task.add_done_callback(self._send_answers)
+            slot = _Slot(len(block.payload if isinstance(block, Frame) else block.head), self._heard_at)
+            self._in_flight.append(slot)
+            self._bytes_in_flight += slot.size
+            self._answering.take(block, partial(self._fill, slot))
         self._regulate()
+
+    def _is_held(self) -> bool:
+        """Whether its host has to wait: what it sends stays in its own buffers meanwhile."""
+        if self._held is None and (hold_s := self._house.hold_s(self.host)) > 0:
+            self._held = self._loop.call_later(hold_s, self._go_on)
+        return self._held is not None
+
+    def _go_on(self) -> None:
+        self._held = None
+        self._pump()
 
     def _has_room(self) -> bool:
         return (
@@ -173,42 +213,49 @@ class Connection(asyncio.Protocol):
             self._reading = wanted
             (self._transport.resume_reading if wanted else self._transport.pause_reading)()
 
-    async def _answer(self, block: Frame | Fault) -> bytes:
-        header, judged = self._reception.judge(block, self._peer)
-        try:
-            if isinstance(judged, Received):
-                return await self._intake.accept(judged)
-            await self._intake.reject(judged)
-            return judged.ack
-        except JournalError:
-            log.error("not_stored", peer=self._peer, hint="check the disk and the database")  # noqa: TRY400 - no traceback: it may quote the message
-        except Exception as error:  # noqa: BLE001 - whatever the intake's fault, the listener answers and lives
-            log.error("intake_failed", peer=self._peer, reason=type(error).__name__)  # noqa: TRY400 - as above
-        return self._reception.refuse(header, "not_stored")
+    def _fill(self, slot: _Slot, answer: bytes, then: Callable[[], None] | None) -> None:
+        slot.answer, slot.then = answer, then
+        if not self._sending and self._in_flight[0].answer is not None:
+            self._sending = True
+            self._loop.call_soon(self._send_answers)  # behind the others of the same commit: one write for all
 
-    def _send_answers(self, _: asyncio.Task[bytes]) -> None:
+    def _send_answers(self) -> None:
+        self._sending = False
         answers: list[bytes] = []
-        while self._in_flight and self._in_flight[0][0].done():
-            task, size = self._in_flight.popleft()
-            self._bytes_in_flight -= size
-            answer = b"" if task.cancelled() else task.result()
-            if answer:
-                answers.append(encode(answer))
-        if answers and not self._transport.is_closing():
-            self._transport.write(b"".join(answers))
+        sent: list[_Slot] = []
+        while self._in_flight and self._in_flight[0].answer is not None:
+            slot = self._in_flight.popleft()
+            self._bytes_in_flight -= slot.size
+            sent.append(slot)
+            if slot.answer:
+                answers.append(encode(slot.answer))
+        if not self._transport.is_closing():
+            if answers:
+                self._transport.write(b"".join(answers))
+            now = self._loop.time()
+            for slot in sent:
+                if slot.answer:
+                    self._house.acknowledged(now - slot.heard_at)
+                if slot.then is not None and not self._stopped:
+                    slot.then()
         self._pump()
         self._finish()
 
+    def _push(self, message: bytes) -> None:
+        """Send a message of our own, between answers."""
+        if not self._transport.is_closing():
+            self._transport.write(encode(message))
+
     def _finish(self) -> None:
-        if self._ended and not self._pending and not self._in_flight:
+        if self._ended and not self._pending and not self._in_flight and not self._answering.is_open:
             self._transport.close()
             if self._lost:
-                self._leave(self)
+                self._house.leave(self)
 
     def _check_idle(self) -> None:
         silent = self._loop.time() - self._heard_at
         left = self._limits.idle_timeout_s - silent
-        if left > 0 or self._in_flight:
+        if left > 0 or self._in_flight or self._answering.is_open:
             self._idle = self._loop.call_later(max(left, 1.0), self._check_idle)
         else:
             self._end()

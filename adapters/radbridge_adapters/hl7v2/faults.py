@@ -90,6 +90,29 @@ ANSWERS = {
         code=_REQUIRED,
         message="The merge names no prior patient identifier.",
     ),
+    "batch_deep": Answer(
+        outcome=Outcome.REJECT,
+        location="BHS^1",
+        code=_SEQUENCE,
+        message="A batch is one FHS at most, around BHS, around messages; this one nests them otherwise.",
+    ),
+    "batch_size": Answer(
+        outcome=Outcome.REJECT,
+        location="BHS^1",
+        code=_INTERNAL,
+        message="The batch holds more messages than this receiver takes; ask its operator.",
+    ),
+    "out_of_sequence": Answer(
+        outcome=Outcome.ERROR,
+        location="MSH^1^13",
+        code=_INTERNAL,
+        message="MSH-13 is not the sequence number that is expected; MSA-4 says which is.",
+    ),
+    "not_applied": Answer(
+        outcome=Outcome.ERROR,
+        code=_INTERNAL,
+        message="The message is stored and could not be applied; its receiver's operator has been told.",
+    ),
     "not_stored": Answer(
         outcome=Outcome.ERROR, code=_INTERNAL, message="The message could not be stored; send it again later."
     ),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from radbridge.wire import Filed, FileForm
+from radbridge_adapters.hl7v2.batch import ENVELOPE
 from radbridge_adapters.hl7v2.framing import Frame
 from radbridge_adapters.hl7v2.reception import Reception
 
@@ -36,12 +37,14 @@ def read_files(reception: Reception) -> FileForm:
 
 
 def split_messages(content: bytes) -> list[Piece]:
-    """The messages of a file: framing dropped, lines ended as segments are, a new one at each MSH.
+    """The messages of a file, a new one at each MSH: without framing and batches, lines ended as segments are.
 
     What stands before the first MSH is a message too, as it is: it is the reader's to say what is wrong with it.
     """
     messages: list[tuple[int, list[bytes]]] = []
     for line, segment in _number_segments(content):
+        if segment[:3] in ENVELOPE:
+            continue
         if segment.startswith(b"MSH") or not messages:
             messages.append((line, []))
         messages[-1][1].append(segment)

@@ -41,6 +41,8 @@ class Header:
     version: str = ""
     accept_ack: str = ""
     application_ack: str = ""
+    sequence: str = ""
+    """MSH-13."""
     standard_delimiters: bool = True
 
     @property
@@ -77,6 +79,7 @@ def read_header(message: Message) -> Header:
         version=msh.text(12),
         accept_ack=msh.raw(15),
         application_ack=msh.raw(16),
+        sequence=msh.raw(13).strip(),
         standard_delimiters=msh.raw(2)[:4] == "^~\\&" and msh.raw(1) == "|",
     )
 

@@ -8,6 +8,7 @@ from radbridge.draft import DraftImpression
 from radbridge.errors import DeliveryFailed, DeliveryRefused
 from radbridge_adapters.hl7v2.client import MllpClient
 from radbridge_adapters.hl7v2.compose import Addressing, Composer, Unverified
+from radbridge_adapters.security.tls import client_context
 
 DELIVERED = frozenset({"AA", "CA"})
 REFUSED = frozenset({"AR", "CR"})
@@ -20,7 +21,14 @@ class MllpSink:
     def __init__(self, settings: Hl7v2, destination: Hl7Destination) -> None:
         host, port = split_address(destination.address)
         self._name = destination.name
-        self._client = MllpClient(host, port, destination.ack_timeout_s, name=destination.name)
+        self._client = MllpClient(
+            host,
+            port,
+            destination.ack_timeout_s,
+            name=destination.name,
+            tls=client_context(f"hl7v2.destinations: {destination.name!r}", destination) if destination.tls else None,
+            server_name=destination.server_name,
+        )
         self._composer = Composer(
             Addressing(
                 application=settings.application,

@@ -1,0 +1,70 @@
+"""Audit notes: one canonical form, and the codes that an auditor's system knows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radbridge.audit import KINDS, Note, Outcome, What, read, to_fhir, write
+from radbridge.case import CaseKey
+from tests.support.trail import NOON, make_note
+
+_TEXT = st.text(max_size=40)
+_NOTES = st.builds(
+    Note,
+    at=st.datetimes(timezones=st.just(UTC)),
+    what=st.sampled_from(What),
+    outcome=st.sampled_from(Outcome),
+    actor=_TEXT,
+    role=_TEXT,
+    via=_TEXT,
+    peer=_TEXT,
+    entity=st.none() | st.builds(CaseKey, accession=st.text(min_size=1, max_size=20), issuer=_TEXT),
+    patient=_TEXT,
+    detail=st.dictionaries(st.text(min_size=1, max_size=10), _TEXT, max_size=3),
+)
+
+
+@given(note=_NOTES)
+def test_a_note_is_read_as_it_was_written(note: Note) -> None:
+    """Whatever a wire said, also what no encoding holds, is written in ASCII and read back the same."""
+    document = write(note)
+    assert document.isascii()
+    assert read(document, note.at) == note
+
+
+@pytest.mark.parametrize("what", What)
+def test_every_kind_of_note_has_its_codes(what: What) -> None:
+    """Each `What` has a DICOM event and an action, and becomes an AuditEvent that says both."""
+    event = to_fhir(make_note(what=what), id="1")
+    assert event["type"]["code"] == KINDS[what].event.value
+    assert event["action"] == KINDS[what].action
+    assert event["subtype"][-1]["code"] == what
+
+
+def test_an_audit_event_names_who_and_whose_case() -> None:
+    """The AuditEvent holds the account with its address, the patient's number and the accession."""
+    event = to_fhir(make_note(1, actor="mueller", role="operator", peer="10.1.2.3", detail={"rows": "4"}), id="7")
+    asker, own = event["agent"]
+    assert asker["who"]["identifier"]["value"] == "mueller"
+    assert asker["requestor"]
+    assert asker["network"]["address"] == "10.1.2.3"
+    assert not own["requestor"]
+    assert [e["what"]["identifier"]["value"] for e in event["entity"]] == ["900001", "A1"]
+    assert event["recorded"] == "2026-11-22T12:00:01.123Z"
+
+
+def test_bytes_that_are_no_note_are_refused() -> None:
+    """A document that no note was written as raises ValueError, whatever it is."""
+    for junk in (b"", b"[]", b"{}", b'{"what":"unheard"}', b"\xff"):
+        with pytest.raises(ValueError):  # noqa: PT011 - the message says nothing a caller could use
+            read(junk, datetime.now(UTC))
+
+
+def test_a_long_detail_is_cut() -> None:
+    """A detail can't grow beyond what an auditor reads."""
+    note = read(write(make_note(detail={"reason": "x" * 5000})), NOON)
+    assert len(note.detail["reason"]) == 500

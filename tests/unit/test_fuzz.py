@@ -1,0 +1,37 @@
+"""The fuzz targets, a hundred bad inputs each; `make fuzz` goes on for as long as it is given."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.targets import TARGETS
+
+EXAMPLES = 100
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
+    """A seed with pieces cut out, doubled, overwritten or put in; or bytes of no descent."""
+    data = draw(st.one_of(st.sampled_from(seeds), st.sampled_from(seeds), st.binary(max_size=200)))
+    for _ in range(draw(st.integers(0, 4))):
+        at, length = draw(st.integers(0, len(data))), draw(st.integers(0, 40))
+        what = draw(st.one_of(st.just(b""), st.just(data[at : at + length] * 2), st.binary(max_size=12)))
+        data = data[:at] + what + data[at + length :]
+    return data
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_any_bytes_have_an_answer(name: str) -> None:
+    """Whatever bytes a wire brings, they are read within bounds and answered, or refused with a documented fault."""
+    target = TARGETS[name]
+
+    @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+    @given(data=spoiled(list(target.seeds)))
+    def hold(data: bytes) -> None:
+        target.run(data)
+
+    for seed in target.seeds:
+        target.run(seed)
+    hold()

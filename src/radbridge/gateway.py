@@ -3,11 +3,13 @@
 radbridge.adapters        (site, desk) -> Wire
 radbridge.http            (site, status) -> Listener
 radbridge.model_clients   (url, timeout_s) -> ModelClient
+radbridge.tracers         (traces, gateway) -> Tracer
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -19,12 +21,14 @@ from typing import Any, Self
 import structlog
 from sqlalchemy import Connection
 
+from radbridge import traces
 from radbridge.config import Site
 from radbridge.embedded import EmbeddedModelServer
 from radbridge.errors import ConfigError, JournalError, ModelUnavailable
 from radbridge.flow import importing
 from radbridge.flow.delivery import Courier
 from radbridge.flow.drafting import Drafter, ModelClient
+from radbridge.flow.gauging import Gauging
 from radbridge.flow.intake import JournalIntake
 from radbridge.flow.judging import Judge
 from radbridge.flow.prefetch import Prefetcher
@@ -34,9 +38,10 @@ from radbridge.flow.scheduling import Scheduler
 from radbridge.flow.watching import Watcher
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, secrets
+from radbridge.meter import WireMeter
 from radbridge.metrics import Metrics
 from radbridge.registry import LoraRegistry
-from radbridge.wire import Desk, Listener, Mount, Status, Wire, Worker
+from radbridge.wire import Desk, Listener, Mount, Status, Store, Wire, Worker
 
 log = structlog.get_logger(__name__)
 
@@ -104,8 +109,20 @@ class Gateway(Status):
         """Stop listening first, then close what was behind it."""
         await self._stack.aclose()
 
+    async def _start_tracing(self) -> None:
+        """Spans go to the site's collector, where it names one; its SDK is loaded only then."""
+        if self.site.traces.endpoint is None:
+            return
+        tracer = load_entry_points("radbridge.tracers")["otlp"](
+            self.site.traces, self.site.cluster.name or socket.gethostname()
+        )
+        self._stack.push_async_callback(tracer.close)
+        self._stack.callback(traces.record, None)
+        traces.record(tracer)
+
     async def _start(self) -> None:
         site = self.site
+        await self._start_tracing()
         self.journal = await Journal.open(site.store.url)
         self._stack.push_async_callback(self.journal.close)
         for name in (secrets.PSEUDONYMS, secrets.CASES):
@@ -170,6 +187,8 @@ class Gateway(Status):
         """Work until cancelled. Intake and delivery go on whatever the model does (rule 4)."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.processor.run(), name="processor")
+            gauging = Gauging(self.journal, self.metrics, disk=self.site.store.folder)
+            tasks.create_task(_keep(gauging), name=gauging.name)
             if self.site.memory.enabled:
                 tasks.create_task(_keep(self.rememberer), name=self.rememberer.name)
             if self.watcher is not None:
@@ -255,6 +274,16 @@ class Gateway(Status):
         if self.watcher is not None:
             self.watcher.alarm.ring()
         self.intake.bell.ring()
+
+    @property
+    def store(self) -> Store:
+        """The journal's database."""
+        return self.journal
+
+    @property
+    def meter(self) -> WireMeter:
+        """What counts."""
+        return self.metrics
 
     @property
     def mounts(self) -> Sequence[Mount]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from radbridge.case import Case
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftImpression, Stage
 from radbridge.errors import DeliveryError, JournalError, ModelError
-from radbridge.wire import Received, Rejected
+from radbridge.metrics import Metrics
+from radbridge.wire import Accepted, Received, Rejected
 
 
 class MemoryIntake:
@@ -19,17 +21,42 @@ class MemoryIntake:
         self.accepted: list[Received] = []
         self.rejected: list[Rejected] = []
         self.broken = False
-        self._acks: dict[tuple[str, str, bytes], bytes] = {}
+        self.outcomes: dict[int, str] = {}
+        """By a message's id, how it is to end; `done` where nothing is said."""
+        self.meter = Metrics()
+        self.counted: list[tuple[str, str, str]] = []
+        self._kept: dict[tuple[str, str, bytes], Accepted] = {}
+        self._replies: dict[int, bytes] = {}
+
+    def put(self, received: Received) -> asyncio.Future[Accepted]:
+        """Keep it; the same bytes again get the first answer."""
+        return asyncio.ensure_future(self._keep(received))
 
     async def accept(self, received: Received) -> bytes:
         """Keep it; the same bytes again get the first answer."""
+        return (await self._keep(received)).ack
+
+    async def _keep(self, received: Received) -> Accepted:
         if self.broken:
             raise JournalError
         key = (received.sender, received.control_id, received.raw)
-        if key not in self._acks:
-            self._acks[key] = received.ack
-            self.accepted.append(received)
-        return self._acks[key]
+        if (first := self._kept.get(key)) is not None:
+            return replace(first, new=False, reply=self._replies.get(first.id, b""))
+        self.accepted.append(received)
+        self._kept[key] = Accepted(id=len(self.accepted), ack=received.ack, new=True)
+        return self._kept[key]
+
+    def count(self, wire: str, kind: str, outcome: str) -> None:
+        """Keep the words."""
+        self.counted.append((wire, kind, outcome))
+
+    async def outcome_of(self, message_id: int, *, at_most_s: float) -> str | None:
+        """As `outcomes` says."""
+        return self.outcomes.get(message_id, "done")
+
+    async def keep_reply(self, message_id: int, reply: bytes) -> bytes:
+        """Keep it; give the first one."""
+        return self._replies.setdefault(message_id, reply)
 
     async def reject(self, rejected: Rejected) -> None:
         """Keep it."""

@@ -8,8 +8,11 @@ site's configuration and its desk. One that only takes messages in asks for no m
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -17,6 +20,7 @@ from sqlalchemy import Connection
 from radbridge.case import Case, CaseKey
 from radbridge.draft import DraftImpression, StoredDraft
 from radbridge.events import Event
+from radbridge.meter import WireMeter
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,6 +50,28 @@ class Received:
     """To find a case's messages by; empty for an ADT."""
     raw: bytes = field(repr=False)
     ack: bytes = field(repr=False)
+    """What may leave at once; empty where the sender wants nothing at this point."""
+    urgent: bool = False
+    """Whether somebody waits for what it may lead to: it goes before routine work."""
+    touches: tuple[str, ...] = field(default=(), repr=False)
+    """What it speaks of beside `accession`: other accessions, and `P:<patient number>` where that is all it names."""
+    reply_to: str = ""
+    """When the sender wants to hear what became of it (MSH-16: `AL`, `NE`, `ER`, `SU`); empty: not at all."""
+    trace: str = ""
+    """The W3C `traceparent` that its work goes on under; empty: none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """A message that is committed."""
+
+    id: int
+    """The journal's; of a repeated message, that of the first."""
+    ack: bytes = field(repr=False)
+    """The answer to send: for a repeated message, the first one again."""
+    new: bool
+    reply: bytes = field(default=b"", repr=False)
+    """What the sender of a repeated message was told about its end; empty: nothing yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +111,14 @@ class FileForm:
 
 
 class Intake(Protocol):
-    """Where a listener hands over what it framed. Both return only after the commit (rule 1)."""
+    """Where a listener hands over what it framed. All return only after the commit (rule 1)."""
+
+    def put(self, received: Received) -> asyncio.Future[Accepted]:
+        """Have it committed. No coroutine: a listener hangs a callback on the future of each message.
+
+        It gets JournalError when nothing could be committed; then no positive answer may leave.
+        """
+        ...
 
     async def accept(self, received: Received) -> bytes:
         """Commit, then give the answer to send: for bytes seen before from the same sender, the first answer again.
@@ -94,8 +127,23 @@ class Intake(Protocol):
         """
         ...
 
+    async def outcome_of(self, message_id: int, *, at_most_s: float) -> str | None:
+        """How a message ended, waited for: `done`, `failed`, `quarantined`, `dropped`; None: not in time."""
+        ...
+
+    async def keep_reply(self, message_id: int, reply: bytes) -> bytes:
+        """Keep what its sender is told about a message's end, before it is told; give what was kept first."""
+        ...
+
     async def reject(self, rejected: Rejected) -> None:
         """Commit a message that was not taken in."""
+        ...
+
+    def count(self, wire: str, kind: str, outcome: str) -> None:
+        """Count a message that `commit` or the store took in, in fixed words.
+
+        `accept` and `reject` count by themselves.
+        """
         ...
 
 
@@ -122,24 +170,86 @@ class Store(Protocol):
         ...
 
 
+class Bells(Protocol):
+    """Who may have work is told: in this process, or in every gateway of the cluster.
+
+    A topic is a word, and what it is about after a colon: `apply:17`, `draft`, `deliver:dictation`, `state:5`,
+    `subscription`, `destination`. A ring may be lost and may come for nothing: whoever hears it looks, and looks now
+    and then without one.
+    """
+
+    def ring(self, topic: str) -> None:
+        """Tell everybody who listens to it. On the event loop, after the commit of what is told of."""
+        ...
+
+    def on(self, topic: str, callback: Callable[[str], None]) -> None:
+        """Have `callback` called on the event loop with each topic that is rung: this one, and those below its word."""
+        ...
+
+    def off(self, topic: str, callback: Callable[[str], None]) -> None:
+        """Call it no more."""
+        ...
+
+
+class Kind(StrEnum):
+    """What a gateway may have to itself: the word before the colon of a lease's name."""
+
+    CASES = "cases"
+    """`cases:17`: the messages and drafts of a bucket of cases."""
+    DELIVER = "deliver"
+    """`deliver:dictation:0`: one connection to a destination."""
+    WORKER = "worker"
+    """`worker:purge`: what only one gateway does."""
+
+
+class Holder(Protocol):
+    """What this gateway may work on. Of several on one journal, one has a name at a time."""
+
+    @property
+    def is_sole(self) -> bool:
+        """Whether no other gateway can be there: everything is held, and for good."""
+        ...
+
+    def held(self, kind: Kind) -> Mapping[str, int]:
+        """The names held now, each with the epoch it is held in."""
+        ...
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called on the event loop whenever what is held has changed."""
+        ...
+
+    def fence(self, conn: Connection, held: Mapping[str, int]) -> None:
+        """The first statement of a transaction with effects: raises LeaseLost when any of these is another's now.
+
+        `held` is what was held when the work was read, not what is now.
+        """
+        ...
+
+    def using(self, names: Sequence[str]) -> AbstractContextManager[None]:
+        """Work that must end before these names are given away, such as a message that was sent and isn't answered."""
+        ...
+
+
 class Desk(Intake, Protocol):
     """An intake for wires that answer questions too, and that keep rows of their own beside the messages."""
 
     @property
     def store(self) -> Store: ...
 
+    @property
+    def bells(self) -> Bells: ...
+
+    @property
+    def holder(self) -> Holder: ...
+
+    @property
+    def meter(self) -> WireMeter: ...
+
     async def commit(self, operation: Operation[Item, Result], item: Item) -> Result:
         """Run `operation` in the next transaction, then have what it took in applied.
 
         The operation itself calls `radbridge.journal.messages.accept` beside its own rows, so that both are there or
         neither. Raises JournalError when nothing was committed.
-        """
-        ...
-
-    def count(self, wire: str, kind: str, outcome: str) -> None:
-        """Count a message that `commit` or the store took in, in fixed words.
-
-        `accept` and `reject` count by themselves.
         """
         ...
 
@@ -237,6 +347,11 @@ class Wire:
     sinks: Sequence[Sink] = ()
     mounts: Sequence[Mount] = ()
     workers: Sequence[Worker] = ()
+    """Run in every gateway."""
+    leased: Sequence[Worker] = ()
+    """Run in one gateway of the cluster at a time, the holder of `worker:<name>`."""
+    bound: Mapping[str, str] = field(default_factory=dict)
+    """By a sink's name: the lease whose holder alone can deliver there, as `worker:fhircast-hub`."""
     max_attempts: Mapping[str, int] = field(default_factory=dict)
     """By a sink's name: sends before a delivery is dead and an operator has to look; 20 where nothing is said."""
     pings: Sequence[Ping] = ()
@@ -246,6 +361,14 @@ class Wire:
 
 class Status(Protocol):
     """What the HTTP port may ask of the gateway."""
+
+    @property
+    def store(self) -> Store:
+        """The journal's database."""
+        ...
+
+    @property
+    def meter(self) -> WireMeter: ...
 
     @property
     def mounts(self) -> Sequence[Mount]:

@@ -20,12 +20,14 @@ from sqlalchemy import Connection
 
 from radbridge.draft import DraftState
 from radbridge.errors import DeliveryFailed, DeliveryMoot, DeliveryRefused, JournalError
+from radbridge.flow import noting
 from radbridge.flow.turns import Turns
 from radbridge.flow.wake import Alarm
 from radbridge.journal import Journal, cases, deliveries, drafts
 from radbridge.journal.deliveries import Delivery
 from radbridge.journal.schema import DeliveryState, Purpose
 from radbridge.metrics import Metrics
+from radbridge.traces import Name, span
 from radbridge.wire import Sink
 
 log = structlog.get_logger(__name__)
@@ -66,7 +68,7 @@ class Courier:
         self._max_attempts = max_attempts
         self._metrics = metrics
         self._unreachable = 0
-        self._turns = Turns()
+        self._turns = Turns[Delivery](since=lambda delivery: delivery.created_at)
 
     async def run(self) -> None:
         """Deliver what is due, then wait for more."""
@@ -121,7 +123,8 @@ class Courier:
     async def _send(self, delivery: Delivery, payload: bytes) -> Result:
         attempts = delivery.attempts + 1
         try:
-            code = await self._sink.deliver(delivery.control_id, payload)
+            with span(Name.DELIVER, delivery.trace, destination=delivery.destination, purpose=delivery.purpose):
+                code = await self._sink.deliver(delivery.control_id, payload)
         except DeliveryRefused as error:
             result = self._result(delivery, DeliveryState.REFUSED, str(error))
         except DeliveryMoot as error:
@@ -129,8 +132,6 @@ class Courier:
             result = self._result(delivery, DeliveryState.CANCELLED, str(error))
         except DeliveryFailed as error:
             self._unreachable = self._unreachable + 1 if not error.sent else 0
-            if not error.sent:
-                self._turns = Turns()  # a knock at an empty house was nobody's turn
             if error.sent and attempts >= self._max_attempts:
                 result = self._result(delivery, DeliveryState.DEAD, f"gave up after {attempts} attempts: {error}")
             else:
@@ -183,4 +184,6 @@ def _end(conn: Connection, results: Sequence[Result]) -> list[None]:
         else:
             confirmed = r.at if r.state is DeliveryState.CONFIRMED else None
             deliveries.end(conn, r.delivery.seq, r.state, r.answer, confirmed_at=confirmed)
+            if confirmed:
+                noting.delivered(conn, r.delivery, r.answer)
     return [None] * len(results)

@@ -15,7 +15,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Protocol
@@ -27,10 +27,11 @@ from radbridge.case import Case, CaseKey
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftImpression, DraftState, FlagKind, Stage
 from radbridge.errors import JournalError, ModelError, ModelOverloaded, ModelUnavailable, Superseded
+from radbridge.flow import noting
 from radbridge.flow.judging import Judge, Verdict
 from radbridge.flow.priors import load_with_prior
 from radbridge.flow.remembering import Recall, Recollection
-from radbridge.flow.turns import Turns
+from radbridge.flow.turns import AHEAD, Turns
 from radbridge.flow.wake import Alarm
 from radbridge.guard.policy import name_kind
 from radbridge.imaging import Prior
@@ -39,9 +40,12 @@ from radbridge.journal.drafts import Request
 from radbridge.journal.schema import Purpose
 from radbridge.metrics import Metrics
 from radbridge.prompt import PROMPT_VERSION
+from radbridge.traces import Name, carried, span, under
 
 log = structlog.get_logger(__name__)
 
+STAGES = frozenset(("site", "coarse", "queue", "engine", "guard", "server"))
+"""Of a draft's times those that are shown: the model server's words, and no other."""
 ASK_AGAIN_S = 0.25
 """Pause before a model server that can't be reached is asked again."""
 
@@ -72,6 +76,8 @@ class Outcome:
     """Why there is no text; empty when there is."""
     prior: Prior | None = None
     """The earlier study that the draft was made beside."""
+    trace: str = ""
+    """The W3C `traceparent` of the draft."""
 
     @property
     def draft(self) -> DraftImpression:
@@ -113,10 +119,12 @@ class Drafter:
         judge: Judge,
         recall: Recall | None = None,
         recall_s: float = 0.25,
+        ahead: timedelta = AHEAD,
     ) -> None:
         """`case_secret` hides which accession is meant by the name that the model server gets of a case.
 
-        `recall` finds what its signer signed before; a draft waits `recall_s` for it and goes without.
+        `recall` finds what its signer signed before; a draft waits `recall_s` for it and goes without. `ahead` is how
+        much older a request may be that an urgent one overtakes.
         """
         self.alarm = Alarm()
         self._journal = journal
@@ -130,8 +138,10 @@ class Drafter:
         self._judge = judge
         self._recall = recall
         self._recall_s = recall_s
-        self._turns = Turns()
+        self._turns = Turns[Request](since=lambda request: request.ready_at, ahead=ahead)
         self._calls: dict[CaseKey, tuple[str, asyncio.Task[None]]] = {}
+        self._wrote: dict[str, str] = {}
+        """Which LoRA version was asked to write for a radiologist last."""
 
     async def run(self) -> None:
         """Draft until cancelled."""
@@ -172,12 +182,16 @@ class Drafter:
         return min(resting, default=None)
 
     async def _draft(self, request: Request) -> None:
+        with span(Name.DRAFT, request.trace):
+            await self._make(request)
+
+    async def _make(self, request: Request) -> None:
         began = perf_counter()
         try:
             case = await self._journal.read(partial(load_with_prior, key=request.key))
             if case is None:
                 raise JournalError("a draft request without its case; the journal was changed by hand")
-            outcome = await self._ask(request, case)
+            outcome = replace(await self._ask(request, case), trace=carried())
             label = await self._journal.write(self._store, outcome)
             self._tell(outcome, label, perf_counter() - began)
             self._on_draft()
@@ -195,11 +209,21 @@ class Drafter:
         draft = outcome.draft
         self._metrics.drafts.labels(label).inc()
         self._metrics.draft_seconds.observe(elapsed_s)
+        for stage, ms in draft.timings_ms.items():
+            if stage in STAGES:
+                self._metrics.draft_stage_seconds.labels(stage).observe(ms / 1000)
+        self._note_swap(draft)
         for flag in outcome.verdict.found:
             self._metrics.flags.labels(name_kind(flag), self._judge.policy.action_of(flag)).inc()
         log.info("drafted", draft_id=draft.id, outcome=label, lora=draft.lora, elapsed_s=round(elapsed_s, 3))
         if label == DraftState.BLOCKED:
             log.warning("draft kept back", draft_id=draft.id, reason=outcome.verdict.blocked)
+
+    def _note_swap(self, draft: DraftImpression) -> None:
+        """Count a radiologist for whom another version begins to write, whoever flipped the alias."""
+        if draft.asked and draft.signer and self._wrote.setdefault(draft.signer, draft.asked) != draft.asked:
+            self._metrics.lora_swaps.inc()
+            self._wrote[draft.signer] = draft.asked
 
     async def _ask(self, request: Request, case: Case) -> Outcome:
         """The model's answer; whatever goes wrong with it becomes a reason, and reporting goes on (rule 4).
@@ -216,7 +240,8 @@ class Drafter:
             if not draft.text:
                 reason = "; ".join(draft.fallback) or "the model server gave an empty draft"
                 return Outcome(request=request, verdict=Verdict(draft=draft), reason=reason)
-            verdict = await asyncio.to_thread(self._judge.judge, case, draft)
+            with span(Name.GUARD, draft_id=draft_id):
+                verdict = await asyncio.to_thread(self._judge.judge, case, draft)
             return Outcome(request=request, verdict=verdict, prior=case.prior)
         except TimeoutError:
             return _none(request, case, draft_id, f"no draft within {self._deadline_s:g} s; is the model server up?")
@@ -250,7 +275,8 @@ class Drafter:
         while True:
             left_ms = max(1, math.ceil((end - monotonic()) * 1000))
             try:
-                return await self._model.draft(replace(request, deadline_ms=left_ms))
+                with span(Name.MODEL, draft_id=request.id):
+                    return await self._model.draft(replace(request, deadline_ms=left_ms))
             except ModelOverloaded as error:
                 await asyncio.sleep(error.retry_after_s)
             except ModelUnavailable:
@@ -266,6 +292,8 @@ class Drafter:
         stands = drafts.is_asked(conn, key, outcome.request.revision) and cases.is_open(case)
         if not stands or case is None or case.findings_digest != draft.findings_digest:
             drafts.add(conn, key, draft, DraftState.STALE, "the text changed meanwhile")
+            if case is not None and draft.text:
+                noting.drafted(conn, case, draft, DraftState.STALE)
             return "stale"
         drafts.forget(conn, key)
         if outcome.reason:
@@ -275,10 +303,13 @@ class Drafter:
             cases.save(conn, replace(case, prior=outcome.prior))
         if outcome.verdict.blocked:
             drafts.add(conn, key, draft, DraftState.BLOCKED, outcome.verdict.blocked)
+            noting.drafted(conn, case, draft, DraftState.BLOCKED, outcome.verdict.blocked)
             return DraftState.BLOCKED
         drafts.add(conn, key, draft, DraftState.CURRENT)
+        noting.drafted(conn, case, draft, DraftState.CURRENT)
         now, urgent = datetime.now(UTC), outcome.is_urgent
-        deliveries.put(conn, self._destinations, Purpose.DRAFT, key, draft.id, at=now, urgent=urgent)
+        with under(outcome.trace):
+            deliveries.put(conn, self._destinations, Purpose.DRAFT, key, draft.id, at=now, urgent=urgent)
         return draft.stage
 
 

@@ -6,16 +6,23 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 
 from sqlalchemy import Connection
 
 from radbridge.case import CaseKey
 from radbridge.draft import DraftState, StoredDraft
-from radbridge.flow.wake import Bell
+from radbridge.flow.holding import SoleHolder
+from radbridge.flow.wake import Alarm, Bell
 from radbridge.journal import Journal, cases, drafts, messages
+from radbridge.journal.bells import LocalBells
+from radbridge.journal.buckets import BUCKETS
+from radbridge.journal.schema import MessageState
+from radbridge.meter import WireMeter
 from radbridge.metrics import Metrics
-from radbridge.wire import Desk, Item, Operation, Received, Rejected, Result, Store
+from radbridge.traces import Name, carried, span
+from radbridge.wire import Accepted, Bells, Desk, Holder, Item, Operation, Received, Rejected, Result, Store
 
 BURST = 16
 BURST_S = 0.2
@@ -23,12 +30,32 @@ BURST_S = 0.2
 catches up after an outage."""
 
 
+LOOK_S = 5.0
+"""How often somebody who waits for a message's end looks without having heard a bell."""
+
+
+def state_topic(message_id: int) -> str:
+    """The bell of those who wait for a message's end."""
+    return f"state:{message_id % BUCKETS}"
+
+
 class JournalIntake(Desk):
     """The `Desk` that wires get."""
 
-    def __init__(self, journal: Journal, metrics: Metrics, on_accepted: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        metrics: Metrics,
+        on_accepted: Callable[[], None],
+        *,
+        bells: Bells | None = None,
+        holder: Holder | None = None,
+    ) -> None:
+        """`bells` and `holder` are those of a journal that nobody shares, unless given."""
         self.bell = Bell()
         """To be rung whenever there may be a new draft."""
+        self._bells = LocalBells() if bells is None else bells
+        self._holder = SoleHolder() if holder is None else holder
         self._journal = journal
         self._metrics = metrics
         self._on_accepted = on_accepted
@@ -44,13 +71,60 @@ class JournalIntake(Desk):
         """The journal's database."""
         return self._journal
 
+    @property
+    def bells(self) -> Bells:
+        """What tells every gateway."""
+        return self._bells
+
+    @property
+    def holder(self) -> Holder:
+        """What this gateway may work on."""
+        return self._holder
+
+    @property
+    def meter(self) -> WireMeter:
+        """What counts."""
+        return self._metrics
+
+    def put(self, received: Received) -> asyncio.Future[Accepted]:
+        """Have it committed; the future gets JournalError when nothing was."""
+        return asyncio.ensure_future(self._accept(received))
+
     async def accept(self, received: Received) -> bytes:
         """Commit, then return the answer to send. Raises JournalError when nothing was committed."""
-        accepted = await self._commit(messages.accept, received)
+        return (await self._accept(received)).ack
+
+    async def _accept(self, received: Received) -> Accepted:
+        with span(Name.ACCEPT, received.trace, wire=received.wire) as traced:
+            if traced.carried:
+                received = replace(received, trace=carried())
+            accepted = await self._commit(messages.accept, received)
         self._metrics.messages.labels(received.wire, received.kind, "accepted" if accepted.new else "duplicate").inc()
         if accepted.new:
             self._on_accepted()
-        return accepted.ack
+        return accepted
+
+    async def outcome_of(self, message_id: int, *, at_most_s: float) -> str | None:
+        """How a message ended; None when it hasn't in time."""
+        topic, end, alarm = state_topic(message_id), monotonic() + at_most_s, Alarm()
+
+        def heard(_topic: str) -> None:
+            alarm.ring()
+
+        self._bells.on(topic, heard)
+        try:
+            while True:
+                state = await self._journal.read(lambda conn: messages.state_of(conn, message_id))
+                left_s = end - monotonic()
+                if state is not MessageState.ACCEPTED or left_s <= 0:
+                    return None if state in {None, MessageState.ACCEPTED} else str(state)
+                await alarm.wait(min(left_s, LOOK_S))
+        finally:
+            self._bells.off(topic, heard)
+
+    async def keep_reply(self, message_id: int, reply: bytes) -> bytes:
+        """Keep what its sender is told about a message's end, unless something was kept; give what is."""
+        return await self._journal.write_first(messages.keep_reply, (message_id, reply))
 
     async def commit(self, operation: Operation[Item, Result], item: Item) -> Result:
         """Commit, then wake the processor. Raises JournalError when nothing was committed."""

@@ -8,24 +8,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
-from radbridge.assemble import Consequences, apply, update_patient, weigh
+from radbridge.assemble import apply, update_patient, weigh
 from radbridge.case import Case, Study
-from radbridge.draft import DraftState
-from radbridge.edit import compare
 from radbridge.errors import JournalError, MessageFault
 from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated, ReportOpened, StudyObserved
+from radbridge.flow import noting
+from radbridge.flow.consequences import follow, keep_memory
 from radbridge.flow.wake import Alarm
-from radbridge.guard.critical import mentions_critical
-from radbridge.journal import Journal, cases, deliveries, dicom, drafts, edits, memory, messages, shown, withdrawals
-from radbridge.journal.schema import DeliveryState, MessageState, Purpose
-from radbridge.memory import Change, holds_text, is_lost, weigh_memory
+from radbridge.journal import (
+    Journal,
+    buckets,
+    cases,
+    dicom,
+    memory,
+    messages,
+    withdrawals,
+)
+from radbridge.journal.schema import MessageState
+from radbridge.memory import holds_text, is_lost, weigh_memory
 from radbridge.metrics import Metrics
+from radbridge.traces import Name, span
 
 log = structlog.get_logger(__name__)
 
@@ -85,10 +93,9 @@ class Processor:
 
     async def run(self) -> None:
         """Apply what waits, then wait for more; a journal that can't commit is tried again, never given up."""
-        last = 0
         while True:
             try:
-                batch = await self._journal.read(partial(messages.waiting, after=last, at_most=BATCH))
+                batch = await self._journal.read(partial(messages.waiting, buckets=buckets.ALL, at_most=BATCH))
                 if not batch:
                     await self.alarm.wait()
                     continue
@@ -99,7 +106,6 @@ class Processor:
                         # A large message is read in a thread; either way a listener may answer between two messages.
                         apart = asyncio.to_thread if len(message.raw) > LARGE else _at_once
                         applying.create_task(self._handle(await apart(self._translate, message)))
-                last = batch[-1].id
             except* JournalError:
                 log.exception("journal unavailable", retry_in_s=1.0)
                 await asyncio.sleep(1.0)
@@ -138,6 +144,10 @@ class Processor:
         return [self._apply_one(conn, step) for step in steps]
 
     def _apply_one(self, conn: Connection, step: Step) -> list[str]:
+        with span(Name.APPLY, step.message.trace, wire=step.message.wire, message_id=step.message.id):
+            return self._apply_facts(conn, step)
+
+    def _apply_facts(self, conn: Connection, step: Step) -> list[str]:
         if step.fault:
             messages.settle(conn, step.message.id, MessageState.FAILED, step.fault)
             self._metrics.failed_messages.inc()
@@ -157,6 +167,7 @@ class Processor:
                     signers.append(after.signer.id)
             else:
                 self._update_patient(conn, fact)
+        noting.taken(conn, step.message, step.facts)
         messages.settle(conn, step.message.id, MessageState.DONE, note)
         return signers
 
@@ -180,7 +191,10 @@ class Processor:
         for study_uid in sorted(_studies_of(after) - _studies_of(before)):
             dicom.relate(conn, study_uid, after.key)
         what = weigh(before, after, merged=merged)
-        follow(conn, after, what if self._drafts else replace(what, request=False), settle=self._settle)
+        noting.changed(conn, after, what)
+        edit = follow(conn, after, what if self._drafts else replace(what, request=False), settle=self._settle)
+        if edit is not None:
+            self._metrics.drafts_accepted.labels(edit.outcome).inc()
         keep_memory(conn, after, weigh_memory(before, after, what), remembers=self._remembers)
 
 
@@ -220,66 +234,3 @@ def is_theirs(case: Case) -> bool:
 def is_newly_theirs(before: Case | None, after: Case) -> bool:
     """Whether the case has just got the signer it has: their LoRA will soon be wanted."""
     return is_theirs(after) and (before is None or before.signer.id != after.signer.id)
-
-
-def follow(conn: Connection, case: Case, what: Consequences, *, settle: timedelta) -> None:
-    """Do what a change of a case asks for: withdraw, pair, drop, request."""
-    now = datetime.now(UTC)
-    if what.signed:
-        pair(conn, case)
-    if what.withdraw:
-        withdraw(conn, case, what.withdraw, at=now)
-    if what.drop_examples:
-        edits.drop(conn, case.key)
-    if what.request:
-        urgent = mentions_critical(case.report.findings)
-        drafts.ask(conn, case.key, requested_at=now, ready_at=now + settle, urgent=urgent)
-
-
-def keep_memory(conn: Connection, case: Case, change: Change, *, remembers: bool) -> None:
-    """Have the style memory follow a case. Only its row changes here: scrubbing takes time and comes later."""
-    if change is Change.NOTHING:
-        return
-    was_there = memory.forget(conn, case.key)
-    wanted = change is Change.EXPECT or (change is Change.RENEW and was_there)
-    if remembers and wanted and case.signed_at is not None and not withdrawals.is_withdrawn(conn, case):
-        memory.expect(conn, case.key, signer=case.signer.id, signed_at=case.signed_at)
-
-
-def withdraw(conn: Connection, case: Case, why: str, *, at: datetime) -> None:
-    """Take the standing draft and any request back."""
-    drafts.forget(conn, case.key)
-    standing = drafts.current(conn, case.key)
-    if standing is not None:
-        state = DraftState.SIGNED if why == "report signed" else DraftState.WITHDRAWN
-        drafts.close(conn, standing.id, state, why)
-        deliveries.withdraw(conn, case.key, standing.id, at=at)
-
-
-_PAIRED = frozenset((DraftState.CURRENT, DraftState.SIGNED, DraftState.BLOCKED))
-
-
-def pair(conn: Connection, case: Case) -> None:
-    """Store what the signer made of the draft: of the standing one, or for a correction of the one signed over.
-
-    One that was blocked is paired too, and the edit says so: nobody ever edited it.
-    """
-    followed = next(
-        (
-            d
-            for d in reversed(drafts.of_case(conn, case.key))
-            if d.state in _PAIRED and d.draft.findings_digest == case.findings_digest
-        ),
-        None,
-    )
-    if followed is None or not case.report.impression or withdrawals.is_withdrawn(conn, case):
-        return
-    delivered = shown.was_shown(conn, followed.draft.id) or any(
-        d.draft_id == followed.draft.id
-        and d.purpose is Purpose.DRAFT
-        and d.state is DeliveryState.CONFIRMED
-        and d.destination != shown.OWN_STORE
-        for d in deliveries.of_case(conn, case.key)
-    )
-    blocked = followed.state is DraftState.BLOCKED
-    edits.save(conn, case.key, compare(case, followed.draft, delivered=delivered, blocked=blocked))

@@ -17,7 +17,7 @@ from radbridge.cli.common import existing_engine
 from radbridge.config import Site
 from radbridge.errors import ConfigError, JournalError
 from radbridge.journal import secrets
-from radbridge.journal.journal import describe
+from radbridge.journal.stores import explain
 from radbridge.registry import LoraRegistry
 from radbridge_training.serving import Serving, read_serving
 from radbridge_training.turn import folder
@@ -58,7 +58,7 @@ def open_workshop(site: Site) -> Iterator[Workshop]:
             secret = secrets.read(conn, secrets.PSEUDONYMS)
         yield Workshop(site=site, serving=serving, registry=LoraRegistry(root), engine=engine, secret=secret)
     except SQLAlchemyError as error:
-        raise JournalError(describe(error)) from None
+        raise explain(error) from None
     finally:
         engine.dispose()
 

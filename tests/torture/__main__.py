@@ -1,0 +1,130 @@
+"""A night of everything at once: `make torture ARGS="--seconds 600 --seed 7"`.
+
+Gateways are killed, stopped, their clocks stepped, the database taken away, connections cut in mid-frame, while eight
+RIS send and three destinations misbehave. Then all is calm, and `checker.py` holds the ledgers and the database against
+the promises. Status 1 when one was broken. The evidence stays in `--keep FOLDER`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from tests.torture.checker import PROMISES, QUIET_S, check
+from tests.torture.events import Events
+from tests.torture.evidence import Evidence, read_ledgers, save
+from tests.torture.stage import Stage
+from tests.torture.tables import count_waiting, read_tables, unowned_leases
+
+PATIENCE = 3
+"""Times the promised quiet that is waited for, so that what comes late is seen to come."""
+
+
+async def torture(stage: Stage, seconds: float, console: Console) -> Evidence:
+    """One run, and what is known of it."""
+    async with stage:
+        watching = asyncio.create_task(_watch(stage))
+        with Progress(console=console, transient=True) as progress:
+            bar = progress.add_task("torture", total=seconds)
+            began = time.monotonic()
+
+            def tell(event: str) -> None:
+                progress.console.print(f"{time.monotonic() - began:6.1f} s  {event}")
+                progress.update(bar, completed=time.monotonic() - began)
+
+            await Events(stage, random.Random(stage.seed)).run(seconds, tell)
+            await stage.calm_down()
+            progress.update(bar, completed=seconds, description="until all is done")
+            await _settle(stage)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        stages = [gateway.stop() for gateway in stage.up]
+    if any(stages):
+        console.print(f"the gateways ended with {stages}")
+    return Evidence(notes=read_ledgers(stage.folder), tables=read_tables(stage.store))
+
+
+async def _settle(stage: Stage) -> None:
+    """Wait until nothing is to be done any more, and note when that was."""
+    end = time.monotonic() + PATIENCE * QUIET_S
+    left: dict[str, int] = {}
+    while time.monotonic() < end:
+        await asyncio.sleep(0.25)
+        if stage.is_sending:
+            continue
+        left = await asyncio.to_thread(count_waiting, stage.store)
+        if not any(left.values()):
+            stage.ledger.note("quiet")
+            return
+    stage.ledger.note("restless", left=left, sending=stage.is_sending)
+
+
+async def _watch(stage: Stage) -> None:
+    """Note twice a second which leases nobody holds."""
+    while True:
+        await asyncio.sleep(0.5)
+        try:
+            unowned = await asyncio.to_thread(unowned_leases, stage.store)
+        except Exception:  # noqa: BLE001, S112 - the database is away: that is what the run is for
+            continue
+        lease_s = stage.up[0].lease_s
+        stage.ledger.note("leases", unowned=unowned, alive=len(stage.alive), lease_s=lease_s)
+
+
+def tell(evidence: Evidence, broken: dict[str, list[str]], console: Console) -> None:
+    """What the run was, and what became of each promise."""
+    acknowledged, copies = evidence.acknowledged, evidence.of("came")
+    events: dict[str, int] = {}
+    for note in evidence.of("event"):
+        events[note["kind"]] = events.get(note["kind"], 0) + 1
+    console.print(
+        f"{len(acknowledged)} messages acknowledged in {len(evidence.attempts)} attempts, "
+        f"{len(evidence.of('asked'))} drafts asked for, {len(copies)} copies at destinations"
+    )
+    console.print("events: " + ", ".join(f"{n} {kind}" for kind, n in sorted(events.items())))
+    calm, quiet = evidence.of("calm"), evidence.of("quiet")
+    if calm and quiet:
+        console.print(f"all was done {quiet[-1]['t'] - calm[-1]['t']:.1f} s after the last event")
+    table = Table("promise", "", "broken")
+    for name, problems in broken.items():
+        table.add_row(name, (PROMISES[name].__doc__ or "").partition(": ")[2], str(len(problems)))
+    console.print(table)
+    for name, problems in broken.items():
+        for problem in problems[:10]:
+            console.print(f"[red]{name}[/] {problem}", highlight=False)
+
+
+def main() -> None:
+    """`python -m tests.torture --seconds 60 --seed 1 [--store sqlite|postgresql] [--mutant NAME] [--keep FOLDER]`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--senders", type=int, default=8)
+    parser.add_argument("--mutant", default="", help="take a safeguard out: the run must then fail")
+    parser.add_argument("--keep", type=Path, help="leave ledgers, logs and evidence.json.gz there")
+    args = parser.parse_args()
+    console = Console(width=140)
+    with tempfile.TemporaryDirectory(prefix="torture") as made:
+        folder = args.keep or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        store = f"sqlite:///{folder.resolve()}/radbridge.db"
+        stage = Stage(folder, store, 1, args.seed, mutant=args.mutant, senders=args.senders)
+        evidence = asyncio.run(torture(stage, args.seconds, console))
+        save(evidence, folder / "evidence.json.gz")
+        broken = check(evidence)
+        (folder / "broken.json").write_text(json.dumps(broken, indent=1))
+        tell(evidence, broken, console)
+    raise SystemExit(any(broken.values()))
+
+
+if __name__ == "__main__":
+    main()

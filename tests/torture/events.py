@@ -1,0 +1,97 @@
+"""What happens to gateways, database and clocks during a run, drawn by its seed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+from tests.torture.gateways import GatewayUnderTorture
+from tests.torture.stage import Stage
+
+BEYOND_LEASE = 2.0
+"""Times the lease: so long a gateway stands still when it is to lose what it holds."""
+
+
+@dataclass(eq=False)
+class Events:
+    """Draws and does them, one after the other; what it began it has ended when `run` returns."""
+
+    stage: Stage
+    chance: random.Random
+
+    async def run(self, seconds: float, told: Callable[[str], None]) -> None:
+        """Do one thing after the other for so long."""
+        end = asyncio.get_running_loop().time() + seconds
+        known = self._known()
+        names = list(known)
+        while (left := end - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(left, self.chance.uniform(0.5, 4.0)))
+            if asyncio.get_running_loop().time() < end:
+                name = self.chance.choices(names, [known[n][0] for n in names])[0]
+                told(name)
+                await known[name][1]()
+
+    def _known(self) -> Mapping[str, tuple[float, Callable[[], Awaitable[None]]]]:
+        """Name -> how often, and what."""
+        known: dict[str, tuple[float, Callable[[], Awaitable[None]]]] = {
+            "kill a gateway": (3, self._kill),
+            "stop a gateway": (3, self._stop),
+            "reset all connections": (1, self._reset),
+            "step a clock": (2, self._step),
+        }
+        if self.stage.store.startswith("sqlite"):
+            known["lock the journal"] = (2, self._lock)
+        else:
+            known["stop a gateway beyond its lease"] = (3, self._stop_long)
+        return known
+
+    def _one(self) -> GatewayUnderTorture:
+        return self.chance.choice(self.stage.up)
+
+    async def _kill(self) -> None:
+        gateway = self._one()
+        self.stage.note("kill", gateway=gateway.name)
+        gateway.kill()
+        await asyncio.sleep(self.chance.uniform(0.0, 2.0))
+        gateway.start()
+        await gateway.until_up()
+        self.stage.note("up", gateway=gateway.name)
+
+    async def _stop(self) -> None:
+        await self._stand_still(self.chance.uniform(0.2, 2.0))
+
+    async def _stop_long(self) -> None:
+        await self._stand_still(BEYOND_LEASE * self.stage.up[0].lease_s)
+
+    async def _stand_still(self, seconds: float) -> None:
+        gateway = self._one()
+        self.stage.note("stop", gateway=gateway.name)
+        gateway.send(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        gateway.send(signal.SIGCONT)
+        self.stage.note("cont", gateway=gateway.name)
+
+    async def _reset(self) -> None:
+        self.stage.note("reset")
+        for proxy in self.stage.proxies:
+            proxy.reset()
+
+    async def _step(self) -> None:
+        gateway, seconds = self._one(), self.chance.choice((-3600, 3600, 0))
+        self.stage.note("clock", gateway=gateway.name, seconds=seconds)
+        gateway.step_clock(seconds)
+
+    async def _lock(self) -> None:
+        """Another process holds SQLite's only write lock: for so long nothing can be committed."""
+        file = self.stage.store.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(file, timeout=20, isolation_level=None, check_same_thread=False)) as conn:
+            await asyncio.to_thread(conn.execute, "BEGIN IMMEDIATE")
+            self.stage.note("locked")
+            await asyncio.sleep(self.chance.uniform(0.5, 3.0))
+            self.stage.note("unlocked")
+            conn.execute("ROLLBACK")

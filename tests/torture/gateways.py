@@ -1,0 +1,141 @@
+"""The gateways under torture: `radbridge up`, each in a process of its own, and what is done to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from radbridge.config import Hl7Destination, Site
+from tests.support.gateway import free_port
+
+ACK_TIMEOUT_S = 1.5
+"""How long a gateway waits for a destination."""
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+
+
+@dataclass(eq=False)
+class GatewayUnderTorture:
+    """One gateway. `folder` holds its site's file and its log."""
+
+    name: str
+    folder: Path
+    store: str
+    """The journal's URL."""
+    model_port: int
+    destinations: Mapping[str, int]
+    mutant: str = ""
+    """A safeguard to take out: `tests.torture.mutants`."""
+    lease_s: float = 3.0
+    hl7_port: int = field(default_factory=free_port)
+    http_port: int = field(default_factory=free_port)
+    dicom_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def config(self) -> Path:
+        """The site's file."""
+        return self.folder / f"{self.name}.toml"
+
+    def write_config(self) -> None:
+        """Write the site's file: everything quick, so that a run sees many ends of it."""
+        known = Hl7Destination.model_fields
+        quick = {"ack_timeout_s": ACK_TIMEOUT_S, "breaker_s": 1.0, "breaker_after": 5, "max_unanswered": 8}
+        more = "".join(f"{key} = {value}\n" for key, value in quick.items() if key in known)
+        peers = "".join(
+            f'[[hl7v2.destinations]]\nname = "{name}"\naddress = "127.0.0.1:{port}"\n{more}'
+            for name, port in self.destinations.items()
+        )
+        cluster = ""
+        if "cluster" in Site.model_fields:
+            cluster = f'[cluster]\nname = "{self.name}"\nlease_s = {self.lease_s}\n'
+        self.config.write_text(
+            f'[store]\nurl = "{self.store}"\n{cluster}'
+            f'[hl7v2]\nlisten = "127.0.0.1:{self.hl7_port}"\n{peers}'
+            f'[http]\nlisten = "127.0.0.1:{self.http_port}"\n[dicom]\nlisten = "127.0.0.1:{self.dicom_port}"\n'
+            f'[model]\nurl = "http://127.0.0.1:{self.model_port}"\nsettle_s = 0.05\ndeadline_s = 2.0\n'
+            "[memory]\nenabled = false\n"
+        )
+
+    def start(self) -> None:
+        """Start it, without waiting until it is up."""
+        self.write_config()
+        up = ["-m", "tests.torture.mutants", self.mutant] if self.mutant else ["-m", "radbridge"]
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *up, "up", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._clock()},
+            )
+
+    async def until_up(self, within_s: float = 120.0) -> None:
+        """Return once `/readyz` says 200; raises RuntimeError when the process ends before."""
+        async with asyncio.timeout(within_s):
+            while not await asyncio.to_thread(self.is_ready):
+                if self.process is None or self.process.poll() is not None:
+                    raise RuntimeError(f"{self.name} ended: see {self.folder / self.name}.log")
+                await asyncio.sleep(0.1)
+
+    def is_ready(self) -> bool:
+        """Whether every part of it answers."""
+        with contextlib.suppress(OSError), urllib.request.urlopen(self._url("/readyz"), timeout=5) as answer:
+            return bool(answer.status == 200)
+        return False
+
+    def metrics(self) -> str:
+        """Its `/metrics` page; empty when nobody answers."""
+        with contextlib.suppress(OSError), urllib.request.urlopen(self._url("/metrics"), timeout=5) as answer:
+            return str(answer.read().decode())
+        return ""
+
+    def _url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.http_port}{path}"
+
+    def send(self, what: signal.Signals) -> None:
+        """A signal, to a gateway that runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(what)
+
+    def kill(self) -> None:
+        """SIGKILL, and gone when it returns."""
+        self.send(signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        self.send(signal.SIGCONT)
+        self.send(signal.SIGTERM)
+        if self.process is None:
+            return 0
+        try:
+            return self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return -1
+
+    def step_clock(self, seconds: int) -> None:
+        """Its wall clock steps, at once and while it runs; only where libfaketime is."""
+        (self.folder / f"{self.name}.clock").write_text(f"{seconds:+d}\n")
+
+    def _clock(self) -> dict[str, str]:
+        if not FAKETIME.exists():
+            return {}
+        clock = self.folder / f"{self.name}.clock"
+        if not clock.exists():
+            clock.write_text("+0\n")
+        return {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(clock),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }

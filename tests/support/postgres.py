@@ -140,6 +140,11 @@ class Cluster:
         finally:
             filler.unlink()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "it isn't running"
         return self._process
@@ -172,7 +177,7 @@ class Cluster:
             made = conn.execute("SELECT 1 FROM pg_database WHERE datname = 'migrated'").fetchone()
             if made is None:
                 conn.execute("CREATE DATABASE migrated")
-                open_store(self.url("migrated")).close()
+                open_store(self.url("migrated")).dispose()
         return self.empty_database("TEMPLATE migrated")
 
 

@@ -105,8 +105,6 @@ class PostgresBells(LocalBells):
                 with self._connect() as conn:
                     part(conn)
             except Exception:
-                if self._closed:
-                    return
                 log.warning("no bells; work is looked for without them", exc_info=True, retry_in_s=RETRY_S)
                 with self._work:
                     self._work.wait_for(lambda: self._closed, RETRY_S)

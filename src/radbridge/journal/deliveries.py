@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, select, update
 
 from radbridge.case import CaseKey
 from radbridge.journal.buckets import bucket_of
@@ -38,6 +38,8 @@ _DUE = (
     .order_by(deliveries.c.next_at, deliveries.c.seq)
     .limit(1)
 )
+_DUE_OF_LANE = _DUE.where(deliveries.c.bucket.in_(bindparam("of_buckets", expanding=True)))
+_WITHDRAWN = deliveries.c.purpose == Purpose.WITHDRAWAL
 _OF_CASE = (
     select(deliveries)
     .where(deliveries.c.accession == bindparam("in_accession"), deliveries.c.issuer == bindparam("in_issuer"))
@@ -54,13 +56,28 @@ _HURRY = (
 )
 _OF_DRAFT = select(deliveries).where(deliveries.c.draft_id == bindparam("of_draft")).order_by(deliveries.c.seq)
 _UPDATE = update(deliveries).where(deliveries.c.seq == bindparam("row"))
-_BEGIN = _UPDATE.where(DELIVERY_WAITS).values(payload=bindparam("bytes_out"), attempts=deliveries.c.attempts + 1)
+_BEGIN = _UPDATE.where(DELIVERY_WAITS).values(
+    payload=bindparam("bytes_out"),
+    attempts=deliveries.c.attempts + 1,
+    unanswered=deliveries.c.unanswered + bindparam("silent"),
+    first_sent_at=func.coalesce(deliveries.c.first_sent_at, bindparam("now")),
+    sent_at=bindparam("now"),
+)
 _RETRY = _UPDATE.values(
-    next_at=bindparam("at"), answer=bindparam("said"), attempts=deliveries.c.attempts - bindparam("unsent")
+    next_at=bindparam("at"),
+    answer=bindparam("said"),
+    attempts=deliveries.c.attempts - bindparam("unsent"),
+    nacks=deliveries.c.nacks + bindparam("refused"),
+    sent_at=bindparam("open_since"),
 )
 _END = _UPDATE.values(
-    state=bindparam("to_state"), answer=bindparam("said"), confirmed_at=bindparam("at"), next_at=deliveries.c.next_at
+    state=bindparam("to_state"),
+    answer=bindparam("said"),
+    confirmed_at=bindparam("at"),
+    next_at=deliveries.c.next_at,
+    sent_at=None,
 )
+_WAITING = select(deliveries).where(deliveries.c.seq == bindparam("row"), DELIVERY_WAITS).with_for_update()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +102,12 @@ class Delivery:
     """It goes before those that aren't."""
     trace: str = ""
     """The W3C `traceparent` that it goes on under."""
+    nacks: int = 0
+    """Answers that asked for another try."""
+    unanswered: int = 0
+    """Copies that stayed without an answer while the peer answered others."""
+    sent_at: datetime | None = None
+    """The send whose answer is still open; None: there is none."""
 
 
 def new_control_id() -> str:
@@ -143,23 +166,51 @@ def withdraw(conn: Connection, key: CaseKey, draft_id: str, *, at: datetime) -> 
     put(conn, dict.fromkeys(seen), Purpose.WITHDRAWAL, key, draft_id, at=at, urgent=any(row.urgent for row in rows))
 
 
-def due(conn: Connection, destination: str, *, urgent: bool) -> Delivery | None:
-    """The next urgent or the next other delivery to a destination, maybe due later.
+def due(
+    conn: Connection,
+    destination: str,
+    *,
+    urgent: bool,
+    buckets: Collection[int] | None = None,
+    withdrawals_only: bool = False,
+) -> Delivery | None:
+    """The next urgent or the next other delivery to a destination, maybe due later; of some `buckets`, or of all.
 
     Of one case only the oldest, so that its order is kept.
     """
-    row = conn.execute(_DUE, {"to_destination": destination, "is_urgent": urgent}).first()
+    query = _DUE if buckets is None else _DUE_OF_LANE
+    row = conn.execute(
+        query.where(_WITHDRAWN) if withdrawals_only else query,
+        {"to_destination": destination, "is_urgent": urgent}
+        | ({} if buckets is None else {"of_buckets": sorted(buckets)}),
+    ).first()
     return None if row is None else _delivery(row)
 
 
-def begin(conn: Connection, delivery: Delivery, payload: bytes) -> bool:
-    """Note that a send begins: from here on the peer may have seen it. False when the delivery was cancelled."""
-    return conn.execute(_BEGIN, {"row": delivery.seq, "bytes_out": payload}).rowcount == 1
+def find_waiting(conn: Connection, seq: int) -> Delivery | None:
+    """A delivery that waits, to be changed in this transaction; None when it doesn't wait any more."""
+    row = conn.execute(_WAITING, {"row": seq}).first()
+    return None if row is None else _delivery(row)
 
 
-def retry(conn: Connection, seq: int, *, at: datetime, answer: str, sent: bool) -> None:
-    """Try again, not before `at`. What was not `sent` counts as no attempt: the peer can't have seen it."""
-    conn.execute(_RETRY, {"row": seq, "at": at, "said": answer, "unsent": 0 if sent else 1})
+def begin(conn: Connection, delivery: Delivery, payload: bytes, *, at: datetime, silent: bool = False) -> bool:
+    """Note that a send begins: from here on the peer may have seen it. False when the delivery was cancelled.
+
+    `silent` says that the copy before it was never answered, though the peer answers others.
+    """
+    said = {"row": delivery.seq, "bytes_out": payload, "now": at, "silent": int(silent)}
+    return conn.execute(_BEGIN, said).rowcount == 1
+
+
+def retry(
+    conn: Connection, seq: int, *, at: datetime, answer: str, sent_at: datetime | None = None, sent: bool = True
+) -> None:
+    """Try again, not before `at`. What was not `sent` counts as no attempt: the peer can't have seen it.
+
+    `sent_at` is when it was sent where no answer came; None: it was answered, and asked for another try.
+    """
+    told = {"row": seq, "at": at, "said": answer, "open_since": sent_at}
+    conn.execute(_RETRY, told | {"unsent": int(not sent), "refused": int(sent and sent_at is None)})
 
 
 def end(conn: Connection, seq: int, state: DeliveryState, answer: str, *, confirmed_at: datetime | None = None) -> None:
@@ -191,4 +242,7 @@ def _delivery(row: Row[Any]) -> Delivery:
         confirmed_at=row.confirmed_at,
         urgent=row.urgent,
         trace=row.trace,
+        nacks=row.nacks,
+        unanswered=row.unanswered,
+        sent_at=row.sent_at,
     )

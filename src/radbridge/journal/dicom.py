@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from enum import Enum, StrEnum, auto
 
 from sqlalchemy import Connection, bindparam, delete, insert, literal, select, update
-from sqlalchemy.dialects import sqlite
 
 from radbridge.case import CaseKey
-from radbridge.journal import messages
+from radbridge.journal import messages, sqlite
 from radbridge.journal.schema import (
     MessageState,
     dicom_instances,
@@ -116,10 +115,7 @@ _KEEP = _INSERT.on_conflict_do_update(
     index_elements=["sop_uid"],
     set_={c.name: _INSERT.excluded[c.name] for c in dicom_instances.c if c.name != "sop_uid"},
 )
-_SQLITE = sqlite.dialect()
-_ADD = str(_INSERT.on_conflict_do_nothing().compile(dialect=_SQLITE))
-"""As text, for the driver: once for every slice of a study, the rest of SQLAlchemy costs as much as the insertion."""
-_write_time = dicom_instances.c.received_at.type.bind_processor(_SQLITE) or str
+_ADD = _INSERT.on_conflict_do_nothing().returning(dicom_instances.c.sop_uid)
 _WAIT = insert(dicom_waiting)
 _RELATE = upsert(dicom_studies).on_conflict_do_nothing()
 _KEYS = select(dicom_studies.c.accession, dicom_studies.c.issuer).where(dicom_studies.c.study_uid == bindparam("study"))
@@ -149,8 +145,12 @@ def keep(conn: Connection, items: Sequence[Kept]) -> list[bool]:
     """Keep objects; for each, whether it said something new of its study and so is a message too."""
     now = datetime.now(UTC)
     if all(item.is_repeat for item in items):
-        added = conn.exec_driver_sql(_ADD, [_values(item, now) for item in items])
-        if added.rowcount == len(items):
+        rows = [_row(item, now) for item in items]
+        if conn.dialect.name == "sqlite":
+            added = sqlite.add_instances(conn, rows)
+        else:
+            added = len(conn.execute(_ADD, rows).all())
+        if added == len(items):
             return [False] * len(items)
     contexts = {r.sop_uid: r.context for r in conn.execute(_CONTEXTS, {"uids": [i.sop_uid for i in items]})}
     told = _update(conn, items, contexts, now)
@@ -216,11 +216,6 @@ def _row(item: Kept, now: datetime) -> Mapping[str, object]:
         "peer": item.peer,
         "received_at": now,
     }
-
-
-def _values(item: Kept, now: datetime) -> tuple[object, ...]:
-    row = {**_row(item, now), "received_at": _write_time(now)}
-    return tuple(row[c.name] for c in dicom_instances.c)
 
 
 def file(conn: Connection, items: Sequence[Filed]) -> list[bool]:

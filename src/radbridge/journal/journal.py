@@ -63,7 +63,7 @@ class Journal:
         try:
             claim = stores.claim() if alone else ExitStack()
         except BaseException:
-            stores.close()
+            stores.dispose()
             raise
         journal = cls(stores, claim, meter or _Unmetered())
         for lane in journal._lanes:
@@ -77,7 +77,7 @@ class Journal:
 
     def connect(self) -> psycopg.Connection:
         """A connection of its own to PostgreSQL, in autocommit. Raises psycopg's errors."""
-        return self._stores.connect()
+        return self._stores.open_apart()
 
     async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
         """Run `operation` with `item`, and maybe others, in the next transaction; return after the commit.
@@ -117,7 +117,7 @@ class Journal:
         """Commit what is queued, then close."""
         for lane in self._lanes:
             await asyncio.to_thread(lane.close)
-        self._stores.close()
+        self._stores.dispose()
         self._claim.close()
 
 

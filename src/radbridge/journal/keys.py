@@ -6,13 +6,13 @@ sealed with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from sqlalchemy import Connection, Engine, bindparam, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 
 from radbridge.config.encryption import Encryption
 from radbridge.errors import SealError
@@ -43,12 +43,9 @@ class DataKey:
     retired_at: datetime | None = None
 
 
+@runtime_checkable
 class Ring(Sealer, Protocol):
     """A sealer whose keys are in the journal."""
-
-    def tend(self, conn: Connection) -> None:
-        """Count what was sealed, take another key when one is due, and learn of keys that others have made."""
-        ...
 
     def rotate(self, conn: Connection) -> int:
         """Seal with a new key from now on; its number."""
@@ -56,6 +53,18 @@ class Ring(Sealer, Protocol):
 
     def rewrap(self, conn: Connection, settings: Encryption) -> int:
         """Wrap every key under the key of `settings`; how many there are. Nothing sealed changes."""
+        ...
+
+
+class Cipher(Protocol):
+    """What is installed under the entry-point group `radbridge.sealers`."""
+
+    def __call__(self, reader: Engine, writer: Engine, settings: Encryption) -> Ring:
+        """The ring of the journal's keys; makes the first one. Raises SealError, ConfigError."""
+        ...
+
+    def check(self, settings: Encryption, there: Sequence[DataKey]) -> None:
+        """Raise SealError unless the site's key opens all of these."""
         ...
 
 
@@ -85,19 +94,32 @@ def wrap_again(conn: Connection, id: int, wrapped: bytes, kek: str) -> None:
     conn.execute(_WRAP, {"of_key": id, "as_wrapped": wrapped, "under": kek})
 
 
-def make_ring(engine: Engine, settings: Encryption) -> Ring:
-    """The ring of the journal's keys; makes the first. Raises SealError when the site's key doesn't open them."""
+def check(settings: Encryption, there: Sequence[DataKey]) -> None:
+    """Raise SealError unless the site's key opens all of these, such as the keys in a backup."""
+    if not there:
+        return
+    if not settings.is_on:
+        raise SealError("it is encrypted: set encryption.key_file or encryption.key_command")
+    _load_cipher().check(settings, there)
+
+
+def drop_all(conn: Connection) -> None:
+    """Forget every key. Only where nothing is sealed any more, and no gateway runs."""
+    conn.execute(delete(data_keys))
+
+
+def _load_cipher() -> Cipher:
     for point in entry_points(group="radbridge.sealers"):
-        make: Callable[[Engine, Encryption], Ring] = point.load()
-        return make(engine, settings)
+        cipher: Cipher = point.load()
+        return cipher
     raise SealError("no cipher is installed under radbridge.sealers; install RadBridge anew")
 
 
 def attach(engines: Sequence[Engine], settings: Encryption | None) -> Ring | None:
-    """Seal and unseal with the site's key what goes through the engines, the last of which may write."""
+    """Seal and unseal with the site's key what goes through the engines; the last of them may write."""
     if settings is None or not settings.is_on:
         return None
-    ring = make_ring(engines[-1], settings)
+    ring = _load_cipher()(engines[0], engines[-1], settings)
     for engine in engines:
         sealing.use(engine, ring)
     return ring

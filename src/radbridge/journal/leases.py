@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Interval, bindparam, delete, func, or_, select, update
 
 from radbridge.errors import LeaseLost
 from radbridge.journal.schema import gateways, leases
@@ -19,6 +19,7 @@ from radbridge.journal.types import Utc
 from radbridge.journal.upsert import insert
 
 _NOW = func.timezone("utc", func.now(), type_=Utc)
+_FOR = bindparam("for_s", type_=Interval())
 _HERE = leases.c.name.in_(bindparam("names", expanding=True))
 _MINE = leases.c.owner == bindparam("me")
 _PREPARE = insert(leases).on_conflict_do_nothing()
@@ -29,7 +30,7 @@ _FREE = (
     .limit(bindparam("at_most"))
     .with_for_update(skip_locked=True)
 )
-_LATER = func.timezone("utc", func.now() + bindparam("for_s"), type_=Utc)
+_LATER = func.timezone("utc", func.now() + _FOR, type_=Utc)
 _TAKE = update(leases).where(_HERE).values(owner=bindparam("me"), epoch=leases.c.epoch + 1, until=_LATER, clean=False)
 _RENEW = update(leases).where(_MINE).values(until=_LATER).returning(leases.c.name, leases.c.epoch)
 _RELEASE = update(leases).where(_MINE, _HERE).values(owner="", clean=True)
@@ -37,15 +38,11 @@ _HELD = select(leases.c.name, leases.c.epoch).where(_MINE, _HERE).with_for_updat
 """KEY SHARE stands in the way of `take`, so that nobody takes a lease under a transaction that is still to commit, and
 not in the way of `renew`, which may come in between."""
 _OWNED = select(leases.c.name).where(_MINE)
-_SEEN = insert(gateways).values(started_at=_NOW, seen_at=_NOW)
-_BEAT = _SEEN.on_conflict_do_update(index_elements=["id"], set_={"seen_at": _NOW, "address": _SEEN.excluded.address})
-_ALIVE = gateways.c.seen_at > func.timezone("utc", func.now() - bindparam("for_s"))
-_COUNT = select(func.count()).select_from(gateways).where(_ALIVE)
+_SEEN = insert(gateways).values(started_at=bindparam("at"), seen_at=bindparam("at"))
+_BEAT = _SEEN.on_conflict_do_update(index_elements=["id"], set_={c: _SEEN.excluded[c] for c in ("seen_at", "address")})
+_COUNT = select(func.count()).select_from(gateways).where(gateways.c.seen_at > bindparam("since"))
 _LEAVE = delete(gateways).where(gateways.c.id == bindparam("me"))
-_SWEEP = delete(gateways).where(
-    gateways.c.seen_at < func.timezone("utc", func.now() - bindparam("for_s")),
-    ~select(leases.c.name).where(leases.c.owner == gateways.c.id).exists(),
-)
+_SWEEP = delete(gateways).where(gateways.c.seen_at < bindparam("before"))
 _LONG_GONE = timedelta(days=1)
 """A dead gateway is shown for so long by `radbridge gateways`."""
 
@@ -132,8 +129,9 @@ def fence(conn: Connection, me: str, held: Mapping[str, int]) -> None:
 
 def beat(conn: Connection, me: Self) -> None:
     """Say that this gateway lives."""
-    conn.execute(_BEAT, {"id": me.id, "name": me.name, "version": me.version, "address": me.address})
-    conn.execute(_SWEEP, {"for_s": _LONG_GONE})
+    at = _clock(conn)
+    conn.execute(_BEAT, {"id": me.id, "name": me.name, "version": me.version, "address": me.address, "at": at})
+    conn.execute(_SWEEP, {"before": at - _LONG_GONE})
 
 
 def leave(conn: Connection, me: str) -> None:
@@ -143,7 +141,7 @@ def leave(conn: Connection, me: str) -> None:
 
 def count_alive(conn: Connection, *, within_s: float) -> int:
     """How many gateways were seen within `within_s`."""
-    return int(conn.execute(_COUNT, {"for_s": timedelta(seconds=within_s)}).scalar_one())
+    return int(conn.execute(_COUNT, {"since": _clock(conn) - timedelta(seconds=within_s)}).scalar_one())
 
 
 def members(conn: Connection) -> list[Member]:
@@ -151,7 +149,7 @@ def members(conn: Connection) -> list[Member]:
     held: dict[str, list[str]] = {}
     for row in conn.execute(select(leases.c.name, leases.c.owner).order_by(leases.c.name)):
         held.setdefault(row.owner, []).append(row.name)
-    now = conn.execute(select(_NOW)).scalar_one()
+    now = _clock(conn)
     return [
         Member(
             id=row.id,
@@ -165,3 +163,8 @@ def members(conn: Connection) -> list[Member]:
         )
         for row in conn.execute(select(gateways).order_by(gateways.c.started_at, gateways.c.id))
     ]
+
+
+def _clock(conn: Connection) -> datetime:
+    """The database's time; SQLite has none but the machine's."""
+    return datetime.now(UTC) if conn.dialect.name == "sqlite" else conn.execute(select(_NOW)).scalar_one()

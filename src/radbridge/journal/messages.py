@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from radbridge.journal import postgres, sqlite
 from radbridge.journal.buckets import BUCKETS, bucket_of
 from radbridge.journal.schema import MessageState, messages
 from radbridge.journal.tables.where import MESSAGE_STANDS, MESSAGE_WAITS
@@ -54,7 +55,6 @@ _ANSWERED = select(messages.c.id, messages.c.sender_key, messages.c.digest, mess
     messages.c.sender_key.in_(bindparam("keys", expanding=True)), MESSAGE_STANDS
 )
 _INSERT = insert(messages)
-_ADD = insert(messages).returning(messages.c.id, sort_by_parameter_order=True)
 _STATE = select(messages.c.state).where(messages.c.id == bindparam("message_id"))
 _SETTLE = (
     update(messages)
@@ -110,27 +110,54 @@ def bucket_for(received: Received) -> int:
 
 def accept(conn: Connection, received: Sequence[Received]) -> list[Accepted]:
     """Store messages. The same bytes from the same sender under the same id get the first answer again, and no row."""
-    keys = [_key(r) for r in received]
-    digests = [_digest(r) for r in received]
-    known: dict[str, dict[str, Accepted]] = {}
-    for id, key, digest, ack, reply in conn.execute(_ANSWERED, {"keys": list(set(keys))}):
-        known.setdefault(key, {})[digest] = Accepted(id=id, ack=ack, new=False, reply=reply or b"")
-    rows: list[dict[str, Any]] = []
     now = datetime.now(UTC)
-    for message, key, digest in zip(received, keys, digests, strict=True):
-        earlier = known.setdefault(key, {})
-        if digest not in earlier:
-            rows.append(_accepted_row(message, now, key, digest, reused_id=bool(earlier)))
-            earlier[digest] = Accepted(id=0, ack=message.ack, new=True)
-    ids = iter(conn.execute(_ADD, rows).scalars().all() if rows else ())
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    names: list[tuple[str, str]] = []
+    reused: set[str] = set()
+    for message in received:
+        name = _key(message), _digest(message)
+        names.append(name)
+        if name not in rows:
+            rows[name] = _accepted_row(message, now, *name, reused_id=name[0] in reused)
+            reused.add(name[0])
+    known = _store_on_sqlite(conn, rows) if conn.dialect.name == "sqlite" else _store_on_postgresql(conn, rows)
     result: list[Accepted] = []
-    for key, digest in zip(keys, digests, strict=True):
-        found = known[key][digest]
-        if found.new:
-            found = Accepted(id=next(ids), ack=found.ack, new=True)
-            known[key][digest] = Accepted(id=found.id, ack=found.ack, new=False)
-        result.append(found)
+    for name in names:
+        accepted = known[name]
+        result.append(accepted)
+        if accepted.new:
+            known[name] = replace(accepted, new=False)
     return result
+
+
+def _store_on_sqlite(conn: Connection, rows: dict[tuple[str, str], dict[str, Any]]) -> dict[tuple[str, str], Accepted]:
+    """Look, then insert: nobody else can come between."""
+    known = _find(conn, {key for key, _ in rows})
+    reused = {key for key, _ in known}
+    new = {name: row for name, row in rows.items() if name not in known}
+    for (key, _), row in new.items():
+        row["reused_id"] = row["reused_id"] or key in reused
+    ids = sqlite.add_messages(conn, list(new.values())) if new else ()
+    added = zip(new.items(), ids, strict=True)
+    return known | {name: Accepted(id=id, ack=row["ack"], new=True) for (name, row), id in added}
+
+
+def _store_on_postgresql(
+    conn: Connection, rows: dict[tuple[str, str], dict[str, Any]]
+) -> dict[tuple[str, str], Accepted]:
+    """Insert, then look for what another gateway, or an earlier commit, has there already."""
+    added = postgres.add_messages(conn, list(rows.values()))
+    known = {name: Accepted(id=id, ack=rows[name]["ack"], new=True) for name, id in added.items()}
+    rest = {key for key, _ in rows.keys() - known.keys()}
+    return (_find(conn, rest) if rest else {}) | known
+
+
+def _find(conn: Connection, keys: Collection[str]) -> dict[tuple[str, str], Accepted]:
+    """What senders sent under their ids, by key and digest."""
+    found = conn.execute(_ANSWERED, {"keys": list(keys)})
+    return {
+        (key, digest): Accepted(id=id, ack=ack, new=False, reply=reply or b"") for id, key, digest, ack, reply in found
+    }
 
 
 def take(conn: Connection, received: Received) -> Waiting | None:
@@ -173,15 +200,15 @@ def _digest(message: Received | Rejected) -> str:
 
 def _accepted_row(message: Received, now: datetime, key: str, digest: str, *, reused_id: bool) -> dict[str, Any]:
     return _row(message, now, key, digest) | {
-        "accession": message.accession,
-        "state": MessageState.ACCEPTED,
+        "accession": clean(message.accession),
+        "state": MessageState.ACCEPTED.value,
         "reason": "",
         "reused_id": reused_id,
         "bucket": bucket_for(message),
         "urgent": message.urgent,
-        "touches": _SEPARATOR.join(message.touches),
-        "reply_to": message.reply_to,
-        "trace": message.trace,
+        "touches": clean(_SEPARATOR.join(message.touches)),
+        "reply_to": clean(message.reply_to),
+        "trace": clean(message.trace),
     }
 
 
@@ -189,10 +216,10 @@ def _row(message: Received | Rejected, now: datetime, key: str, digest: str) -> 
     return {
         "received_at": now,
         "wire": message.wire,
-        "peer": message.peer,
+        "peer": clean(message.peer),
         "sender_key": key,
         "digest": digest,
-        "kind": message.kind,
+        "kind": clean(message.kind),
         "raw": message.raw,
         "size": len(message.raw),
         "ack": message.ack,

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from radbridge.config.store import Store
 from radbridge.errors import ConfigError, StoreRefused
-from radbridge.journal.types import seal
+from radbridge.journal.sealing import seal
 
 if TYPE_CHECKING:  # an extra: on SQLite nobody needs it
     import psycopg
@@ -23,7 +23,7 @@ OLDEST = 140000
 _CONNECT_S = 5
 _SILENT_S = 10
 """After so long without a sign of the server a connection is lost, and a transaction that does nothing is ended."""
-_NETWORK = {
+_NETWORK: dict[str, Any] = {
     "connect_timeout": _CONNECT_S,
     "keepalives": 1,
     "keepalives_idle": _SILENT_S,
@@ -42,9 +42,7 @@ def make_engines(store: Store) -> tuple[Engine, Engine]:
     """A reader, each of whose transactions sees one moment, and a writer. Raises ConfigError."""
     url = read_url(store)
     try:
-        reader = create_engine(
-            url, pool_size=store.pool, connect_args=_arguments(), isolation_level="REPEATABLE READ"
-        )
+        reader = create_engine(url, pool_size=store.pool, connect_args=_arguments(), isolation_level="REPEATABLE READ")
         writer = create_engine(url, pool_size=4, connect_args=_arguments(), isolation_level="READ COMMITTED")
     except ModuleNotFoundError:
         problem = "store.url: PostgreSQL needs a driver: pip install 'radbridge[postgres]'"
@@ -100,7 +98,7 @@ def _preparation(store: Store, *, reads: bool) -> Callable[[Any, Any], None]:
 
 
 def check(conn: Connection) -> None:
-    """Refuse a server that would lose what it has committed, or sort otherwise than the journal. Raises StoreRefused."""
+    """Refuse a server that would lose what it committed, or that sorts otherwise. Raises StoreRefused."""
     fsync, whole, encoding, version, collation = conn.exec_driver_sql(
         "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('server_encoding'),"
         " current_setting('server_version_num')::int, (SELECT datcollate FROM pg_database"
@@ -113,12 +111,8 @@ def check(conn: Connection) -> None:
             raise StoreRefused([f"store.url: the server runs with {name} = off and would lose messages; set it to on"])
     ordered = conn.exec_driver_sql("SELECT array(SELECT x FROM unnest(%s::text[]) x ORDER BY x)", (_ORDERED,)).scalar()
     if encoding != "UTF8" or ordered != _ORDERED:
-        raise StoreRefused(
-            [
-                f"store.url: the database has encoding {encoding} and sorts by {collation}; make one that sorts by"
-                " bytes: createdb --template=template0 --encoding=UTF8 --locale=C NAME"
-            ]
-        )
+        wanted = "createdb --template=template0 --encoding=UTF8 --locale=C NAME"
+        raise StoreRefused([f"store.url: the database is {encoding} and sorts by {collation}; make one by {wanted}"])
 
 
 def lock_for_migration(conn: Connection) -> None:

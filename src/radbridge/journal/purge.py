@@ -187,8 +187,29 @@ def _remove_cases(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
     _remove_drafts_where(conn, tuple_(drafts.c.accession, drafts.c.issuer).in_(keys))
     for table in _OF_CASES:
         conn.execute(delete(table).where(tuple_(table.c.accession, table.c.issuer).in_(keys)))
-    conn.execute(delete(dicom_steps).where(dicom_steps.c.updated_at < cut.before(cut.retention.cases_d)))
     conn.execute(delete(cases).where(tuple_(cases.c.accession, cases.c.issuer).in_(keys)))
+
+
+# What is kept of a case's surroundings, and names the case only inside, or not at all.
+
+
+def _find_steps(cut: Cut) -> Select[Any]:
+    return select(dicom_steps.c.sop_uid).where(dicom_steps.c.updated_at < cut.before(cut.retention.cases_d))
+
+
+def _remove_steps(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
+    conn.execute(delete(dicom_steps).where(dicom_steps.c.sop_uid.in_([row.sop_uid for row in rows])))
+
+
+def _find_contexts(cut: Cut) -> Select[Any]:
+    c = fhircast_contexts.c
+    return select(c.hub, c.topic_digest).where(c.updated_at < cut.before(cut.retention.cases_d))
+
+
+def _remove_contexts(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
+    c = fhircast_contexts.c
+    keys = [(row.hub, row.topic_digest) for row in rows]
+    conn.execute(delete(fhircast_contexts).where(tuple_(c.hub, c.topic_digest).in_(keys)))
 
 
 # Drafts that don't stand.
@@ -304,6 +325,8 @@ def _remove_audit(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
 KINDS: Final[Sequence[Kind]] = (
     Kind(name="messages", days=lambda r: r.messages_d, find=_find_messages, remove=_remove_messages),
     Kind(name="cases", days=lambda r: r.cases_d, find=_find_cases, remove=_remove_cases),
+    Kind(name="dicom_steps", days=lambda r: r.cases_d, find=_find_steps, remove=_remove_steps),
+    Kind(name="fhircast_contexts", days=lambda r: r.cases_d, find=_find_contexts, remove=_remove_contexts),
     Kind(name="drafts", days=lambda r: r.drafts_d, find=_find_drafts, remove=_remove_drafts),
     Kind(name="memory", days=lambda r: r.examples_d, find=_find_memory, remove=_remove_memory),
     Kind(name="edits", days=lambda r: r.examples_d, find=_find_edits, remove=_remove_edits),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, literal_column, or_, select, update
 
 from radbridge.journal.messages import WAITING_COLUMNS, Waiting, read_row, split_touches, waiting
 from radbridge.journal.schema import cases, messages
@@ -93,5 +93,5 @@ def note_try(conn: Connection, message_id: int, *, not_before: datetime | None) 
     conn.execute(_TRY, {"message_id": message_id, "at": not_before})
 
 
-def _ahead(row: Row[Any]) -> Ahead:
+def _ahead(row: Any) -> Ahead:
     return Ahead(id=row.id, accession=row.accession, touches=split_touches(row.touches), received_at=row.received_at)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sqlalchemy import Dialect, Engine
+from sqlalchemy import Connection, Dialect, Engine
 
 from radbridge.errors import SealError
 
@@ -31,6 +31,10 @@ class Sealer(Protocol):
 
     def unseal(self, value: bytes, place: str) -> bytes:
         """The value. Raises SealError when the key isn't there or somebody changed the bytes."""
+        ...
+
+    def tend(self, conn: Connection) -> None:
+        """Count what was sealed, take another key when one is due, and learn of keys that others have made."""
         ...
 
 

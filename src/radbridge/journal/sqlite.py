@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from radbridge.errors import ConfigError, JournalError
 from radbridge.journal.schema import messages
-from radbridge.journal.types import seal, unseal
+from radbridge.journal.sealing import seal
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 """FULL: a commit is on the disk when it returns, which is what an ACK promises (rule 1)."""
@@ -46,35 +46,20 @@ def make_folder(url: URL) -> None:
 
 def claim(url: URL) -> ExitStack:
     """Be the only gateway on the file until this is closed, or the process ends. Raises ConfigError."""
-    held = ExitStack()
-    if not url.database or url.database == ":memory:":
-        return held
-    lock = held.enter_context(Path(f"{url.database}.gateway").open("a"))
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        held.close()
-        problem = f"store.url: another gateway has {url.database} open; several gateways need one PostgreSQL"
-        raise ConfigError([problem]) from None
-    return held
+    with ExitStack() as held:
+        if url.database and url.database != ":memory:":
+            lock = held.enter_context(Path(f"{url.database}.gateway").open("a"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                problem = f"store.url: another gateway has {url.database} open; several gateways need one PostgreSQL"
+                raise ConfigError([problem]) from None
+        return held.pop_all()
 
 
 def _prepare(connection: Any, _record: Any) -> None:
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
-
-
-_KNOWN = "SELECT id, sender_key, digest, ack, reply FROM message WHERE sender_key IN ({}) AND state <> 'rejected'"
-
-
-def find_messages(conn: Connection, keys: Sequence[str]) -> list[tuple[int, str, str, bytes, bytes]]:
-    """The messages of these senders and ids, with their answers: id, key, digest, ACK, application reply."""
-    rows = conn.exec_driver_sql(_KNOWN.format(",".join("?" * len(keys))), tuple(keys))
-    dialect = conn.dialect
-    return [
-        (id, key, digest, unseal(dialect, ack, "message.ack"), unseal(dialect, reply or b"", "message.reply"))
-        for id, key, digest, ack, reply in rows
-    ]
 
 
 def add_messages(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -98,8 +83,8 @@ def add_messages(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> list[in
 
 
 @cache
-def _insertion(columns: tuple[str, ...]) -> str:
-    return f"INSERT INTO message ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our names
+def _insertion(columns: tuple[str, ...], table: str = "message") -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our names
 
 
 @cache
@@ -109,13 +94,9 @@ def _time_writer() -> Any:
     return messages.c.received_at.type.bind_processor(dialect())
 
 
-def run_many(conn: Connection, statement: Insert, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> int:
-    """Run an insertion once for each row, past SQLAlchemy's handling of values; how many rows it made."""
-    return conn.exec_driver_sql(_text(statement), [tuple(row[name] for name in columns) for row in rows]).rowcount
-
-
-@cache
-def _text(statement: Insert) -> str:
-    from sqlalchemy.dialects.sqlite import dialect
-
-    return str(statement.compile(dialect=dialect()))
+def add_instances(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Store the DICOM objects that aren't there yet; how many that were. Five hundred slices come one by one."""
+    write_time = _time_writer()
+    values = [tuple(write_time(value) if name == "received_at" else value for name, value in r.items()) for r in rows]
+    columns = tuple(rows[0])
+    return conn.exec_driver_sql(_insertion(columns, "dicom_instance") + " ON CONFLICT DO NOTHING", values).rowcount

@@ -1,9 +1,9 @@
-"""Where the journal is: the engines on one database, whose tables are brought to the present shape when it is opened."""
+"""Where the journal is: the engines on one database, whose tables are brought to the present shape at its opening."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,11 +46,19 @@ class Stores:
         """Be the file's only gateway until this is closed; nothing where several may be. Raises ConfigError."""
         return ExitStack() if self.is_shared else sqlite.claim(make_url(self.store.url))
 
-    def connect(self) -> psycopg.Connection:
-        """A connection to PostgreSQL apart from the engines, in autocommit."""
+    def connect(self) -> Connection:
+        """A connection to read with; close it soon."""
+        return self.reader.connect()
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """A transaction that may write, committed at the end of the block."""
+        return self.writer.begin()
+
+    def open_apart(self) -> psycopg.Connection:
+        """A connection to PostgreSQL beside the engines, in autocommit. Raises psycopg's errors."""
         return postgres.connect(self.store)
 
-    def close(self) -> None:
+    def dispose(self) -> None:
         """Let go of every connection."""
         self.reader.dispose()
         self.writer.dispose()
@@ -68,19 +76,12 @@ def open_store(store: Store | str, encryption: Encryption | None = None) -> Stor
         migrate(writer)
         keys.attach((reader, writer), encryption)
     except SQLAlchemyError as error:
-        stores.close()
+        stores.dispose()
         raise explain(error) from None
     except BaseException:
-        stores.close()
+        stores.dispose()
         raise
     return stores
-
-
-def open_engine(store: Store | str) -> Engine:
-    """One engine that may write, for commands and tests. Raises ConfigError and JournalError."""
-    stores = open_store(store)
-    stores.reader.dispose()
-    return stores.writer
 
 
 def _make_engines(store: Store) -> tuple[Engine, Engine]:

@@ -1,0 +1,158 @@
+"""PostgreSQL goes away and comes back: who waits is told at once, and everything goes on by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import pytest
+from sqlalchemy import Connection
+
+from radbridge.errors import JournalError, JournalLost, StoreRefused
+from radbridge.journal import Journal, messages
+from radbridge.journal.stores import open_store
+from tests.support.journals import count, received
+from tests.support.postgres import Cluster, the_cluster
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A server of our own, that may be killed."""
+    the_cluster()  # skips where there is none
+    with Cluster() as made:
+        yield made
+
+
+@pytest.fixture
+async def journal(cluster: Cluster) -> AsyncIterator[Journal]:
+    opened = await Journal.open(cluster.url(cluster.database()))
+    yield opened
+    await opened.close()
+
+
+async def until_it_writes(journal: Journal, control_id: str) -> messages.Accepted:
+    """As a sender does that gets an AE: again, until it is taken."""
+    while True:
+        try:
+            return await journal.write_first(messages.accept, received(control_id))
+        except JournalLost:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_killed_server(cluster: Cluster, journal: Journal) -> None:
+    """Killed in the midst of writes, it loses nothing that was acknowledged; the journal goes on without a restart."""
+    acknowledged: list[str] = []
+    nacked = asyncio.Event()
+
+    async def send(line: int) -> None:
+        for n in range(400):
+            try:
+                await journal.write_first(messages.accept, received(f"{line}-{n}"))
+            except JournalLost:
+                nacked.set()
+                return
+            acknowledged.append(f"{line}-{n}")
+
+    async with asyncio.TaskGroup() as sending:
+        for line in range(4):
+            sending.create_task(send(line))
+        while len(acknowledged) < 40:
+            await asyncio.sleep(0)
+        await asyncio.to_thread(cluster.kill)
+    assert nacked.is_set()
+    with pytest.raises(JournalError, match="store"):
+        await journal.read(count)
+    await asyncio.to_thread(cluster.start)
+    assert (await until_it_writes(journal, "last")).new
+    there = await journal.read(lambda conn: {k.split("\x1f")[1] for k in _keys(conn)})
+    assert there >= {*acknowledged, "last"}
+    for id in acknowledged[-20:]:
+        assert not (await journal.write_first(messages.accept, received(id))).new
+
+
+def _keys(conn: Connection) -> list[str]:
+    return list(conn.exec_driver_sql("SELECT sender_key FROM message").scalars())
+
+
+async def test_nobody_waits_for_a_dead_server(cluster: Cluster, journal: Journal) -> None:
+    """All that is queued when the server is found dead is told so together, not one after the other."""
+    asked: list[int] = []
+
+    def note(conn: Connection, items: Sequence[int]) -> list[None]:
+        asked.append(len(items))
+        return [None] * len(items)
+
+    await journal.write_first(note, 0)
+    asked.clear()
+    await asyncio.to_thread(cluster.kill)
+    writes = [journal.put_first(note, n) for n in range(200)]
+    found = await asyncio.gather(*writes, return_exceptions=True)
+    await asyncio.to_thread(cluster.start)
+    assert {type(f) for f in found} == {JournalLost}
+    assert len(asked) <= 4  # no write was tried alone
+    assert (await until_it_writes(journal, "1")).new
+
+
+async def test_a_lost_connection_is_no_poison(cluster: Cluster, journal: Journal) -> None:
+    """A backend that an administrator ends costs its transaction JournalLost, and a read nothing at all."""
+    with cluster.connect("postgres") as conn:
+        ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'radbridge'"
+        await journal.read(count)
+        conn.execute(ours)
+        assert await journal.read(count) == 0
+        await until_it_writes(journal, "1")
+        conn.execute(ours)
+        await until_it_writes(journal, "1")
+    assert await journal.read(count) == 1
+
+
+@pytest.mark.parametrize(("setting", "value"), [("full_page_writes", "off")])
+def test_a_server_that_forgets(cluster: Cluster, setting: str, value: str) -> None:
+    """A server whose files a crash may tear is refused, with the setting's name."""
+    name = cluster.empty_database()
+    with cluster.connect("postgres") as conn:
+        conn.execute(f"ALTER SYSTEM SET {setting} = {value}")
+        conn.execute("SELECT pg_reload_conf()")
+        try:
+            with cluster.connect("postgres") as other:
+                while other.execute(f"SHOW {setting}").fetchone() != (value,):
+                    pass
+            with pytest.raises(StoreRefused, match=setting):
+                open_store(cluster.url(name))
+        finally:
+            conn.execute(f"ALTER SYSTEM RESET {setting}")
+            conn.execute("SELECT pg_reload_conf()")
+
+
+def test_a_server_in_a_hurry(cluster: Cluster) -> None:
+    """A database whose sessions don't wait for the disk is written to by sessions that do."""
+    name = cluster.empty_database()
+    with cluster.connect("postgres") as conn:
+        conn.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    stores = open_store(cluster.url(name))
+    with stores.begin() as conn_:
+        assert conn_.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    stores.dispose()
+
+
+def test_another_spelling(cluster: Cluster) -> None:
+    """A database that spells or sorts otherwise than SQLite is refused, with the command that makes a fitting one."""
+    name = cluster.empty_database("TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    with pytest.raises(StoreRefused, match="--locale=C"):
+        open_store(cluster.url(name))
+
+
+def test_no_database(cluster: Cluster) -> None:
+    """A database that isn't there is told of without a trace of how it was asked for."""
+    with pytest.raises(JournalError, match="nowhere"):
+        open_store(cluster.url("nowhere"))
+
+
+def test_a_newer_journal(empty_url: str) -> None:
+    """A journal that a newer RadBridge has changed is left alone."""
+    stores = open_store(empty_url)
+    with stores.begin() as conn:
+        conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    stores.dispose()
+    with pytest.raises(JournalError, match="newer"):
+        open_store(empty_url)

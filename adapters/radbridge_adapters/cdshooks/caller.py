@@ -1,4 +1,7 @@
-"""Who calls a service: a JWT that the client signed for this very URL. CDS Hooks 2.0, "Trusting CDS Clients"."""
+"""Who calls a service: a JWT that the client signed for this very URL, an API key, a certificate or a session.
+
+CDS Hooks 2.0, "Trusting CDS Clients".
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from radbridge.config import Site
 from radbridge.wire import Desk, Scope
 from radbridge_adapters.resources.outcome import refuse
 from radbridge_adapters.security.assertion import AssertionFault, verify
-from radbridge_adapters.security.guard import bearer_of, refuse_strangers
+from radbridge_adapters.security.guard import Client, bearer_of, refuse_strangers
+from radbridge_adapters.security.identity import Identities
 from radbridge_adapters.security.jwks import KeySource
 from radbridge_adapters.security.places import places_of
 from radbridge_adapters.security.replay import spend
+from radbridge_adapters.security.scopes import parse_scopes
 
 log = structlog.get_logger(__name__)
 
@@ -24,10 +29,15 @@ class Callers:
         self._store = desk.store
         self._issuers = site.cdshooks.client_issuers
         self._keys = KeySource({}, self._issuers)
+        self._identities = Identities(site, desk.store)
 
     async def identify(self, scope: Scope, service: str) -> str:
         """Who calls this service. Raises Issues (401, 403)."""
-        if not self._issuers:
+        if (known := await self._identities.find(scope)) is not None:
+            client = Client(id=known.actor.name, scopes=parse_scopes(known.scopes), actor=known.actor)
+            client.require("DiagnosticReport", "r")
+            return client.id
+        if not self._issuers and not self._site.access.required:
             refuse_strangers(self._site, scope)
             return "anonymous"
         url = places_of(self._site, scope).service(service)

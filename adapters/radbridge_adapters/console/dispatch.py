@@ -52,6 +52,23 @@ class Dispatcher:
         await app(scope, _until(receive, self._timeout_s) if scope["type"] == "http" else receive, send)
 
 
+def at_most(app: AsgiApp, limit: int) -> AsgiApp:
+    """`app`, with bodies of at most so many bytes: a caller that sends more counts as gone."""
+
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        size = 0
+
+        async def receive_some() -> Any:
+            nonlocal size
+            event = await receive()
+            size += len(event.get("body", b""))
+            return event if size <= limit else {"type": "http.disconnect"}
+
+        await app(scope, receive_some, send)
+
+    return limited
+
+
 def _until(receive: Receive, timeout_s: float) -> Receive:
     """`receive` that counts a caller as gone whose body isn't whole after so many seconds."""
     ends_at = asyncio.get_running_loop().time() + timeout_s

@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import socket
 from collections.abc import Iterator
 
+import structlog
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from radbridge import __version__
 from radbridge.config import Http, Site, split_address
+from radbridge.errors import AccessDenied, ConfigError, JournalError
 from radbridge.wire import Status
-from radbridge_adapters.console.dispatch import Dispatcher
+from radbridge_adapters.console import api
+from radbridge_adapters.console.access import Door
+from radbridge_adapters.console.auth import Auth
+from radbridge_adapters.console.dispatch import Dispatcher, at_most
 from radbridge_adapters.console.protocols import MAX_HEAD_BYTES, watch
+from radbridge_adapters.resources.outcome import Issues
+from radbridge_adapters.security import CHALLENGE
 from radbridge_adapters.security.tls import server_context
 
+log = structlog.get_logger(__name__)
 
-def make_app(status: Status) -> FastAPI:
-    """The application: three paths that need no login and show no patient."""
+
+MAX_BODY_BYTES = 65536
+"""Of a request to the console itself: the wires have limits of their own."""
+
+
+def make_app(site: Site, status: Status) -> FastAPI:
+    """The application: three paths that need no login and show no patient, logins, and the operators' API.
+
+    Raises ConfigError for a file of `[access]` or `[http]` that can't be used.
+    """
     app = FastAPI(title="RadBridge", version=__version__, docs_url=None, redoc_url=None)
+    app.state.store, app.state.door = status.store, Door(site, status.store)
+    app.include_router(Auth(site, status.store, status.meter).router)
+    app.include_router(api.router)
+    token = _read_token(site.http)
+    _add_refusals(app)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -38,11 +61,47 @@ def make_app(status: Status) -> FastAPI:
         )
 
     @app.get("/metrics")
-    async def metrics() -> Response:
-        """Prometheus exposition."""
+    async def metrics(request: Request) -> Response:
+        """Prometheus exposition; with `http.metrics_token_file` for whoever has the token."""
+        if token and not hmac.compare_digest(request.headers.get("authorization", ""), f"Bearer {token}"):
+            return Response(status_code=401, headers=CHALLENGE)
         return Response(status.metrics_page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return app
+
+
+def _add_refusals(app: FastAPI) -> None:
+    """Errors of ours as answers: none quotes what was sent."""
+
+    @app.exception_handler(Issues)
+    async def refused(_: Request, error: Issues) -> JSONResponse:
+        return JSONResponse(
+            {"error": str(error)}, status_code=error.status, headers=CHALLENGE if error.status == 401 else None
+        )
+
+    @app.exception_handler(AccessDenied)
+    async def denied(_: Request, error: AccessDenied) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, status_code=403)
+
+    @app.exception_handler(JournalError)
+    async def unavailable(_: Request, __: JournalError) -> JSONResponse:
+        log.error("journal unavailable", hint="check the disk and the database")
+        return JSONResponse({"error": "the journal is unavailable"}, status_code=503, headers={"retry-after": "5"})
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        places = sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})
+        return JSONResponse({"error": f"not as the API wants it: {', '.join(places)}"}, status_code=422)
+
+
+def _read_token(settings: Http) -> str:
+    if settings.metrics_token_file is None:
+        return ""
+    try:
+        return settings.metrics_token_file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = type(error).__name__
+        raise ConfigError([f"http.metrics_token_file: {settings.metrics_token_file}: {why}"]) from None
 
 
 class _Server(uvicorn.Server):
@@ -78,6 +137,7 @@ class HttpServer:
     """The HTTP listener."""
 
     def __init__(self, site: Site, status: Status) -> None:
+        self._site = site
         self._settings = site.http
         self._status = status
         self._host, self._port = split_address(site.http.listen)
@@ -92,10 +152,9 @@ class HttpServer:
         return f"{self._host}:{port}"
 
     async def start(self) -> None:
-        """Bind and serve. Raises OSError when the port is taken, ConfigError for an unusable certificate."""
-        app = Dispatcher(
-            make_app(self._status), self._status.mounts, self._settings, lambda: self._status.meter.limited("http")
-        )
+        """Bind and serve. Raises OSError when the port is taken, ConfigError for a file that can't be used."""
+        own = at_most(make_app(self._site, self._status), MAX_BODY_BYTES)
+        app = Dispatcher(own, self._status.mounts, self._settings, lambda: self._status.meter.limited("http"))
         server = _Server(_configure(self._settings, app))
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)

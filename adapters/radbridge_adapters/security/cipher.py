@@ -148,9 +148,12 @@ def _read_key(path: Path) -> bytes:
 class AesRing:
     """The journal's keys, open for one process; a `radbridge.journal.keys.Ring`."""
 
-    def __init__(self, engine: Engine, settings: Encryption) -> None:
-        """Opens every key there is, and makes the first. Raises SealError, ConfigError, JournalError."""
-        self._engine = engine
+    def __init__(self, reader: Engine, writer: Engine, settings: Encryption) -> None:
+        """Opens every key there is, and makes the first. Raises SealError, ConfigError, JournalError.
+
+        Later only the reader is used: a value may be unsealed within a write, and SQLite has one writer.
+        """
+        self._reader = reader
         self._kek = make_kek(settings)
         self._lock = threading.Lock()
         self._ciphers: dict[int, AESGCM] = {}
@@ -158,9 +161,16 @@ class AesRing:
         self._counts = Counter[int]()
         self._learn()
         if not self._current:
-            with engine.begin() as conn:
+            with writer.begin() as conn:
                 self.rotate(conn)
             self._learn()  # another gateway's first key may have won
+
+    @staticmethod
+    def check(settings: Encryption, there: Sequence[DataKey]) -> None:
+        """Raise SealError unless the site's key opens all of these."""
+        kek = make_kek(settings)
+        for key in there:
+            kek.unwrap(key.wrapped)
 
     def seal(self, value: bytes, place: str) -> bytes:
         """Under the newest key."""
@@ -218,7 +228,7 @@ class AesRing:
 
     def _learn(self) -> None:
         try:
-            with self._engine.connect() as conn:
+            with self._reader.connect() as conn:
                 self._take(keys.load(conn))
         except SQLAlchemyError:
             raise JournalError from None

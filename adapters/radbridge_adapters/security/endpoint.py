@@ -59,6 +59,7 @@ class TokenApp:
         self._keys = KeySource(
             {client.id: client.jwks for client in clients if client.jwks is not None},
             {client.id: client.jwks_uri for client in clients if client.jwks_uri is not None},
+            {client.id: client for client in clients},
         )
         files = (*(d.key_file for d in site.fhir.destinations), *(h.key_file for h in site.fhircast.hubs))
         if guard.is_open:

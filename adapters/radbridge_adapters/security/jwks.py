@@ -6,6 +6,7 @@ An assertion's own `jku` is ignored: whoever writes it chooses the keys that it 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,13 +15,14 @@ from typing import Any
 
 import httpx
 import jwt
-import orjson
 import structlog
+
+from radbridge.config.tls import Trust
+from radbridge_adapters.security.fetching import fetch
+from radbridge_adapters.security.tls import client_context
 
 log = structlog.get_logger(__name__)
 
-MAX_BYTES = 65536
-TIMEOUT_S = 5.0
 FRESH_S = 300.0
 """A key that was taken out of a set is trusted so much longer, at most."""
 PAUSE_S = 10.0
@@ -39,12 +41,22 @@ class _Fetched:
 class KeySource:
     """Keys by who signs: `find(issuer, kid)`.
 
-    `sets` are JWK sets, `uris` places to fetch them from, both by issuer.
+    `sets` are JWK sets, `uris` places to fetch them from, `trusts` whom to take for those; all by issuer. Raises
+    ConfigError for a file that can't be used.
     """
 
-    def __init__(self, sets: Mapping[str, Mapping[str, Any]], uris: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        sets: Mapping[str, Mapping[str, Any]],
+        uris: Mapping[str, str],
+        trusts: Mapping[str, Trust] | None = None,
+    ) -> None:
         self._given = {issuer: read_keys(document) for issuer, document in sets.items()}
         self._uris = dict(uris)
+        trusted = trusts or {}
+        self._contexts = {
+            issuer: client_context(f"keys of {issuer!r}", trusted.get(issuer, Trust())) for issuer in uris
+        }
         self._fetched = {issuer: _Fetched() for issuer in uris}
 
     async def find(self, issuer: str, kid: str) -> Sequence[jwt.PyJWK]:
@@ -59,13 +71,13 @@ class KeySource:
             wanted = now - kept.at > FRESH_S or not _named(kept.keys, kid)
             if wanted and now - kept.tried_at > PAUSE_S:
                 kept.tried_at = now
-                await self._refresh(kept, self._uris[issuer])
+                await self._refresh(kept, issuer)
         return _named(kept.keys, kid)
 
-    async def _refresh(self, kept: _Fetched, uri: str) -> None:
+    async def _refresh(self, kept: _Fetched, issuer: str) -> None:
         """Fetch; where that fails, the keys of the last time go on for a while."""
         try:
-            kept.keys, kept.at = read_keys(await _fetch(uri)), monotonic()
+            kept.keys, kept.at = read_keys(await _fetch(self._uris[issuer], self._contexts[issuer])), monotonic()
         except (httpx.HTTPError, TimeoutError, ValueError) as error:
             log.warning("a client's keys can't be fetched", reason=error, hint="check its jwks_uri")
             if monotonic() - kept.at > 2 * FRESH_S:
@@ -76,7 +88,7 @@ def read_keys(document: Any) -> tuple[jwt.PyJWK, ...]:
     """The keys of a set that can verify a signature here; the others are skipped. Raises ValueError for no set."""
     found: list[jwt.PyJWK] = []
     for key in _keys_of(document)[:_MAX_KEYS]:
-        if isinstance(key, dict) and key.get("kty") in {"RSA", "EC"} and key.get("use", "sig") == "sig":
+        if isinstance(key, dict) and key.get("kty") in {"RSA", "EC", "OKP"} and key.get("use", "sig") == "sig":
             with suppress(jwt.PyJWTError, ValueError, TypeError):
                 found.append(jwt.PyJWK(_public(key)))
     return tuple(found)
@@ -102,20 +114,11 @@ def public_set(keys: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"keys": [_public(key) for key in keys]}
 
 
-async def _fetch(uri: str) -> Any:
-    async with (
-        asyncio.timeout(TIMEOUT_S),
-        httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S) as http,
-        http.stream("GET", uri, headers={"accept": "application/json"}) as answer,
-    ):
-        raw = b""
-        async for piece in answer.aiter_bytes():
-            raw += piece
-            if len(raw) > MAX_BYTES:
-                raise ValueError("a JWK set larger than 64 KiB")
-    if answer.status_code != httpx.codes.OK:
+async def _fetch(uri: str, context: ssl.SSLContext) -> Any:
+    found = await fetch(uri, context)
+    if not found.is_ok:
         raise ValueError("no JWK set")
-    return orjson.loads(raw)
+    return found.document
 
 
 def _named(keys: Sequence[jwt.PyJWK], kid: str) -> Sequence[jwt.PyJWK]:

@@ -1,0 +1,62 @@
+"""What a route of the console asks of its caller: `actor: Actor = asks(Permission.OPERATE)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Depends, Request
+
+from radbridge.access import Actor, Permission, Role
+from radbridge.config import Site
+from radbridge.errors import AccessDenied
+from radbridge.wire import Store
+from radbridge_adapters.resources.outcome import refuse
+from radbridge_adapters.security.guard import refuse_strangers
+from radbridge_adapters.security.identity import Identities
+
+ANYBODY = Actor(name="anonymous", kind="person", roles=frozenset((Role.VIEWER,)), via="console")
+"""Who asks on this machine without a login: they may look, and change nothing."""
+
+
+class Door:
+    """Knows who sends a request to the console."""
+
+    def __init__(self, site: Site, store: Store) -> None:
+        self._site = site
+        self._identities = Identities(site, store)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether looking needs no login."""
+        return self._site.http.is_loopback and not self._site.access.required
+
+    async def actor_of(self, request: Request) -> Actor:
+        """Who asks. Raises Issues (401, 403)."""
+        known = await self._identities.find(request.scope)
+        if known is not None:
+            return known.actor
+        if not self.is_open:
+            raise refuse("login", "log in at /auth/login, or send an API key", status=401)
+        refuse_strangers(self._site, request.scope)
+        return ANYBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A dependency that lets in only who has the permission."""
+
+    permission: Permission
+
+    async def __call__(self, request: Request) -> Actor:
+        """Who asks, if they may. Raises Issues (401, 403) and AccessDenied."""
+        door: Door = request.app.state.door
+        actor = await door.actor_of(request)
+        if not actor.may(self.permission):
+            raise AccessDenied(self.permission)
+        return actor
+
+
+def asks(permission: Permission) -> Any:
+    """The dependency of a route that needs this permission."""
+    return Depends(Asking(permission))

@@ -1,0 +1,213 @@
+"""`/api/v1`: what operators do, as JSON. Every route names the permission that it needs."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from radbridge.access import Actor, Permission, Role
+from radbridge.errors import ConfigError
+from radbridge.journal import accounts, api_keys, audit, leases, passwords
+from radbridge.wire import Store
+from radbridge_adapters.console.access import asks
+from radbridge_adapters.resources.outcome import refuse
+
+router = APIRouter(prefix="/api/v1")
+VIA = "api"
+
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]{1,255}$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NewAccount(_Body):
+    """An account to make."""
+
+    name: _Name
+    kind: str = Field(default="person", pattern="^(person|system)$")
+    roles: tuple[Role, ...]
+    password: str = Field(repr=False, min_length=passwords.MIN_CHARS, max_length=passwords.MAX_CHARS)
+
+
+class AccountChange(_Body):
+    """What an account gets instead."""
+
+    roles: tuple[Role, ...] | None = None
+    disabled: bool | None = None
+
+
+class NewKey(_Body):
+    """A key to make."""
+
+    account: _Name
+    roles: tuple[Role, ...] = ()
+    scopes: tuple[str, ...] = ()
+    days: int | None = Field(default=None, ge=1, le=3650)
+
+
+class AccountView(BaseModel):
+    """An account, without its secrets."""
+
+    name: str
+    kind: str
+    roles: list[Role]
+    issuer: str
+    disabled: bool
+    locked_until: datetime | None
+    created_at: datetime
+
+
+class KeyView(BaseModel):
+    """A key, without its secret."""
+
+    id: str
+    account: str
+    roles: list[Role]
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+
+def store_of(request: Request) -> Store:
+    """The journal's database."""
+    store: Store = request.app.state.store
+    return store
+
+
+Journaled = Annotated[Store, Depends(store_of)]
+Administrator = Annotated[Actor, asks(Permission.ADMINISTER)]
+Looker = Annotated[Actor, asks(Permission.SEE_HEALTH)]
+
+
+@router.get("/me")
+async def me(actor: Looker) -> dict[str, object]:
+    """Who asks, and what they may."""
+    permissions = sorted(permission for permission in Permission if actor.may(permission))
+    return {"name": actor.name, "roles": sorted(actor.roles), "via": actor.via, "permissions": permissions}
+
+
+@router.get("/gateways")
+async def gateways(actor: Looker, store: Journaled) -> list[dict[str, object]]:
+    """The gateways of the cluster, and what each has to itself."""
+    found = await store.read(leases.members)
+    return [
+        {
+            "name": one.name,
+            "version": one.version,
+            "address": one.address,
+            "started_at": one.started_at,
+            "seen_at": one.seen_at,
+            "holds": one.holds,
+        }
+        for one in found
+    ]
+
+
+@router.get("/audit/head")
+async def audit_head(actor: Annotated[Actor, asks(Permission.SEE_AUDIT)], store: Journaled) -> dict[str, object]:
+    """The end of the audit trail's chain: keep it outside, and `radbridge audit verify --head` compares."""
+    found = await store.read(audit.head)
+    return {"seq": found.seq, "hash": found.hash.hex(), "head": str(found)}
+
+
+@router.get("/accounts")
+async def list_accounts(actor: Administrator, store: Journaled) -> list[AccountView]:
+    """All accounts."""
+    return [
+        AccountView(
+            name=one.name,
+            kind=one.kind,
+            roles=sorted(one.roles),
+            issuer=one.issuer,
+            disabled=one.disabled,
+            locked_until=one.locked_until,
+            created_at=one.created_at,
+        )
+        for one in await store.read(accounts.everybody)
+    ]
+
+
+@router.post("/accounts", status_code=201)
+async def add_account(wanted: NewAccount, actor: Administrator, store: Journaled) -> None:
+    """Make an account. 409 where there is one of that name."""
+    secret = await asyncio.to_thread(passwords.seal, wanted.password)
+    change = accounts.Change(
+        name=wanted.name,
+        actor=actor.name,
+        via=VIA,
+        roles=frozenset(wanted.roles),
+        secret=secret,
+        kind=wanted.kind,
+    )
+    try:
+        await store.write_first(accounts.add, change)
+    except ConfigError as error:
+        raise refuse("conflict", str(error), status=409) from None
+
+
+@router.patch("/accounts/{name}", status_code=204)
+async def change_account(name: str, wanted: AccountChange, actor: Administrator, store: Journaled) -> None:
+    """Give an account other roles, close it, or open it again."""
+    change = accounts.Change(
+        name=name,
+        actor=actor.name,
+        via=VIA,
+        roles=None if wanted.roles is None else frozenset(wanted.roles),
+        disabled=wanted.disabled,
+    )
+    try:
+        await store.write_first(accounts.alter, change)
+    except ConfigError as error:
+        raise refuse("not-found", str(error), status=404) from None
+
+
+@router.get("/apikeys")
+async def list_keys(actor: Administrator, store: Journaled) -> list[KeyView]:
+    """All keys."""
+    return [
+        KeyView(
+            id=one.id,
+            account=one.account,
+            roles=sorted(one.roles),
+            scopes=list(one.scopes),
+            created_at=one.created_at,
+            expires_at=one.expires_at,
+            used_at=one.used_at,
+            revoked_at=one.revoked_at,
+        )
+        for one in await store.read(api_keys.everything)
+    ]
+
+
+@router.post("/apikeys", status_code=201)
+async def make_key(wanted: NewKey, actor: Administrator, store: Journaled) -> dict[str, str]:
+    """Make a key; this answer is the only place that shows it."""
+    key = await store.write_first(
+        api_keys.make,
+        api_keys.Wanted(
+            account=wanted.account,
+            actor=actor.name,
+            via=VIA,
+            roles=frozenset(wanted.roles),
+            scopes=wanted.scopes,
+            lives=timedelta(days=wanted.days) if wanted.days else None,
+        ),
+    )
+    return {"key": key}
+
+
+@router.delete("/apikeys/{id}", status_code=204)
+async def revoke_key(id: str, actor: Administrator, store: Journaled) -> None:
+    """End a key."""
+    try:
+        await store.write_first(api_keys.revoke, api_keys.Revocation(id=id, actor=actor.name, via=VIA))
+    except ConfigError as error:
+        raise refuse("not-found", str(error), status=404) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from radbridge.config import Hl7v2, Site
 from radbridge.wire import Desk, Wire
 from radbridge_adapters.hl7v2.accession import AccessionPlaces, parse_places
@@ -23,7 +25,7 @@ def wire(site: Site, desk: Desk) -> Wire:
     places = _places(settings)
     writer = AckWriter(settings.application, settings.facility, original=settings.ack_mode == "original")
     reception = Reception(writer, places, settings.default_charset, batch_max_messages=settings.batch_max_messages)
-    sinks = [MllpSink(settings, destination) for destination in settings.destinations]
+    sinks = [MllpSink(settings, one, on_stray=_counter(desk, one.name)) for one in settings.destinations]
     for sink in sinks:
         require_valid(sink.compose(*specimen(), "SPECIMEN"), sink.name)
     return Wire(
@@ -34,6 +36,11 @@ def wire(site: Site, desk: Desk) -> Wire:
         max_attempts={d.name: d.max_attempts for d in settings.destinations},
         files=read_files(reception),
     )
+
+
+def _counter(desk: Desk, destination: str) -> Callable[[], None]:
+    """Counts an answer of a destination that nobody waits for."""
+    return lambda: desk.meter.answered_late(destination)
 
 
 def _places(settings: Hl7v2) -> AccessionPlaces:

@@ -1,13 +1,20 @@
 """The MLLP client: one message out, the answer to this very message back.
 
 An answer counts only when its MSA-2 is the control id that is waited for. Others (late, duplicate, of somebody else)
-are discarded, and so is whatever arrives while nothing is waited for.
+are counted and discarded, and so is whatever arrives while nothing is waited for.
+
+At most one copy of a message is open: a connection whose answer didn't come is reset before the next one is made, so
+that the peer's end of it can't hand in a copy that nobody waits for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -17,6 +24,14 @@ from radbridge_adapters.hl7v2.framing import Decoder, Frame, encode
 from radbridge_adapters.hl7v2.header import read_header, read_message
 
 _MAX_ANSWER_BYTES = 1 << 20
+_ANY = frozenset({"CA", "AA"})
+CONFIRMING = {"either": _ANY, "accept": _ANY, "application": frozenset({"AA"})}
+"""By a destination's `confirm`: which yes is the last word. Any no is one."""
+_YES = _ANY
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""Seconds, seconds, count: a dead peer on an idle connection is noticed within a minute."""
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, for 0 s: closing sends RST and drops what is under way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,10 +56,13 @@ class MllpClient:
         name: str = "",
         tls: ssl.SSLContext | None = None,
         server_name: str = "",
+        confirm: str = "either",
+        on_stray: Callable[[], None] = lambda: None,
     ) -> None:
         """`ack_timeout` in seconds bounds connecting and waiting, each.
 
-        With `tls`, the peer's certificate has to be that of `server_name`, or of the host.
+        With `tls`, the peer's certificate has to be that of `server_name`, or of the host. `confirm` is a key of
+        `CONFIRMING`. `on_stray` is called for each answer that nobody waits for.
         """
         self._host = host
         self._port = port
@@ -52,6 +70,8 @@ class MllpClient:
         self._name = name or f"{host}:{port}"
         self._tls = tls
         self._server_name = (server_name or host) if tls else None
+        self._confirming = CONFIRMING[confirm]
+        self._on_stray = on_stray
         self._turn = asyncio.Lock()
         self._answers: _Answers | None = None
 
@@ -64,15 +84,17 @@ class MllpClient:
                     ack = await answers.ask(payload, control_id)
             except TimeoutError:
                 # Closed, so that a late answer can't be taken for the next message's.
-                await self._disconnect()
-                raise DeliveryFailed(self._name, f"no answer to this message within {self._ack_timeout:g} s") from None
+                await self._disconnect(reset=True)
+                why = f"no answer to this message within {self._ack_timeout:g} s"
+                raise DeliveryFailed(self._name, why, answered=False) from None
             except ConnectionError:
-                await self._disconnect()
-                raise DeliveryFailed(self._name, "the peer closed the connection before it answered") from None
+                await self._disconnect(reset=True)
+                why = "the peer closed the connection before it answered"
+                raise DeliveryFailed(self._name, why, answered=False) from None
             except asyncio.CancelledError:
-                await self._disconnect()
+                await self._disconnect(reset=True)
                 raise
-            if ack.code not in ("AA", "CA"):
+            if ack.code not in _YES:
                 await self._disconnect()
             return ack
 
@@ -96,7 +118,7 @@ class MllpClient:
         try:
             async with asyncio.timeout(self._ack_timeout):
                 _, self._answers = await loop.create_connection(
-                    _Answers, self._host, self._port, ssl=self._tls, server_hostname=self._server_name
+                    self._listen, self._host, self._port, ssl=self._tls, server_hostname=self._server_name
                 )
         except TimeoutError:
             raise DeliveryFailed(self._name, f"no connection within {self._ack_timeout:g} s", sent=False) from None
@@ -108,16 +130,22 @@ class MllpClient:
             raise DeliveryFailed(self._name, f"no connection: {why}", sent=False) from None
         return self._answers
 
-    async def _disconnect(self) -> None:
+    def _listen(self) -> _Answers:
+        return _Answers(self._confirming, self._ack_timeout, self._on_stray)
+
+    async def _disconnect(self, *, reset: bool = False) -> None:
         if self._answers is not None:
             answers, self._answers = self._answers, None
-            await answers.hang_up()
+            await answers.hang_up(reset=reset)
 
 
 class _Answers(asyncio.Protocol):
     """The client's end of one connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, confirming: frozenset[str], timeout_s: float, on_stray: Callable[[], None]) -> None:
+        self._confirming = confirming
+        self._timeout_s = timeout_s
+        self._on_stray = on_stray
         self._decoder = Decoder(_MAX_ANSWER_BYTES)
         self._awaited = ""
         self._waiter: asyncio.Future[Ack] | None = None
@@ -126,6 +154,7 @@ class _Answers(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        _watch(transport.get_extra_info("socket"), self._timeout_s)
 
     async def ask(self, payload: bytes, control_id: str) -> Ack:
         """Raises ConnectionError when the peer hangs up first."""
@@ -137,8 +166,12 @@ class _Answers(asyncio.Protocol):
         finally:
             self._waiter = None
 
-    async def hang_up(self) -> None:
+    async def hang_up(self, *, reset: bool) -> None:
+        """Close; with `reset`, so that what is still on its way is dropped at both ends."""
         self.usable = False
+        if reset and (sock := self._transport.get_extra_info("socket")) is not None:
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
         await self._lost.wait()
 
@@ -147,7 +180,9 @@ class _Answers(asyncio.Protocol):
         for block in blocks:
             ack = read_ack(block.payload) if isinstance(block, Frame) else None
             waiter = self._waiter
-            if ack is not None and waiter is not None and not waiter.done() and ack.control_id == self._awaited:
+            if ack is None or waiter is None or waiter.done() or ack.control_id != self._awaited:
+                self._on_stray()
+            elif ack.code not in _YES or ack.code in self._confirming:
                 waiter.set_result(ack)
 
     def eof_received(self) -> bool:
@@ -163,6 +198,15 @@ class _Answers(asyncio.Protocol):
         self.usable = False
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(ConnectionResetError())
+
+
+def _watch(sock: socket.socket, timeout_s: float) -> None:
+    """Have the system notice a peer that is gone: on an idle connection, and where sent bytes stay unconfirmed."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = _KEEPALIVE | {"TCP_USER_TIMEOUT": int(timeout_s * 1000)}
+    for name, value in options.items():
+        if hasattr(socket, name):  # not on every system
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def read_ack(payload: bytes) -> Ack | None:

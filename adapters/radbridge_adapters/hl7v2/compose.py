@@ -43,6 +43,8 @@ class Addressing:
     receiving_application: str = ""
     receiving_facility: str = ""
     status: Unverified = Unverified.NOT_VERIFIED
+    acknowledge: tuple[str, str] = ("", "")
+    """MSH-15 and MSH-16: which acknowledgements are asked for (table 0155); both empty: original mode."""
 
 
 class Composer:
@@ -79,7 +81,8 @@ class Composer:
         to = self._to
         names = (to.application, to.facility, to.receiving_application, to.receiving_facility)
         addresses = "|".join(escape(name) for name in names)
-        return f"MSH|^~\\&|{addresses}|{now}||ORU^R01^ORU_R01|{escape(control_id)}|P|2.5.1||||||UNICODE UTF-8"
+        wanted = "|".join(to.acknowledge)
+        return f"MSH|^~\\&|{addresses}|{now}||ORU^R01^ORU_R01|{escape(control_id)}|P|2.5.1|||{wanted}||UNICODE UTF-8"
 
 
 def require_valid(payload: bytes, destination: str) -> None:

@@ -1,7 +1,7 @@
 """What can be wrong with a message, and how its sender is told (HL7 tables 0008, 0357).
 
 Reject (`AR`) speaks of what no repetition will mend: structure, type, version, size. Error (`AE`) speaks of this
-message's content, or of us. The texts are fixed: nothing of the message is ever quoted.
+message's content, of the network that cut it, or of us. The texts are fixed: nothing of the message is ever quoted.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ANSWERS = {
         message="The block does not begin with an MSH segment that declares its delimiters.",
     ),
     "cut": Answer(
-        outcome=Outcome.REJECT,
+        outcome=Outcome.ERROR,
         code=_SEQUENCE,
         message="The block was cut: a new one began, or the connection closed, before its end bytes 1C 0D.",
     ),

@@ -95,10 +95,10 @@ def main() -> None:
 
         TARGETS[names[0]].run(args.again.read_bytes())
         return
-    console, outcomes = Console(), []
+    console = Console()
     with Progress(console=Console(stderr=True)) as progress:
-        for name in progress.track(names, description="fuzz"):
-            outcomes.append(fuzz(name, args.seconds, args.seed, KEPT))
+        tracked = progress.track(names, description="fuzz")
+        outcomes = [fuzz(name, args.seconds, args.seed, KEPT) for name in tracked]
     table = Table("target", "executions", "a second", "edges", "crash")
     for o in outcomes:
         table.add_row(o.target, f"{o.executions:,}", f"{o.executions / o.seconds:,.0f}", f"{o.edges:,}", o.crash)

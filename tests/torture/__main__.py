@@ -47,10 +47,11 @@ async def torture(stage: Stage, seconds: float, console: Console) -> Evidence:
             await _settle(stage)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-        stages = [gateway.stop() for gateway in stage.up]
-    if any(stages):
-        console.print(f"the gateways ended with {stages}")
-    return Evidence(notes=read_ledgers(stage.folder), tables=read_tables(stage.store))
+        ended = [gateway.stop() for gateway in stage.up]
+        tables = read_tables(stage.store)
+    if any(ended):
+        console.print(f"the gateways ended with {ended}")
+    return Evidence(notes=read_ledgers(stage.folder), tables=tables)
 
 
 async def _settle(stage: Stage) -> None:
@@ -108,6 +109,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--store", choices=("sqlite", "postgresql"), default="postgresql")
+    parser.add_argument("--gateways", type=int, default=2, help="on PostgreSQL; SQLite has one")
     parser.add_argument("--senders", type=int, default=8)
     parser.add_argument("--mutant", default="", help="take a safeguard out: the run must then fail")
     parser.add_argument("--keep", type=Path, help="leave ledgers, logs and evidence.json.gz there")
@@ -116,8 +119,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="torture") as made:
         folder = args.keep or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
-        store = f"sqlite:///{folder.resolve()}/radbridge.db"
-        stage = Stage(folder, store, 1, args.seed, mutant=args.mutant, senders=args.senders)
+        gateways = 1 if args.store == "sqlite" else args.gateways
+        stage = Stage(folder, args.store, gateways, args.seed, mutant=args.mutant, senders=args.senders)
         evidence = asyncio.run(torture(stage, args.seconds, console))
         save(evidence, folder / "evidence.json.gz")
         broken = check(evidence)

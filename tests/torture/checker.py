@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
 from tests.torture.chain import check_chain
-from tests.torture.evidence import Evidence, Note, digest_findings
+from tests.torture.evidence import POSITIVE, Evidence, Note, digest_findings
 from tests.torture.words import accession_of, findings_of
 
 GRACE_S = 2.0
@@ -51,10 +51,9 @@ def check_durable(e: Evidence) -> Iterator[str]:
         first_sent.setdefault(attempt.message, attempt.sent["t"])
     for begin, end in (*e.windows("database_gone", "database_back"), *e.windows("locked", "unlocked")):
         for attempt in e.attempts:
-            if attempt.told and attempt.is_acknowledged and begin < first_sent[attempt.message]:
-                told = attempt.told["t"]
-                if told < end:
-                    yield f"{attempt.message[:12]}: acknowledged {told - begin:.2f} s after nothing could be committed"
+            if attempt.is_acknowledged and begin < first_sent[attempt.message] and attempt.told_at < end:
+                late_s = attempt.told_at - begin
+                yield f"{attempt.message[:12]}: acknowledged {late_s:.2f} s after nothing could be committed"
 
 
 def check_fresh(e: Evidence) -> Iterator[str]:
@@ -84,11 +83,10 @@ def check_order(e: Evidence) -> Iterator[str]:
     """I4: a case's messages are applied in the order in which they were acknowledged."""
     newest: dict[str, tuple[float, int]] = {}
     for attempt in e.acknowledged.values():
-        assert attempt.told is not None
         for case, save in attempt.sent["saves"].items():
             if save:
                 accession = accession_of(int(case))
-                newest[accession] = max(newest.get(accession, (0.0, 0)), (attempt.told["t"], save))
+                newest[accession] = max(newest.get(accession, (0.0, 0)), (attempt.told_at, save))
     findings = {row["accession"]: row["findings"] for row in e.tables["case"]}
     unfinished = {row["accession"] for row in e.tables["message"] if row["state"] in MENDED}
     for accession, (_, save) in newest.items():
@@ -101,16 +99,14 @@ def check_order(e: Evidence) -> Iterator[str]:
 
 def _check_draft_order(e: Evidence) -> Iterator[str]:
     """Drafts are asked for as texts are applied: an older text never after a newer one."""
-    last: dict[tuple[str, int], tuple[int, float]] = {}
+    newest: dict[int, tuple[int, float]] = {}
     for note in e.of("asked"):
-        key = note["actor"], note["case"]
-        save, t = last.get(key, (0, 0.0))
-        if note["save"] < save and note["t"] - t > GRACE_S and not any(
-            s <= note["t"] <= end + GRACE_S for s, end in e.windows("stop", "cont")
-        ):
-            yield f"{accession_of(note['case'])}: save {note['save']} was drafted {note['t'] - t:.1f} s after save {save}"
+        save, t = newest.get(note["case"], (0, 0.0))
+        late_s = note["t"] - t
         if note["save"] >= save:
-            last[key] = note["save"], note["t"]
+            newest[note["case"]] = note["save"], note["t"]
+        elif late_s > GRACE_S and not any(s <= note["t"] <= end + GRACE_S for s, end in e.windows("stop", "cont")):
+            yield f"{accession_of(note['case'])}: save {note['save']} was drafted {late_s:.1f} s after save {save}"
 
 
 def check_delivery_order(e: Evidence) -> Iterator[str]:
@@ -186,7 +182,7 @@ def check_quiet(e: Evidence) -> Iterator[str]:
 def _check_standing(e: Evidence) -> Iterator[str]:
     """What stands at a destination in the end is the draft of the case's text, or nothing."""
     current = {d["accession"]: d for d in e.tables["draft"] if d["state"] == "current"}
-    positive = {(n["actor"], n["copy"]) for n in e.of("answered") if n["right"] and n["code"] in POSITIVE_CODES}
+    positive = {(n["actor"], n["copy"]) for n in e.of("answered") if n["right"] and n["code"] in POSITIVE}
     laid_aside = {(d["destination"], d["accession"]) for d in e.tables["delivery"] if d["state"] in ("dead", "refused")}
     for (destination, accession), copies in e.copies.items():
         last = next((c for c in reversed(copies) if (destination, c["copy"]) in positive), None)
@@ -206,7 +202,7 @@ def _check_leases(e: Evidence) -> Iterator[str]:
     told: set[str] = set()
     for note in e.of("leases"):
         unowned = set(note["unowned"])
-        since = {name: since.get(name, note["t"]) for name in unowned}
+        since = {name: since.get(name, float(note["t"])) for name in unowned}
         if not note["alive"]:
             since = {}
         for name, began in since.items():
@@ -214,8 +210,6 @@ def _check_leases(e: Evidence) -> Iterator[str]:
                 told.add(name)
                 yield f"{name}: nobody's for {note['t'] - began:.1f} s"
 
-
-POSITIVE_CODES = ("AA", "CA")
 
 PROMISES: Mapping[str, Callable[[Evidence], Iterator[str]]] = {
     "I1": check_acknowledged,

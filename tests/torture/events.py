@@ -10,6 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
+import psycopg
+
+from tests.support.postgres import Cluster
 from tests.torture.gateways import GatewayUnderTorture
 from tests.torture.stage import Stage
 
@@ -44,11 +47,16 @@ class Events:
             "reset all connections": (1, self._reset),
             "step a clock": (2, self._step),
         }
-        if self.stage.store.startswith("sqlite"):
-            known["lock the journal"] = (2, self._lock)
-        else:
-            known["stop a gateway beyond its lease"] = (3, self._stop_long)
-        return known
+        if self.stage.cluster is None:
+            return known | {"lock the journal": (2, self._lock)}
+        return known | {
+            "stop a gateway beyond its lease": (3, self._stop_long),
+            "kill the database": (2, self._kill_database),
+            "stop the database": (1, self._stop_database),
+            "fill the database's disk": (1, self._fill_disk),
+            "cut the database's connections": (2, self._cut_database),
+            "pause a destination": (1, self._pause),
+        }
 
     def _one(self) -> GatewayUnderTorture:
         return self.chance.choice(self.stage.up)
@@ -75,6 +83,60 @@ class Events:
         await asyncio.sleep(seconds)
         gateway.send(signal.SIGCONT)
         self.stage.note("cont", gateway=gateway.name)
+
+    async def _kill_database(self) -> None:
+        """What PostgreSQL hadn't told the disk is gone."""
+        cluster = self._cluster()
+        await asyncio.to_thread(cluster.kill)
+        self.stage.note("database_gone")
+        await asyncio.sleep(self.chance.uniform(0.0, 3.0))
+        self.stage.note("database_back")  # first: it may commit before `start` has seen that it answers
+        await asyncio.to_thread(cluster.start)
+
+    async def _stop_database(self) -> None:
+        """It holds its connections and answers nobody."""
+        with self._cluster().stop_process():
+            self.stage.note("database_gone")
+            await asyncio.sleep(self.chance.uniform(0.2, 4.0))
+            self.stage.note("database_back")
+
+    async def _fill_disk(self) -> None:
+        with self._cluster().full_disk():
+            self.stage.note("full")
+            await asyncio.sleep(self.chance.uniform(0.5, 3.0))
+        self.stage.note("freed")
+        # A server that couldn't write its log ends itself; an operator starts it once there is room.
+        if await asyncio.to_thread(self._has_ended):
+            self.stage.note("database_gone")
+            self.stage.note("database_back")
+            await asyncio.to_thread(self._cluster().start)
+
+    def _has_ended(self) -> bool:
+        try:
+            self._cluster().connect("postgres").close()
+        except psycopg.OperationalError:
+            return self._cluster().has_ended
+        return False
+
+    async def _cut_database(self) -> None:
+        """In the middle of whatever commit is under way: nobody knows whether it was done."""
+        self.stage.note("cut")
+        for proxy in self.stage.database_proxies:
+            proxy.reset()
+
+    async def _pause(self) -> None:
+        """An operator's command, and its contrary a little later."""
+        gateway, name = self._one(), self.chance.choice(self.stage.destinations).name
+        self.stage.note("pause", destination=name)
+        await gateway.command("destinations", "pause", name)
+        await asyncio.sleep(self.chance.uniform(0.5, 3.0))
+        while await gateway.command("destinations", "resume", name):
+            await asyncio.sleep(0.5)
+        self.stage.note("resume", destination=name)
+
+    def _cluster(self) -> Cluster:
+        assert self.stage.cluster is not None
+        return self.stage.cluster
 
     async def _reset(self) -> None:
         self.stage.note("reset")

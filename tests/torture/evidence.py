@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ class Attempt:
     def is_acknowledged(self) -> bool:
         """Whether a positive answer came."""
         return self.told is not None and self.told["code"] in POSITIVE
+
+    @property
+    def told_at(self) -> float:
+        """When the answer came; endless where none did."""
+        return float(self.told["t"]) if self.told else float("inf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +72,7 @@ class Evidence:
     def acknowledged(self) -> dict[str, Attempt]:
         """Message -> the attempt that was acknowledged first."""
         found: dict[str, Attempt] = {}
-        for attempt in sorted((a for a in self.attempts if a.is_acknowledged), key=lambda a: a.told and a.told["t"]):
+        for attempt in sorted((a for a in self.attempts if a.is_acknowledged), key=lambda a: a.told_at):
             found.setdefault(attempt.message, attempt)
         return found
 
@@ -118,12 +124,8 @@ def digest_findings(findings: str) -> str:
 
 def read_ledgers(folder: Path) -> list[Note]:
     """Every actor's notes, by time. A last line that was cut by a crash is no note."""
-    notes = []
-    for file in sorted(folder.glob("*.jsonl")):
-        for line in file.read_text().splitlines():
-            if line.endswith("}"):
-                notes.append(json.loads(line))
-    return sorted(notes, key=lambda n: n["t"])
+    lines = (line for file in sorted(folder.glob("*.jsonl")) for line in file.read_text().splitlines())
+    return sorted((json.loads(line) for line in lines if line.endswith("}")), key=lambda n: n["t"])
 
 
 def save(evidence: Evidence, file: Path) -> None:
@@ -145,4 +147,6 @@ def load(file: Path) -> Evidence:
 
 
 def _plain(row: Row) -> Row:
-    return {k: bytes(v).hex() if isinstance(v, bytes | memoryview) else v for k, v in row.items()}
+    return {k: bytes(v).hex() if isinstance(v, bytes | memoryview) else v for k, v in row.items()} | {
+        k: v.isoformat(" ") for k, v in row.items() if isinstance(v, datetime)
+    }

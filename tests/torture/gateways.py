@@ -8,11 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import httpx
 
 from radbridge.config import Hl7Destination, Site
 from tests.support.gateway import free_port
@@ -87,18 +87,25 @@ class GatewayUnderTorture:
 
     def is_ready(self) -> bool:
         """Whether every part of it answers."""
-        with contextlib.suppress(OSError), urllib.request.urlopen(self._url("/readyz"), timeout=5) as answer:
-            return bool(answer.status == 200)
-        return False
+        return self._get("/readyz") is not None
 
     def metrics(self) -> str:
         """Its `/metrics` page; empty when nobody answers."""
-        with contextlib.suppress(OSError), urllib.request.urlopen(self._url("/metrics"), timeout=5) as answer:
-            return str(answer.read().decode())
-        return ""
+        return self._get("/metrics") or ""
 
-    def _url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.http_port}{path}"
+    def _get(self, path: str) -> str | None:
+        with contextlib.suppress(httpx.HTTPError):
+            answer = httpx.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=5)
+            return answer.text if answer.is_success else None
+        return None
+
+    async def command(self, *args: str) -> int:
+        """`radbridge …` on this gateway's site; its exit status."""
+        with (self.folder / "commands.log").open("ab") as log:
+            done = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "radbridge", *args, "--config", str(self.config)), stdout=log, stderr=log
+            )
+            return await done.wait()
 
     def send(self, what: signal.Signals) -> None:
         """A signal, to a gateway that runs."""

@@ -85,8 +85,6 @@ class Ris:
                 await asyncio.sleep(self._random.expovariate(1 / self.pause_s))
                 if self._random.random() < REPEATS:
                     await self._insist(self._random.choice(self._seen[-50:]))
-                if self.is_over and said.kind.endswith("O"):
-                    break
 
     def _patient(self) -> Sequence[Said]:
         """All messages of a patient's cases, in order."""

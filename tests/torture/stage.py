@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.gateway import free_port
+from tests.support.postgres import Cluster
 from tests.support.proxy import Fate, Proxy
 from tests.torture.destination import Destination, Manner
 from tests.torture.gateways import ACK_TIMEOUT_S, GatewayUnderTorture
@@ -27,6 +28,8 @@ MANNERS: dict[str, dict[Manner, float]] = {
 }
 """The destinations, and how they are."""
 SENDERS = 8
+DISK_MB = 256
+"""Of PostgreSQL: small, so that it is soon full."""
 PAUSE_S = 0.6
 """Of a radiologist between two saves, on average: they are quick here."""
 
@@ -36,17 +39,22 @@ class Stage:
     """`async with Stage(…) as stage`: all is up and talking."""
 
     folder: Path
-    store: str
+    kind: str
+    """`sqlite` or `postgresql`."""
     gateways: int
     seed: int
     mutant: str = ""
     senders: int = SENDERS
+    store: str = ""
+    """The journal's URL, without any proxy."""
+    cluster: Cluster | None = None
     is_calm: bool = False
     """Once it is, nothing is cut and every destination is good."""
     up: list[GatewayUnderTorture] = field(default_factory=list)
     ris: list[Ris] = field(default_factory=list)
     destinations: list[Destination] = field(default_factory=list)
     proxies: list[Proxy] = field(default_factory=list)
+    database_proxies: list[Proxy] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.folder, "controller")
@@ -71,6 +79,7 @@ class Stage:
 
     async def _start(self) -> None:
         names = [f"g{n}" for n in range(self.gateways)]
+        self._open_store()
         for name, weights in MANNERS.items():
             destination = Destination(name, self.folder, self.seed, weights, late_s=ACK_TIMEOUT_S + 0.7)
             await destination.start(names)
@@ -79,7 +88,8 @@ class Stage:
         model_port = self._start_model()
         for name in names:
             peers = {d.name: await self._proxy(d.ports[name]) for d in self.destinations}
-            gateway = GatewayUnderTorture(name, self.folder, self.store, model_port, peers, mutant=self.mutant)
+            store = await self._way_to_store()
+            gateway = GatewayUnderTorture(name, self.folder, store, model_port, peers, mutant=self.mutant)
             gateway.start()
             self._stack.callback(gateway.kill)
             self.up.append(gateway)
@@ -91,6 +101,22 @@ class Stage:
         ]
         self._sending = [asyncio.create_task(ris.run(), name=ris.name) for ris in self.ris]
         self._stack.push_async_callback(self._hush)
+
+    def _open_store(self) -> None:
+        if self.kind == "sqlite":
+            self.store = f"sqlite:///{self.folder.resolve()}/radbridge.db"
+        else:
+            self.cluster = self._stack.enter_context(Cluster(disk_mb=DISK_MB))
+            self.store = self.cluster.url(self.cluster.empty_database())
+
+    async def _way_to_store(self) -> str:
+        """A gateway's own: over a proxy, whose connections break in the middle of a commit."""
+        if self.cluster is None:
+            return self.store
+        self.database_proxies.append(proxy := Proxy(("127.0.0.1", self.cluster.port)))
+        await proxy.start()
+        self._stack.push_async_callback(proxy.stop)
+        return self.cluster.url(self.store.rpartition("/")[2], port=proxy.port)
 
     def _start_model(self) -> int:
         port = free_port()

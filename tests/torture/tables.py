@@ -13,7 +13,8 @@ Tables = dict[str, list[Row]]
 Query = Callable[[str], list[Row]]
 
 WANTED = {
-    "message": "SELECT id, digest, sender_key, accession, state, reason FROM message WHERE state <> 'rejected' ORDER BY id",
+    "message": "SELECT id, digest, sender_key, accession, state, reason FROM message "
+    "WHERE state <> 'rejected' ORDER BY id",
     "case": 'SELECT accession, state, document FROM "case"',
     "draft": "SELECT seq, id, accession, findings_digest, state, document FROM draft ORDER BY seq",
     "delivery": "SELECT seq, control_id, destination, purpose, accession, draft_id, payload, state, attempts, answer "

@@ -107,7 +107,7 @@ class Metrics(WireMeter, JournalMeter):
         self.queue_depth = gauge("radbridge_queue_depth", "How many wait", ("queue", "destination"))
         self.dead = gauge("radbridge_dead", "Messages and deliveries that wait for a person", ("kind",))
         self.leases = gauge("radbridge_leases", "Leases that this gateway holds", ("kind",))
-        self.takeovers = counter("radbridge_takeovers", "Leases taken over from a gateway that died")
+        self.takeovers = counter("radbridge_takeovers", "Times that work of a gateway that died was taken over")
         self.gateways_alive = gauge(
             "radbridge_gateways_alive", "Gateways that share the journal and were heard of lately"
         )

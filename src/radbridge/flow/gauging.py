@@ -58,6 +58,8 @@ class Gauging:
     async def run(self) -> None:
         """Look, and look again. A journal that doesn't answer leaves the gauges as they were."""
         looks = 0
+        if not self._journal.is_shared:  # otherwise the holder of leases knows
+            self._metrics.gateways_alive.set(1)
         while True:
             try:
                 self._tell(await self._journal.read(_look))

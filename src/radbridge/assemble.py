@@ -65,6 +65,17 @@ _CLOSED_BY = {
 }
 
 
+_HURRIED = frozenset("SA")
+"""Table 0027: stat, and as soon as possible."""
+_EMERGENCY = "E"
+"""Table 0004."""
+
+
+def is_urgent(case: Case) -> bool:
+    """Whether somebody waits for the report: by the order's priority or the patient's class."""
+    return case.order.priority in _HURRIED or case.patient.patient_class == _EMERGENCY
+
+
 def apply(case: Case | None, fact: CaseEvent) -> Case:
     """The case after the fact; a case that was unknown begins with whatever comes first."""
     known = case or Case(key=fact.key)

@@ -215,10 +215,18 @@ class DeliveryFailed(DeliveryError):
     """A delivery failed and will be tried again."""
 
     def __init__(
-        self, destination: str, message: str, *, sent: bool = True, retry_after_s: float | None = None
+        self,
+        destination: str,
+        message: str,
+        *,
+        sent: bool = True,
+        answered: bool = True,
+        retry_after_s: float | None = None,
     ) -> None:
         self.sent = sent
         """False when nobody was reached: then it doesn't count as an attempt."""
+        self.answered = sent and answered
+        """False when the peer may have taken it and said nothing."""
         self.retry_after_s = retry_after_s
         """When the peer wants to be asked again; None where it didn't say."""
         super().__init__(destination, message)

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from radbridge import traces
 from radbridge.config import Site
@@ -38,6 +38,7 @@ from radbridge.flow.scheduling import Scheduler
 from radbridge.flow.watching import Watcher
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, secrets
+from radbridge.journal.schema import gateways
 from radbridge.meter import WireMeter
 from radbridge.metrics import Metrics
 from radbridge.registry import LoraRegistry
@@ -123,11 +124,14 @@ class Gateway(Status):
     async def _start(self) -> None:
         site = self.site
         await self._start_tracing()
-        self.journal = await Journal.open(site.store.url)
+        self.journal = await Journal.open(site.store, encryption=site.encryption, meter=self.metrics, alone=True)
         self._stack.push_async_callback(self.journal.close)
         for name in (secrets.PSEUDONYMS, secrets.CASES):
             await self.journal.write(secrets.make, name)
-        self.intake = JournalIntake(self.journal, self.metrics, self._on_accepted)
+        self.membership = Membership(self.journal, site.cluster, metrics=self.metrics, address=site.http.listen)
+        self._stack.push_async_callback(self.membership.stop)
+        bells, holder = self.membership.bells, self.membership.holder
+        self.intake = JournalIntake(self.journal, self.metrics, self._on_accepted, bells=bells, holder=holder)
         self.wires = make_wires(site, self.intake)
         translators = {w.name: w.translate for w in self.wires} | {importing.WIRE: importing.translate_row}
         self.processor = Processor(
@@ -137,8 +141,13 @@ class Gateway(Status):
             metrics=self.metrics,
             on_change=self._wake,
             on_signer=self._expect,
+            on_end=lambda message_id: bells.ring(state_topic(message_id)),
             is_pressed=lambda: self.intake.is_pressed,
             remembers=site.memory.enabled,
+            rules=site.flow,
+            holder=holder,
+            pop_orphans=self.membership.pop_orphans,
+            poll_s=site.cluster.poll_s,
         )
         self.rememberer = Rememberer(
             self.journal,
@@ -150,13 +159,28 @@ class Gateway(Status):
         )
         self.watcher = self._make_watcher()
         sinks = [sink for wire in self.wires for sink in wire.sinks]
-        limits = {name: limit for wire in self.wires for name, limit in wire.max_attempts.items()}
         self.couriers = [
-            Courier(self.journal, s, max_attempts=limits.get(s.name, MAX_ATTEMPTS), metrics=self.metrics) for s in sinks
+            courier
+            for wire in self.wires
+            for courier in make_couriers(
+                self.journal,
+                wire,
+                site.deliveries,
+                metrics=self.metrics,
+                holder=holder,
+                ahead=timedelta(seconds=site.flow.urgent_ahead_s),
+                poll_s=site.cluster.poll_s,
+            )
         ]
         for sink in sinks:
             self._stack.push_async_callback(sink.close)
         load_entry_points("radbridge.model_clients")
+        self._leased = self._make_leased()
+        self._listen_to_bells()
+        await self.membership.start(
+            {*(c.lease for c in self.couriers), *(worker_lease(w.name) for w in self._leased)}
+            | {lease for wire in self.wires for lease in wire.bound.values()}
+        )
         self.listeners = await self._start_listeners()
 
     def _make_watcher(self) -> Watcher | None:
@@ -329,6 +353,6 @@ async def _keep(worker: Worker) -> None:
 
 
 def _touch(conn: Connection, items: Sequence[None]) -> list[None]:
-    """A commit of nothing but a lock: the writer lives and the file can be written."""
-    conn.exec_driver_sql("BEGIN IMMEDIATE")
+    """A commit of nothing: the writer lives, and the database is one that can be written."""
+    conn.execute(update(gateways).where(gateways.c.id == "").values(seen_at=gateways.c.seen_at))
     return [None] * len(items)

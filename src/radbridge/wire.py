@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection
 
@@ -324,6 +324,15 @@ class Sink(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class LanedSink(Sink, Protocol):
+    """A destination that can be reached over several connections at once."""
+
+    def session(self, number: int) -> Sink:
+        """The same destination over the connection of that number, from 0 on; `close` closes them all."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

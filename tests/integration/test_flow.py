@@ -89,7 +89,7 @@ async def test_changed_findings_withdraw(tmp_path: Path) -> None:
 
 async def test_withdrawn_before_it_was_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no peer has seen is cancelled without a word."""
-    monkeypatch.setattr("radbridge.flow.delivery.backoff", lambda _: 60.0)  # one knock, and no second one in the way
+    monkeypatch.setattr("radbridge.flow.results.backoff", lambda _: 60.0)  # one knock, and no second one in the way
     down = MemorySink(answer=lambda _: DeliveryFailed("dictation", "nobody there", sent=False))
     async with running(tmp_path, sink=down) as flow:
         await flow.say(dictate="Old text. More.")
@@ -268,7 +268,7 @@ async def test_gives_up_after_max_attempts(tmp_path: Path) -> None:
 
 
 async def test_poison_message_harms_no_other(tmp_path: Path) -> None:
-    """A message that can't be applied is marked failed with the reason; the ones behind it go on."""
+    """A message that trips a fault of ours is set aside, one that can't be read has failed; those behind them go on."""
     async with running(tmp_path) as flow:
         await flow.say(crash=True)
         await flow.say(poison=True)
@@ -281,8 +281,8 @@ async def test_poison_message_harms_no_other(tmp_path: Path) -> None:
             ]
         )
         assert rows == [
-            (MessageState.FAILED, "internal error (ZeroDivisionError)"),
-            (MessageState.FAILED, "internal error (AttributeError)"),
+            (MessageState.QUARANTINED, "internal error (ZeroDivisionError)"),
+            (MessageState.QUARANTINED, "internal error (AttributeError)"),
             (MessageState.FAILED, "unknown: nothing known in it"),
             (MessageState.DONE, ""),
         ]

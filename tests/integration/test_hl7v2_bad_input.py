@@ -77,7 +77,7 @@ async def test_connection_closed_inside_a_message(listener: Listener, intake: Me
             peer.abort()
         else:
             peer.writer.write_eof()
-            assert await peer.answer() == ("AR", "ORU1", "100")
+            assert await peer.answer() == ("AE", "ORU1", "100")
             assert await peer.is_closed()
         await until(lambda: bool(intake.rejected))
     (rejected,) = intake.rejected
@@ -89,7 +89,7 @@ async def test_cut_by_the_next_message(listener: Listener, intake: MemoryIntake)
     """A message cut by the next one's start block is refused, the next one taken in."""
     async with connect(listener) as peer:
         await peer.send(encode(REPORT)[:300] + encode(numbered(2)))
-        assert await peer.answer() == ("AR", "ORU1", "100")
+        assert await peer.answer() == ("AE", "ORU1", "100")
         assert await peer.answer() == ("AA", "N2", "")
     assert [r.reason for r in intake.rejected] == ["cut"]
 
@@ -133,6 +133,6 @@ async def test_idle_connections_are_closed(intake: MemoryIntake) -> None:
     """A peer that sends nothing is hung up on after the idle timeout; what it began is kept as cut."""
     async with listening(intake, idle_timeout_s=0.2) as listener, connect(listener) as peer:
         await peer.send(b"\x0bMSH|^~\\&|RIS")
-        assert await peer.answer() == ("AR", "", "100")
+        assert await peer.answer() == ("AE", "", "100")
         assert await peer.is_closed()
     assert [r.reason for r in intake.rejected] == ["cut"]

@@ -27,7 +27,7 @@ from radbridge.events import (
     ReportSigned,
     StudyObserved,
 )
-from radbridge.flow.process import UNPLACED
+from radbridge.flow.applying import UNPLACED
 from radbridge.guard.policy import GuardPolicy
 from radbridge.imaging import Measured, Prior, Told
 from radbridge.journal import cases, dicom, drafts, edits, learning

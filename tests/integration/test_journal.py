@@ -26,9 +26,9 @@ from radbridge.errors import JournalError
 from radbridge.journal import Journal, cases, deliveries, dicom, drafts, edits, lora_events, messages
 from radbridge.journal.buckets import ALL
 from radbridge.journal.dicom import Begun, Changed, Filed, Kept
-from radbridge.journal.stores import migrate
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import DeliveryState, LoraAction, MessageState, Purpose, metadata
+from radbridge.journal.stores import migrate
 from radbridge.wire import Received, Rejected
 
 KEY = CaseKey(accession="A1", issuer="HOSP")
@@ -385,7 +385,7 @@ def test_no_lookup_reads_a_whole_table(tmp_path: Path) -> None:
         deliveries.of_case(conn, KEY)
         delivery = deliveries.due(conn, "d", urgent=True)
         assert delivery is not None
-        deliveries.begin(conn, delivery, b"x")
+        deliveries.begin(conn, delivery, b"x", at=NOON)
         deliveries.retry(conn, 1, at=NOON, answer="", sent=True)
         deliveries.end(conn, 1, DeliveryState.CONFIRMED, "AA")
         edits.of_case(conn, KEY)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+import websockets
 
 from radbridge.config.tls import Trust
 from radbridge.errors import ConfigError, DeliveryFailed
+from radbridge.wire import Mount, Receive, Scope, Send, Wire
 from radbridge_adapters import cdshooks
 from radbridge_adapters.rest import FhirClient
+from radbridge_adapters.security.pins import read_pin
 from tests.support.certificates import Authority
 from tests.support.live import live, make_site
 
@@ -63,3 +66,32 @@ def test_a_certificate_that_cannot_be_used_is_a_config_error(tmp_path: Path, fil
     (tmp_path / "rubbish.pem").write_text("rubbish")
     with pytest.raises(ConfigError, match=rf"ehr: .*check .*{file}"):
         FhirClient("ehr", "https://127.0.0.1/fhir", trust=Trust(cert_file=tmp_path / file))
+
+
+async def echo_pin(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that tells the pin of whoever asks."""
+    pin = scope["state"]["peer_pin"]
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-pin", pin.encode())]})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": pin})
+        await send({"type": "websocket.close"})
+
+
+async def test_an_application_knows_the_certificate(tmp_path: Path) -> None:
+    """The pin of the caller's certificate reaches the application of a request and of a WebSocket."""
+    ours = Authority(tmp_path)
+    server, client = ours.issue("server"), ours.issue("client")
+    tls = {"tls_cert": str(server), "tls_key": str(server), "client_ca": str(ours.ca)}
+    wire = Wire(name="echo", translate=lambda _: (), mounts=(Mount(path="/echo", app=echo_pin),))
+    context = ssl.create_default_context(cafile=ours.ca)
+    context.load_cert_chain(client)
+    async with live(make_site(tmp_path, http=tls), lambda _, __: wire) as gateway:
+        address = gateway.addresses["http"]
+        async with httpx.AsyncClient(verify=context, trust_env=False) as http:
+            told = (await http.get(f"https://{address}/echo")).headers["x-pin"]
+        async with websockets.connect(f"wss://{address}/echo", ssl=context, proxy=None) as socket:
+            assert await socket.recv() == told == read_pin(client)

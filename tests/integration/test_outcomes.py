@@ -16,8 +16,8 @@ from radbridge.case import ReportText
 from radbridge.draft import DraftState, Flag, Severity, Stage
 from radbridge.edit import compare
 from radbridge.journal import drafts, edits, schema
-from radbridge.journal.stores import migrate
 from radbridge.journal.outcomes import read_outcomes, read_outcomes_before, signed_since
+from radbridge.journal.stores import migrate
 from tests.support.drafts import AT, CASE, DRAFT
 
 SIGNED = replace(CASE, report=ReportText(findings="Nodule.", impression=DRAFT.text), signed_at=AT)

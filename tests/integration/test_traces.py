@@ -147,7 +147,7 @@ async def test_a_collector_that_is_away_holds_nobody_up(tracer_of: Make, tmp_pat
 
 
 async def test_the_collectors_token_is_sent(tracer_of: Make, tmp_path: Path) -> None:
-    """Lines of `headers_file` go with each request; a file that can't be read is a ConfigError that doesn't quote it."""
+    """Lines of `headers_file` go with each request; the error about a file that can't be read doesn't quote it."""
     token = tmp_path / "headers"
     token.write_text("Authorization: Bearer s3cret\n\nX-Site: north\n")
     with collecting() as collector:

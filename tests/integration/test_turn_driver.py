@@ -124,7 +124,7 @@ def outcomes(turn: Turn) -> dict[str, tuple[State, str]]:
 
 
 def events(site: Path, owner: str) -> list[tuple[LoraAction, str]]:
-    with open_workshop(load_site(site)) as shop, shop.engine.connect() as conn:
+    with open_workshop(load_site(site)) as shop, shop.stores.connect() as conn:
         return [(event.action, event.reason) for event in lora_events.of_owner(conn, owner)]
 
 

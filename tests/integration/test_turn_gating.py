@@ -58,11 +58,11 @@ def job_of(shop: Workshop, work: Path, recipe: TurnRecipe = RECIPE) -> Job:
 
 def step_of(shop: Workshop, **memory: int) -> MakeExamples:
     site = shop.site.model_copy(update={"memory": shop.site.memory.model_copy(update=memory)})
-    return MakeExamples(site, shop.engine, shop.serving.ways, shop.secret)
+    return MakeExamples(site, shop.stores, shop.serving.ways, shop.secret)
 
 
 def gate_of(shop: Workshop, job: Job) -> list[tuple[Job, Verdict | Outcome]]:
-    with shop.engine.connect() as conn:
+    with shop.stores.connect() as conn:
         return list(
             gate_jobs(
                 [job], conn, shop.registry, serving=shop.serving, secret=shop.secret, page_texts=False, tell=tell_nobody

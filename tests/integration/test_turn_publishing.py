@@ -14,9 +14,9 @@ from radbridge.cli.app import app as radbridge
 from radbridge.config import Trial, load_site
 from radbridge.errors import ConfigError
 from radbridge.journal import learning, lora_events, memory, secrets, sources
-from radbridge.journal.stores import open_engine
 from radbridge.journal.schema import LoraAction
 from radbridge.journal.sources import Mark
+from radbridge.journal.stores import open_store
 from radbridge.learning import EXAMPLE, SHOWN, Ways
 from radbridge.registry import LoraRegistry, LoraVersion, digest_weights
 from radbridge_training.cli.steps import settle_out
@@ -45,7 +45,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def engine(site: Path) -> Iterator[Engine]:
-    made = open_engine(f"sqlite:///{site.parent}/radbridge.db")
+    made = open_store(f"sqlite:///{site.parent}/radbridge.db")
     yield made
     made.dispose()
 

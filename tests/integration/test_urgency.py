@@ -76,7 +76,7 @@ async def test_a_critical_case_is_drafted_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("by", ["findings", "flag"])
 async def test_a_critical_draft_is_delivered_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     """What waits for an absent peer goes out critical drafts first: critical by their findings or by a flag."""
-    monkeypatch.setattr("radbridge.flow.delivery.backoff", lambda _: 0.02)
+    monkeypatch.setattr("radbridge.flow.results.backoff", lambda _: 0.02)
     flag = Flag(kind=FlagKind.CRITICAL, message="made up", severity=Severity.WARNING)
     model = FlaggingModel(lambda findings: (flag,) if "Urgent" in findings else ())
     away = True

@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector: takes OTLP over HTTP, keeps the bytes as they came, and reads them by OTLP's own schema."""
+"""An OpenTelemetry collector: takes OTLP over HTTP, keeps the bytes, and reads them by OTLP's own schema."""
 
 from __future__ import annotations
 

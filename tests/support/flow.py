@@ -17,12 +17,13 @@ from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftState, Flag
 from radbridge.errors import MessageFault
 from radbridge.events import Event, OrderCancelled, OrderPlaced, ReportDictated, ReportSigned, ReportWithdrawn
+from radbridge.flow.applying import Translate
 from radbridge.flow.delivery import Courier
 from radbridge.flow.drafting import Drafter
 from radbridge.flow.intake import JournalIntake
 from radbridge.flow.judging import Judge
 from radbridge.flow.prefetch import AGAIN_S, Prefetcher
-from radbridge.flow.process import Processor, Translate
+from radbridge.flow.process import Processor
 from radbridge.flow.remembering import Recall, Rememberer
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, drafts, messages

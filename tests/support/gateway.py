@@ -60,6 +60,10 @@ class GatewayProcess:
     hl7v2: str = ""
     dicom: str = ""
     """More of the table `[dicom]`, and its own tables."""
+    store: str = ""
+    """The journal's URL; empty: a SQLite file in `folder`."""
+    more: str = ""
+    """Further tables of the file."""
     ack_timeout_s: float = 2.0
     environment: dict[str, str] = field(default_factory=dict)
     hl7_port: int = field(default_factory=free_port)
@@ -71,6 +75,11 @@ class GatewayProcess:
     def config(self) -> Path:
         """The site's file."""
         return self.folder / "site.toml"
+
+    @property
+    def store_url(self) -> str:
+        """Where the journal is."""
+        return self.store or f"sqlite:///{self.folder}/radbridge.db"
 
     @property
     def log(self) -> str:
@@ -85,11 +94,12 @@ class GatewayProcess:
             for n, port in enumerate(self.destinations)
         )
         self.config.write_text(
-            f'[store]\nurl = "sqlite:///{self.folder}/radbridge.db"\n'
+            f'[store]\nurl = "{self.store_url}"\n'
             f'[hl7v2]\nlisten = "127.0.0.1:{self.hl7_port}"\n{self.hl7v2}\n{peers}'
             f'[http]\nlisten = "127.0.0.1:{self.http_port}"\n'
             f'[dicom]\nlisten = "127.0.0.1:{self.dicom_port}"\n{self.dicom}\n'
             f"[model]\nsettle_s = 0.05\n{self.model}\n"
+            f"{self.more}\n"
         )
 
     async def start(self, *, ready: bool = True) -> None:
@@ -156,7 +166,7 @@ class GatewayProcess:
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of the journal."""
-        engine = create_engine(f"sqlite:///{self.folder}/radbridge.db")
+        engine = create_engine(self.store_url)
         try:
             with engine.connect() as conn:
                 return _rows(conn, sql, values)

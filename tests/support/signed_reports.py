@@ -15,7 +15,7 @@ from radbridge.coarse import draft_coarse
 from radbridge.draft import DraftImpression, DraftState, Stage
 from radbridge.edit import compare
 from radbridge.journal import cases, drafts, edits, memory, secrets
-from radbridge.journal.stores import open_engine
+from radbridge.journal.stores import open_store
 from radbridge.memory import Remembered
 from radbridge_training.synth import Part, SynthReport, generate_reports, pick_personas
 from radbridge_training.synth.mixture import PLAIN
@@ -25,7 +25,7 @@ BEGAN = datetime(2026, 3, 1, 8, tzinfo=UTC)
 
 def sign_reports(url: str, *, people: int, reports: int, seed: int = 3) -> list[str]:
     """Radiologists 1001, 1002, … with `reports` each, every one remembered. Returns their ids."""
-    engine = open_engine(url)
+    engine = open_store(url)
     ids = []
     for place, persona in enumerate(pick_personas(seed, people, Part.HELD_OUT)):
         mixture = replace(PLAIN, personas=(persona,))

@@ -79,22 +79,22 @@ def _ring() -> AesRing:
     engine = create_engine("sqlite://", poolclass=StaticPool)
     metadata.create_all(engine)
     script = "import sys; sys.stdout.write(sys.stdin.read())"
-    return AesRing(engine, Encryption(key_command=(sys.executable, "-c", script)))
+    return AesRing(engine, engine, Encryption(key_command=(sys.executable, "-c", script)))
 
 
 def test_a_value_opens_only_in_its_place(engine: Engine, site: Encryption) -> None:
     """A sealed value that somebody moved to another column is refused."""
-    ring = AesRing(engine, site)
+    ring = AesRing(engine, engine, site)
     with pytest.raises(SealError, match=r"secret\.value"):
         ring.unseal(ring.seal(b"x", "case.document"), "secret.value")
 
 
 def test_a_wrong_key_opens_nothing(engine: Engine, site: Encryption, tmp_path: Path) -> None:
     """With another key file the journal isn't opened at all, and the error doesn't show the key."""
-    AesRing(engine, site)
+    AesRing(engine, engine, site)
     other = write_key(tmp_path / "other")
     with pytest.raises(SealError, match=r"encryption\.key_file") as caught:
-        AesRing(engine, other)
+        AesRing(engine, engine, other)
     assert (tmp_path / "other").read_text() not in str(caught.value)
 
 
@@ -110,7 +110,7 @@ def test_a_sealed_journal_without_a_key_is_refused(engine: Engine, site: Encrypt
 
 def test_after_a_rotation_old_values_open_and_new_ones_have_the_new_key(engine: Engine, site: Encryption) -> None:
     """A running ring goes on with the old key until it learns of the new one, and opens what either sealed."""
-    running, command = AesRing(engine, site), AesRing(engine, site)
+    running, command = AesRing(engine, engine, site), AesRing(engine, engine, site)
     old = running.seal(b"old", "p.q")
     with engine.begin() as conn:
         number = command.rotate(conn)
@@ -123,7 +123,7 @@ def test_after_a_rotation_old_values_open_and_new_ones_have_the_new_key(engine: 
 
 def test_a_rotation_that_is_rolled_back_seals_nothing(engine: Engine, site: Encryption) -> None:
     """No value is ever sealed with a key that isn't committed: it could never be opened."""
-    ring = AesRing(engine, site)
+    ring = AesRing(engine, engine, site)
     with engine.connect() as conn:
         ring.rotate(conn)
         ring.seal(b"x", "p.q")
@@ -134,7 +134,7 @@ def test_a_rotation_that_is_rolled_back_seals_nothing(engine: Engine, site: Encr
 def test_a_worn_key_is_changed(engine: Engine, site: Encryption, monkeypatch: pytest.MonkeyPatch) -> None:
     """After so many seals a new key is taken by itself."""
     monkeypatch.setattr(cipher, "MOST_SEALS", 3)
-    ring = AesRing(engine, site)
+    ring = AesRing(engine, engine, site)
     for _ in range(3):
         ring.seal(b"x", "p.q")
     for _ in range(2):
@@ -150,14 +150,14 @@ def test_a_worn_key_is_changed(engine: Engine, site: Encryption, monkeypatch: py
 
 def test_another_site_key_wraps_the_same_keys(engine: Engine, site: Encryption, tmp_path: Path) -> None:
     """After `rewrap` the old key file opens nothing, the new one everything."""
-    ring = AesRing(engine, site)
+    ring = AesRing(engine, engine, site)
     value = ring.seal(b"x", "p.q")
     other = write_key(tmp_path / "other")
     with engine.begin() as conn:
         assert ring.rewrap(conn, other) == 1
-    assert AesRing(engine, other).unseal(value, "p.q") == b"x"
+    assert AesRing(engine, engine, other).unseal(value, "p.q") == b"x"
     with pytest.raises(SealError):
-        AesRing(engine, site)
+        AesRing(engine, engine, site)
 
 
 def test_a_key_service_wraps_by_a_command(engine: Engine, tmp_path: Path) -> None:
@@ -170,8 +170,8 @@ def test_a_key_service_wraps_by_a_command(engine: Engine, tmp_path: Path) -> Non
         "sys.stdout.write(base64.b64encode(out).decode())\n"
     )
     site = Encryption(key_command=(sys.executable, str(script)))
-    value = AesRing(engine, site).seal(b"x", "p.q")
-    assert AesRing(engine, site).unseal(value, "p.q") == b"x"
+    value = AesRing(engine, engine, site).seal(b"x", "p.q")
+    assert AesRing(engine, engine, site).unseal(value, "p.q") == b"x"
     with engine.connect() as conn:
         assert conn.execute(select(data_keys.c.wrapped)).scalar_one().endswith(b"w")
 

@@ -13,8 +13,8 @@ from radbridge.case import CaseKey
 from radbridge.config import Model, Site, Training
 from radbridge.errors import ConfigError, NothingToLearn
 from radbridge.journal import memory, sources
-from radbridge.journal.stores import open_engine
 from radbridge.journal.sources import Mark
+from radbridge.journal.stores import open_store
 from radbridge.learning import PreferenceExample, TrainingReport, Use, Ways
 from radbridge.memory import Remembered
 from radbridge.registry import LoraRegistry, LoraVersion
@@ -44,7 +44,7 @@ RULES = Training(least_reports=4, least_new=2)
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_engine(f"sqlite:///{tmp_path}/radbridge.db")
+    made = open_store(f"sqlite:///{tmp_path}/radbridge.db")
     yield made
     made.dispose()
 

@@ -21,7 +21,7 @@ from rich.status import Status
 from rich.text import Text
 
 from radbridge.config import split_address
-from radbridge.journal.stores import open_engine
+from radbridge.journal.stores import open_store
 from radbridge_adapters.demo.dictation import Arrival, Dictation
 from radbridge_adapters.demo.play import Play, Played, Step
 from radbridge_adapters.demo.process import DemoFailed, DemoGateway
@@ -91,10 +91,10 @@ class _Stage:
             )
             client = MllpClient(*split_address(gateway.addresses["hl7v2"]), 30.0, name="RadBridge")
             stack.push_async_callback(client.close)
-            engine = open_engine(gateway.store)
-            stack.callback(engine.dispose)
+            stores = open_store(gateway.store)
+            stack.callback(stores.dispose)
             self._introduce(gateway, dictation)
-            play = Play(client, dictation, engine, self._tell_step)
+            play = Play(client, dictation, stores, self._tell_step)
             for ris in _programme(self._script):
                 await self._play(play, Played(ris=ris))
                 if once:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeVar
 
-from sqlalchemy import Engine
-
 from radbridge.edit import Edit
 from radbridge.errors import DeliveryError
 from radbridge.journal import cases, edits
+from radbridge.journal.stores import Stores
 from radbridge_adapters.demo.dictation import Arrival, Dictation
 from radbridge_adapters.demo.process import DemoFailed
 from radbridge_adapters.demo.ris import Ris
@@ -53,10 +52,10 @@ class Played:
 class Play:
     """Plays cases against one gateway. `tell` hears of each step as it happens."""
 
-    def __init__(self, client: MllpClient, dictation: Dictation, engine: Engine, tell: Callable[[Step], None]) -> None:
+    def __init__(self, client: MllpClient, dictation: Dictation, stores: Stores, tell: Callable[[Step], None]) -> None:
         self._client = client
         self._dictation = dictation
-        self._engine = engine
+        self._stores = stores
         self._tell = tell
 
     async def run(self, played: Played) -> None:
@@ -99,7 +98,7 @@ class Play:
 
     async def _stored(self, accession: str) -> Edit:
         while True:
-            with self._engine.connect() as conn:
+            with self._stores.connect() as conn:
                 for case in cases.by_accession(conn, accession):
                     for edit, _ in edits.of_case(conn, case.key):
                         return edit

@@ -7,7 +7,26 @@ from importlib.metadata import entry_points
 import typer
 
 from radbridge import __version__
-from radbridge.cli import cases, check, draft, edits, evaluate, forget, guard, importing, loras, memory, problems, up
+from radbridge.cli import (
+    apikeys,
+    audit,
+    cases,
+    check,
+    dead,
+    destinations,
+    draft,
+    edits,
+    evaluate,
+    forget,
+    guard,
+    importing,
+    loras,
+    memory,
+    problems,
+    store,
+    up,
+    users,
+)
 from radbridge.cli.common import err
 
 app = typer.Typer(
@@ -30,6 +49,12 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("guard")(guard.guard)
 app.add_typer(loras.app, name="loras")
 app.add_typer(memory.app, name="memory")
+app.add_typer(dead.app, name="dead")
+app.add_typer(destinations.app, name="destinations")
+app.add_typer(audit.app, name="audit")
+app.add_typer(store.app, name="store")
+app.add_typer(users.app, name="users")
+app.add_typer(apikeys.app, name="apikeys")
 for _point in sorted(entry_points(group="radbridge.commands"), key=lambda p: p.name):
     try:
         _command = _point.load()

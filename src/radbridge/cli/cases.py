@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection, select
 
+from radbridge.audit import What
 from radbridge.case import Case
-from radbridge.cli.common import ConfigOption, clock, err, out, reading, site_of, told
+from radbridge.cli.common import ConfigOption, clock, err, noted, out, reading, site_of, told
 from radbridge.contradictions import find_contradictions
 from radbridge.draft import DraftImpression, DraftState
 from radbridge.journal import cases, deliveries, drafts, edits, memory, shown
@@ -35,7 +36,7 @@ def list_cases(
     with told():
         site = site_of(config)
         table = Table("accession", "state", "modality", "procedure", "signer", "draft", "deliveries", "updated (UTC)")
-        with reading(site) as conn:
+        with reading(site, noted(What.SEARCHED, "cases")) as conn:
             found = cases.recent(conn, limit)
             for case, updated in found:
                 table.add_row(*_row(conn, case), f"{updated:%Y-%m-%d %H:%M:%S}")
@@ -67,7 +68,7 @@ def show(
     """
     with told():
         site = site_of(config)
-        with reading(site) as conn:
+        with reading(site, noted(What.VIEWED, "show", accession=accession)) as conn:
             _show_messages(conn, accession, raw=raw)
             found = cases.by_accession(conn, accession)
             for case in found:

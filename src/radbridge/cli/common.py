@@ -6,21 +6,24 @@ import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from radbridge.audit import Note, What
+from radbridge.case import CaseKey
 from radbridge.config import Site, load_site
 from radbridge.entities import load_lexicon
-from radbridge.errors import ConfigError, JournalError, RadBridgeError
-from radbridge.journal.stores import explain, open_engine
+from radbridge.errors import ConfigError, RadBridgeError
+from radbridge.journal import audit
+from radbridge.journal.stores import Stores, explain, open_store
 
 PIPE_WIDTH = 160
 """Columns where no terminal says how many there are: a table in a file or a pager keeps its words whole."""
@@ -70,33 +73,50 @@ def site_of(config: Path | None) -> Site:
     return site
 
 
-def existing_engine(site: Site) -> Engine:
+def existing_store(site: Site) -> Stores:
     """The journal that is there; a command that only reads makes none. Raises ConfigError."""
-    database = make_url(site.store.url).database
+    database = "" if site.store.is_shared else make_url(site.store.url).database
     if database and not Path(database).exists():
         raise ConfigError([f"store.url: there is no journal at {database} yet; `radbridge up` makes it"])
-    return open_engine(site.store.url)
+    return open_store(site.store, site.encryption)
 
 
 @contextmanager
 def writing(site: Site) -> Iterator[Connection]:
     """A connection to change the journal with, in one transaction. Raises JournalError."""
-    engine = existing_engine(site)
+    stores = existing_store(site)
     try:
-        with engine.begin() as conn:
+        with stores.begin() as conn:
             yield conn
     except SQLAlchemyError as error:
         raise explain(error) from None
     finally:
-        engine.dispose()
+        stores.dispose()
 
 
 @contextmanager
-def reading(site: Site) -> Iterator[Connection]:
-    """A connection to read the journal with."""
-    engine = existing_engine(site)
+def reading(site: Site, *notes: Note) -> Iterator[Connection]:
+    """A connection to read one moment of the journal with. The notes of who looks are committed before they see."""
+    stores = existing_store(site)
     try:
-        with engine.connect() as conn:
+        if notes:
+            with stores.begin() as conn:
+                audit.note(conn, notes)
+        with stores.connect() as conn:
             yield conn
+    except SQLAlchemyError as error:
+        raise explain(error) from None
     finally:
-        engine.dispose()
+        stores.dispose()
+
+
+def noted(what: What, command: str, *, accession: str = "", **detail: str) -> Note:
+    """The note of a command, under the account that runs it."""
+    return Note(
+        at=datetime.now(UTC),
+        what=what,
+        actor=account(),
+        via="cli",
+        entity=CaseKey(accession=accession) if accession else None,
+        detail={"command": command, **detail},
+    )

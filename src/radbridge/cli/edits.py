@@ -9,7 +9,8 @@ import orjson
 import typer
 from sqlalchemy import Connection
 
-from radbridge.cli.common import ConfigOption, err, reading, site_of, told
+from radbridge.audit import What
+from radbridge.cli.common import ConfigOption, err, noted, reading, site_of, told
 from radbridge.example import StyleExample
 from radbridge.imaging import tell_comparison
 from radbridge.journal import drafts, learning, memory, secrets
@@ -31,7 +32,7 @@ def edits(
     with told():
         site = site_of(config)
         count = 0
-        with reading(site) as conn, out_file.open("wb") as sink:
+        with reading(site, noted(What.EXPORTED, "edits")) as conn, out_file.open("wb") as sink:
             secret = secrets.read(conn, secrets.PSEUDONYMS)
             for radiologist in sorted(learning.count_reports(conn)):
                 reports = learning.read_reports(

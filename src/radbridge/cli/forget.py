@@ -12,10 +12,11 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from radbridge.cli.common import ConfigOption, account, err, out, reading, site_of, told, writing
+from radbridge.audit import What
+from radbridge.cli.common import ConfigOption, account, err, noted, out, reading, site_of, told, writing
 from radbridge.config import Site
 from radbridge.errors import ConfigError
-from radbridge.journal import lora_events, secrets, sources, withdrawals
+from radbridge.journal import audit, lora_events, secrets, sources, withdrawals
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import LoraAction
 from radbridge.journal.withdrawals import Act, Withdrawn
@@ -55,6 +56,8 @@ def forget(
                 else _withdraw_radiologist(conn, site, radiologist, act)
             )
             marked = sources.marked(conn)
+            told_counts = {"reports": str(gone.reports), "edits": str(gone.edits)}
+            audit.note(conn, [noted(What.PURGED, "forget", **told_counts)])
         _sweep(site.training.work, gone.signers)
         _end_trials(site, marked)
         if radiologist:

@@ -80,7 +80,7 @@ def _find_problems(site: Site, *, train: bool) -> list[str]:
 
 async def _import(site: Site, source: Path, radiologist: str, faults: Faults) -> Imported:
     async with AsyncExitStack() as stack:
-        journal = await Journal.open(site.store.url)
+        journal = await Journal.open(site.store, encryption=site.encryption)
         stack.push_async_callback(journal.close)
         for name in (secrets.PSEUDONYMS, secrets.CASES):
             await journal.write(secrets.make, name)

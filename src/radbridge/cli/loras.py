@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from radbridge.cli.common import ConfigOption, account, err, existing_engine, out, site_of, told
+from radbridge.cli.common import ConfigOption, account, err, existing_store, out, site_of, told
 from radbridge.cli.lora_tables import events_table, named, owners_table, versions_table
 from radbridge.config import Site
 from radbridge.errors import ConfigError, JournalError, LoraRefused, RegistryError
 from radbridge.journal import lora_events
-from radbridge.journal.stores import explain
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import LoraAction
+from radbridge.journal.stores import Stores, explain
 from radbridge.registry import MANIFEST, Aliases, AliasNames, LoraRegistry, LoraVersion, is_owner, owner_of
 
 app = typer.Typer(help="List, show, promote and roll back LoRA versions.", no_args_is_help=True)
@@ -251,23 +250,23 @@ def _names(loras: LoraRegistry, owner: str) -> AliasNames:
 
 
 def _record(site: Site, event: LoraEvent) -> None:
-    engine = _journal(site)
-    if engine is None:
+    stores = _journal(site)
+    if stores is None:
         err.print("[yellow]recorded nowhere:[/] there is no journal here; name the site's file with --config")
         return
     try:
-        with engine.begin() as conn:
+        with stores.begin() as conn:
             lora_events.record(conn, [event])
     except SQLAlchemyError as error:
-        raise JournalError(f"the change is made, but not recorded: {describe(error)}") from None
+        raise JournalError(f"the change is made, but not recorded: {explain(error)}") from None
     finally:
-        engine.dispose()
+        stores.dispose()
 
 
-def _journal(site: Site) -> Engine | None:
+def _journal(site: Site) -> Stores | None:
     """The site's journal, where there is one: a registry can be looked after on another machine."""
     try:
-        return existing_engine(site)
+        return existing_store(site)
     except ConfigError:
         return None
 
@@ -278,11 +277,11 @@ def _print_manifest(folder: Path) -> None:
 
 
 def _print_events(site: Site, owner: str) -> None:
-    engine = _journal(site)
-    if engine is None:
+    stores = _journal(site)
+    if stores is None:
         out.print("no journal, so no events; name the site with --config")
         return
-    with engine.connect() as conn:
+    with stores.connect() as conn:
         events = lora_events.of_owner(conn, owner)
-    engine.dispose()
+    stores.dispose()
     out.print(events_table(events) if events else "no event yet")

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from radbridge.cli.common import ConfigOption, err, site_of, told, writing
+from radbridge.audit import What
+from radbridge.cli.common import ConfigOption, err, noted, site_of, told, writing
 from radbridge.errors import ConfigError
-from radbridge.journal import memory
+from radbridge.journal import audit, memory
 
 app = typer.Typer(
     help="The style memory: signed reports, de-identified, as examples of how their signers write.",
@@ -42,6 +43,7 @@ def forget(
         operation = _choose(signer, before, everything=everything)
         with writing(site_of(config)) as conn:
             count = operation(conn)
+            audit.note(conn, [noted(What.PURGED, "memory forget", memory=str(count))])
     err.print(f"{count} report{'' if count == 1 else 's'} forgotten", highlight=False)
 
 

@@ -8,7 +8,8 @@ import typer
 from rich.table import Table
 from sqlalchemy import Connection, select
 
-from radbridge.cli.common import ConfigOption, clock, out, reading, site_of, told
+from radbridge.audit import What
+from radbridge.cli.common import ConfigOption, clock, noted, out, reading, site_of, told
 from radbridge.journal import drafts
 from radbridge.journal.schema import DeliveryState, MessageState, deliveries, messages
 
@@ -23,7 +24,7 @@ def problems(
     """
     with told():
         site = site_of(config)
-        with reading(site) as conn:
+        with reading(site, noted(What.SEARCHED, "problems")) as conn:
             tables = (_bad_messages(conn, limit), _bad_deliveries(conn, limit), _blocked_drafts(conn, limit))
     for table in tables:
         out.print(table if table.row_count else f"no {table.title}")

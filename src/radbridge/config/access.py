@@ -7,11 +7,11 @@ from pathlib import Path
 from pydantic import Field
 
 from radbridge.access import Role
-from radbridge.config.tls import Pin
+from radbridge.config.tls import Pin, Trust
 from radbridge.config.values import Section, Url
 
 
-class Oidc(Section):
+class Oidc(Trust):
     """People log in at the hospital's OpenID provider."""
 
     issuer: Url

@@ -106,7 +106,7 @@ def _check_dicom(dicom: Dicom) -> list[str]:
 
 def _check_open(site: Site) -> list[str]:
     """Patients' data for whoever asks: only on this machine, or where the site says so."""
-    if site.http.is_loopback or site.fhir.open:
+    if site.http.is_loopback or site.fhir.open or site.access.required:
         return []
     unguarded = {
         "fhir": site.fhir.enabled and not site.fhir.clients,
@@ -116,7 +116,7 @@ def _check_open(site: Site) -> list[str]:
     return [
         f"{table}: http.listen = {site.http.listen!r} can be reached from other machines and nobody has to log in; "
         f"name {'cdshooks.client_issuers' if table == 'cdshooks' else 'fhir.clients'}, set {table}.enabled = false, "
-        "or set fhir.open = true"
+        "set access.required = true, or set fhir.open = true"
         for table, is_unguarded in unguarded.items()
         if is_unguarded
     ]

@@ -12,7 +12,7 @@ from radbridge.config.tls import Trust
 from radbridge.config.values import DestinationName, Section, Url
 
 
-class FhirClient(Section):
+class FhirClient(Trust):
     """A system that may ask for access tokens here (SMART Backend Services)."""
 
     id: str = Field(min_length=1, max_length=255)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from radbridge.config.access import Access
 from radbridge.config.audit import Audit
+from radbridge.config.delivery import Delivery
 from radbridge.config.dicom import Dicom
 from radbridge.config.encryption import Encryption
 from radbridge.config.fhir import Cdshooks, Fhir, Fhircast
@@ -61,6 +63,14 @@ class Site(BaseSettings):
     def registry(self) -> Path | None:
         """The LoRA registry's folder; None where there is none."""
         return self.training.registry or self.model.loras
+
+    @property
+    def deliveries(self) -> Mapping[str, Delivery]:
+        """How each destination of every wire wants to be delivered to, by its name."""
+        rules: dict[str, Delivery] = {one.name: one for one in self.hl7v2.destinations}
+        rules |= {one.name: one for one in self.fhir.destinations}
+        rules |= {one.name: one for one in self.fhircast.hubs}
+        return rules | {one.name: one for one in self.dicom.destinations}
 
     @classmethod
     def settings_customise_sources(

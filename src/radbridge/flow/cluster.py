@@ -50,16 +50,13 @@ class _Round:
 class ClusterHolder:
     """A `radbridge.wire.Holder` by leases in PostgreSQL."""
 
-    def __init__(
-        self, journal: Journal, me: leases.Self, *, names: Iterable[str], lease_s: float, metrics: Metrics, bells: Bells
-    ) -> None:
-        """`names` are all that there is to hold, whoever has it; every gateway of a cluster has the same ones."""
-        everything = frozenset(names)
+    def __init__(self, journal: Journal, me: leases.Self, *, lease_s: float, metrics: Metrics, bells: Bells) -> None:
+        """`me` is who holds it, new with each start."""
         self.alarm = Alarm()
         """Rung when somebody gave something away: maybe there is more to take."""
         self._journal = journal
         self._me = me
-        self._names = {kind: frozenset(n for n in everything if n.startswith(f"{kind}:")) for kind in Kind}
+        self._names: dict[Kind, frozenset[str]] = dict.fromkeys(Kind, frozenset())
         self._lease_s = lease_s
         self._metrics = metrics
         self._bells = bells
@@ -113,9 +110,14 @@ class ClusterHolder:
         orphans, self._orphans = frozenset(self._orphans), set()
         return orphans
 
-    async def start(self) -> None:
-        """Take a share. Raises JournalError."""
-        await self._journal.write(_prepare, frozenset[str]().union(*self._names.values()))
+    async def start(self, names: Iterable[str]) -> None:
+        """Take a share. Raises JournalError.
+
+        `names` are all that there is to hold, whoever has it; every gateway of a cluster has the same ones.
+        """
+        everything = frozenset(names)
+        self._names = {kind: frozenset(n for n in everything if n.startswith(f"{kind}:")) for kind in Kind}
+        await self._journal.write(_prepare, everything)
         await self._turn()
 
     async def run(self) -> None:
@@ -147,10 +149,11 @@ class ClusterHolder:
         self._renewed_at = began
         self._held = dict(found.epochs)
         self._leaving = found.surplus
+        self._metrics.gateways_alive.set(found.alive)
         for taken in found.taken:
             log.info("lease taken", lease=taken.name, epoch=taken.epoch, reason="" if taken.clean else "its owner died")
         if orphans := {t.name for t in found.taken if not t.clean}:
-            self._metrics.takeovers.inc(len(orphans))
+            self._metrics.takeovers.inc()
             self._orphans |= orphans
         self._tell()
         if idle := self._leaving - self._in_use(self._leaving):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from radbridge.assemble import Consequences
+from radbridge.assemble import Consequences, is_urgent
 from radbridge.case import Case
 from radbridge.draft import DraftState
 from radbridge.edit import Edit, compare
@@ -27,7 +27,7 @@ def follow(conn: Connection, case: Case, what: Consequences, *, settle: timedelt
     if what.drop_examples:
         edits.drop(conn, case.key)
     if what.request:
-        urgent = mentions_critical(case.report.findings)
+        urgent = is_urgent(case) or mentions_critical(case.report.findings)
         drafts.ask(conn, case.key, requested_at=now, ready_at=now + settle, urgent=urgent, trace=carried())
     return edit
 

@@ -14,7 +14,7 @@ import math
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic, perf_counter
@@ -26,8 +26,9 @@ from sqlalchemy import Connection
 from radbridge.case import Case, CaseKey
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftImpression, DraftState, FlagKind, Stage
-from radbridge.errors import JournalError, ModelError, ModelOverloaded, ModelUnavailable, Superseded
+from radbridge.errors import JournalError, LeaseLost, ModelError, ModelOverloaded, ModelUnavailable, Superseded
 from radbridge.flow import noting
+from radbridge.flow.holding import SoleHolder, buckets_of, lease_of_case
 from radbridge.flow.judging import Judge, Verdict
 from radbridge.flow.priors import load_with_prior
 from radbridge.flow.remembering import Recall, Recollection
@@ -35,12 +36,14 @@ from radbridge.flow.turns import AHEAD, Turns
 from radbridge.flow.wake import Alarm
 from radbridge.guard.policy import name_kind
 from radbridge.imaging import Prior
-from radbridge.journal import Journal, cases, deliveries, drafts
+from radbridge.journal import Journal, cases, deliveries, drafts, locks
 from radbridge.journal.drafts import Request
+from radbridge.journal.locks import Lock
 from radbridge.journal.schema import Purpose
 from radbridge.metrics import Metrics
 from radbridge.prompt import PROMPT_VERSION
 from radbridge.traces import Name, carried, span, under
+from radbridge.wire import Holder, Kind
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +81,8 @@ class Outcome:
     """The earlier study that the draft was made beside."""
     trace: str = ""
     """The W3C `traceparent` of the draft."""
+    held: Mapping[str, int] = field(default_factory=dict)
+    """The lease that it was begun under."""
 
     @property
     def draft(self) -> DraftImpression:
@@ -120,11 +125,14 @@ class Drafter:
         recall: Recall | None = None,
         recall_s: float = 0.25,
         ahead: timedelta = AHEAD,
+        holder: Holder | None = None,
+        poll_s: float | None = None,
     ) -> None:
         """`case_secret` hides which accession is meant by the name that the model server gets of a case.
 
         `recall` finds what its signer signed before; a draft waits `recall_s` for it and goes without. `ahead` is how
-        much older a request may be that an urgent one overtakes.
+        much older a request may be that an urgent one overtakes. `holder` says whose cases are this gateway's; without
+        one all are. Every `poll_s` it looks without having been told.
         """
         self.alarm = Alarm()
         self._journal = journal
@@ -139,6 +147,8 @@ class Drafter:
         self._recall = recall
         self._recall_s = recall_s
         self._turns = Turns[Request](since=lambda request: request.ready_at, ahead=ahead)
+        self._holder = holder or SoleHolder()
+        self._poll_s = poll_s
         self._calls: dict[CaseKey, tuple[str, asyncio.Task[None]]] = {}
         self._wrote: dict[str, str] = {}
         """Which LoRA version was asked to write for a radiologist last."""
@@ -153,18 +163,20 @@ class Drafter:
                 except JournalError:
                     log.exception("journal unavailable", retry_in_s=1.0)
                     wait_s = 1.0
-                await self.alarm.wait(wait_s)
+                await self.alarm.wait(min((s for s in (wait_s, self._poll_s) if s is not None), default=None))
         finally:
             for _, call in self._calls.values():
                 call.cancel()
 
     def _look(self, calls: Mapping[CaseKey, str], conn: Connection) -> Look:
         at_most = self._concurrency + len(calls) + 1
+        buckets = buckets_of(self._holder)
+        lines = [drafts.outstanding(conn, urgent=u, at_most=at_most, buckets=buckets) for u in (True, False)]
         return Look(
             calls=calls,
             standing=frozenset(key for key, revision in calls.items() if drafts.is_asked(conn, key, revision)),
-            urgent=drafts.outstanding(conn, urgent=True, at_most=at_most),
-            other=drafts.outstanding(conn, urgent=False, at_most=at_most),
+            urgent=lines[0],
+            other=lines[1],
         )
 
     def _begin_due(self, look: Look) -> float | None:
@@ -188,15 +200,21 @@ class Drafter:
     async def _make(self, request: Request) -> None:
         began = perf_counter()
         try:
+            lease = lease_of_case(request.key.accession)
+            held = {name: epoch for name, epoch in self._holder.held(Kind.CASES).items() if name == lease}
+            if not held and not self._holder.is_sole:
+                raise LeaseLost
             case = await self._journal.read(partial(load_with_prior, key=request.key))
             if case is None:
                 raise JournalError("a draft request without its case; the journal was changed by hand")
-            outcome = replace(await self._ask(request, case), trace=carried())
+            outcome = replace(await self._ask(request, case), trace=carried(), held=held)
             label = await self._journal.write(self._store, outcome)
             self._tell(outcome, label, perf_counter() - began)
             self._on_draft()
         except Superseded:
             await asyncio.sleep(ASK_AGAIN_S)  # a newer text has a call of its own; if there is none, it is asked again
+        except LeaseLost:
+            log.info("draft left to another gateway")
         except JournalError:
             log.exception("journal unavailable")
             await asyncio.sleep(ASK_AGAIN_S)
@@ -283,7 +301,12 @@ class Drafter:
                 await asyncio.sleep(ASK_AGAIN_S)
 
     def _store(self, conn: Connection, outcomes: Sequence[Outcome]) -> list[str]:
-        """Store drafts with their outbox rows, in one transaction; a draft whose request was replaced is stale."""
+        """Store drafts with their outbox rows, in one transaction; a draft whose request was replaced is stale.
+
+        Raises LeaseLost when the case of any of them is another gateway's now.
+        """
+        self._holder.fence(conn, {name: epoch for o in outcomes for name, epoch in o.held.items()})
+        locks.hold(conn, Lock.CASE, [o.request.key.accession for o in outcomes])
         return [self._store_one(conn, o) for o in outcomes]
 
     def _store_one(self, conn: Connection, outcome: Outcome) -> str:

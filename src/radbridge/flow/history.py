@@ -18,8 +18,9 @@ from sqlalchemy import Connection
 
 from radbridge.errors import ConfigError, JournalError, MessageFault, RowFault
 from radbridge.events import Event, ReportSigned
+from radbridge.flow.applying import Step
 from radbridge.flow.importing import ISSUER, ImportRow, as_received, read_row, translate_row
-from radbridge.flow.process import Processor, Step
+from radbridge.flow.process import Processor
 from radbridge.journal import Journal, cases, messages
 from radbridge.jsonl import Faults, read_lines
 from radbridge.registry import as_persona

@@ -7,12 +7,14 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 
 from sqlalchemy import Connection
 
 from radbridge.case import CaseKey
 from radbridge.draft import DraftState, StoredDraft
+from radbridge.errors import JournalError
 from radbridge.flow.holding import SoleHolder
 from radbridge.flow.wake import Alarm, Bell
 from radbridge.journal import Journal, cases, drafts, messages
@@ -21,7 +23,7 @@ from radbridge.journal.buckets import BUCKETS
 from radbridge.journal.schema import MessageState
 from radbridge.meter import WireMeter
 from radbridge.metrics import Metrics
-from radbridge.traces import Name, carried, span
+from radbridge.traces import Name, Span, begin, carried
 from radbridge.wire import Accepted, Bells, Desk, Holder, Item, Operation, Received, Rejected, Result, Store
 
 BURST = 16
@@ -87,22 +89,36 @@ class JournalIntake(Desk):
         return self._metrics
 
     def put(self, received: Received) -> asyncio.Future[Accepted]:
-        """Have it committed; the future gets JournalError when nothing was."""
-        return asyncio.ensure_future(self._accept(received))
+        """Have it committed; the future gets JournalError when nothing was. No task: it is the hot path."""
+        traced = begin(Name.ACCEPT, received.trace)
+        if traced.carried:
+            received = replace(received, trace=carried(traced))
+        began = monotonic()
+        self._last.append(began)
+        try:
+            future = self._journal.put_first(messages.accept, received)
+        except JournalError as error:  # it is closed
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(error)
+        future.add_done_callback(partial(self._tell, received, began, traced))
+        return future
+
+    def _tell(self, received: Received, began: float, traced: Span, future: asyncio.Future[Accepted]) -> None:
+        """The message was committed, or wasn't."""
+        self._metrics.commit_seconds.observe(monotonic() - began)
+        if future.cancelled() or (error := future.exception()) is not None:
+            traced.end(failed="cancelled" if future.cancelled() else type(error).__name__)
+            return
+        traced.note(wire=received.wire)
+        traced.end()
+        is_new = future.result().new
+        self._metrics.messages.labels(received.wire, received.kind, "accepted" if is_new else "duplicate").inc()
+        if is_new:
+            self._on_accepted()
 
     async def accept(self, received: Received) -> bytes:
         """Commit, then return the answer to send. Raises JournalError when nothing was committed."""
-        return (await self._accept(received)).ack
-
-    async def _accept(self, received: Received) -> Accepted:
-        with span(Name.ACCEPT, received.trace, wire=received.wire) as traced:
-            if traced.carried:
-                received = replace(received, trace=carried())
-            accepted = await self._commit(messages.accept, received)
-        self._metrics.messages.labels(received.wire, received.kind, "accepted" if accepted.new else "duplicate").inc()
-        if accepted.new:
-            self._on_accepted()
-        return accepted
+        return (await self.put(received)).ack
 
     async def outcome_of(self, message_id: int, *, at_most_s: float) -> str | None:
         """How a message ended; None when it hasn't in time."""

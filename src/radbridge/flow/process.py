@@ -1,61 +1,62 @@
-"""The processor: journaled messages, in order of arrival, become changes of cases and what follows from them.
+"""The processor: journaled messages become changes of cases and what follows from them.
 
 All effects of a message and its mark as done are one transaction, so a crash repeats nothing and loses nothing.
+Messages of one case are applied in order of arrival, and so is whatever changes several cases
+(`radbridge.flow.ordering`); of the rest, urgent ones go first. A message that trips a fault of ours is tried again,
+while its case waits behind it, and set aside when that doesn't help.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
-from radbridge.assemble import apply, update_patient, weigh
-from radbridge.case import Case, Study
-from radbridge.errors import JournalError, MessageFault
-from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated, ReportOpened, StudyObserved
-from radbridge.flow import noting
-from radbridge.flow.consequences import follow, keep_memory
+from radbridge.config.store import Flow
+from radbridge.errors import JournalError, LeaseLost, MessageFault
+from radbridge.events import Event
+from radbridge.flow.applying import Applier, Share, Step, Track, Translate
+from radbridge.flow.holding import SoleHolder, buckets_of, cases_lease
+from radbridge.flow.ordering import Slip, make_lanes, make_slip, order_lanes
 from radbridge.flow.wake import Alarm
-from radbridge.journal import (
-    Journal,
-    buckets,
-    cases,
-    dicom,
-    memory,
-    messages,
-    withdrawals,
-)
+from radbridge.journal import Journal, messages, queue
 from radbridge.journal.schema import MessageState
-from radbridge.memory import holds_text, is_lost, weigh_memory
 from radbridge.metrics import Metrics
-from radbridge.traces import Name, span
+from radbridge.wire import Holder, Kind
 
 log = structlog.get_logger(__name__)
 
 BATCH = 64
-"""Messages read from the journal at once."""
+"""Messages that are read at once, of the urgent ones and of the others each."""
+PRESSED_BATCH = 4
 PRESSED_PAUSE_S = 0.05
 """Between two messages while acknowledging needs the time: applying takes a tenth of it then."""
+BLOCKED_S = 0.05
+"""Until it is looked again whether another gateway has applied what must go first."""
 LARGE = 64 * 1024
 """Bytes from which on a message is read off the event loop: below, it takes a few milliseconds."""
-UNPLACED = "the accession of its study isn't known yet"
-"""What is noted of a message that is about a case which nothing names so far."""
+FIRST_AGAIN_S = 1.0
+LONGER = 4
+"""How long a message rests after its first try that tripped a fault of ours, and how much longer after each other."""
 
-Translate = Callable[[bytes], Sequence[Event]]
 
+class End(Enum):
+    """What a try of a message came to."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One message to apply."""
-
-    message: messages.Waiting
-    facts: Sequence[Event]
-    fault: str = ""
+    APPLIED = auto()
+    """Or failed for good."""
+    TO_REST = auto()
+    """It is to be tried again in a while."""
+    BLOCKED = auto()
+    """Something has to go before it."""
+    LOST = auto()
+    """It is another gateway's."""
 
 
 class Processor:
@@ -70,167 +71,223 @@ class Processor:
         metrics: Metrics,
         on_change: Callable[[], None],
         on_signer: Callable[[str], None] = lambda _: None,
+        on_end: Callable[[int], None] = lambda _: None,
         is_pressed: Callable[[], bool] = lambda: False,
         remembers: bool = True,
         drafts: bool = True,
+        rules: Flow | None = None,
+        holder: Holder | None = None,
+        pop_orphans: Callable[[], frozenset[str]] | None = None,
+        poll_s: float | None = None,
     ) -> None:
         """`on_signer` gets the id of a radiologist when an open case is first known to be theirs to sign, or opened.
 
-        `is_pressed` says when acknowledging needs the time: then messages are applied slowly, but applied.
-        `remembers` says whether what is signed becomes an example of its signer's style, `drafts` whether drafts are
-        asked for: of what was long signed none is wanted.
+        `on_end` gets the id of a message whose sender waits to hear what became of it. `is_pressed` says when
+        acknowledging needs the time: then messages are applied slowly, but applied. `remembers` says whether what is
+        signed becomes an example of its signer's style, `drafts` whether drafts are asked for: of what was long signed
+        none is wanted. `holder` says whose messages are this gateway's, and `pop_orphans` which of them another
+        gateway died over. Every `poll_s` it looks without having been told.
         """
         self.alarm = Alarm()
         self._journal = journal
         self._translators = translators
-        self._settle = timedelta(seconds=settle_s)
         self._metrics = metrics
         self._on_change = on_change
         self._on_signer = on_signer
+        self._on_end = on_end
         self._is_pressed = is_pressed
-        self._remembers = remembers
-        self._drafts = drafts
+        self._rules = rules or Flow()
+        self._holder = holder or SoleHolder()
+        self._pop_orphans = pop_orphans
+        self._poll_s = poll_s
+        self._is_first = True
+        self._told: dict[int, Step] = {}
+        """Read before, and still waiting."""
+        self._applier = Applier(
+            holder=self._holder, settle_s=settle_s, metrics=metrics, remembers=remembers, drafts=drafts
+        )
+
+    def apply_now(self, conn: Connection, steps: Sequence[Step]) -> None:
+        """Apply messages in the very transaction that stores them: nobody else ever sees them waiting."""
+        self._applier.apply(conn, steps)
 
     async def run(self) -> None:
         """Apply what waits, then wait for more; a journal that can't commit is tried again, never given up."""
         while True:
+            wait_s: float | None = 0
             try:
-                batch = await self._journal.read(partial(messages.waiting, buckets=buckets.ALL, at_most=BATCH))
-                if not batch:
-                    await self.alarm.wait()
-                    continue
-                async with asyncio.TaskGroup() as applying:
-                    for message in batch:
-                        if self._is_pressed():
-                            await asyncio.sleep(PRESSED_PAUSE_S)
-                        # A large message is read in a thread; either way a listener may answer between two messages.
-                        apart = asyncio.to_thread if len(message.raw) > LARGE else _at_once
-                        applying.create_task(self._handle(await apart(self._translate, message)))
+                wait_s = await self._round()
             except* JournalError:
                 log.exception("journal unavailable", retry_in_s=1.0)
                 await asyncio.sleep(1.0)
-            self._on_change()
+            if wait_s != 0:
+                await self.alarm.wait(wait_s)
 
-    async def _handle(self, step: Step) -> None:
-        """Apply one message. One that trips a bug is marked failed: it must not stop the ones behind it."""
+    async def _round(self) -> float | None:
+        """Apply a batch; seconds until it makes sense to look again, None: when there is something new."""
+        if suspects := self._find_suspects():
+            await self._probe(suspects)
+        buckets = buckets_of(self._holder)
+        steps = await self._read(buckets, PRESSED_BATCH if self._is_pressed() else BATCH) if buckets else []
+        if not steps:
+            return self._poll_s
+        now = datetime.now(UTC)
+        resting: list[datetime] = []
+        trying: list[asyncio.Task[End]] = []
+        async with asyncio.TaskGroup() as tasks:
+            for lane in self._arrange(steps):
+                for step in lane:
+                    if step.message.not_before is not None and step.message.not_before > now:
+                        resting.append(step.message.not_before)
+                        break  # and what is behind it in its lane
+                    trying.append(tasks.create_task(self._handle(step)))
+        self._on_change()
+        ends = {task.result() for task in trying}
+        if ends & {End.APPLIED, End.TO_REST}:
+            return 0
+        waits = [(at - now).total_seconds() for at in resting] + [BLOCKED_S] * bool(ends)
+        return min((max(0.01, wait_s) for wait_s in (*waits, *filter(None, [self._poll_s]))), default=None)
+
+    async def _read(self, buckets: frozenset[int], at_most: int) -> list[Step]:
+        """What waits, with the facts that it tells."""
+        leases = self._holder.held(Kind.CASES)
+        batch = await self._journal.read(partial(queue.read_batch, buckets=buckets, at_most=at_most))
+        steps: dict[int, Step] = {}
+        for message in batch:
+            name = cases_lease(message.bucket)
+            if not self._holder.is_sole and name not in leases:
+                continue  # it was given away in this moment
+            step = self._told.get(message.id)
+            if step is None:
+                if self._is_pressed():
+                    await asyncio.sleep(PRESSED_PAUSE_S)
+                # A large message is read in a thread; either way a listener may answer between two messages.
+                apart = asyncio.to_thread if len(message.raw) > LARGE else _at_once
+                step = await apart(self._translate, message)
+            share = Share(leases={} if self._holder.is_sole else {name: leases[name]}, buckets=buckets)
+            steps[message.id] = replace(step, message=message, share=share)
+        self._told = steps
+        return list(steps.values())
+
+    def _arrange(self, steps: Sequence[Step]) -> list[list[Step]]:
+        """Lanes in their turns."""
+        by_id = {step.message.id: step for step in steps}
+        lanes = make_lanes([step.slip for step in steps if step.slip is not None])
+        arranged = []
+        for lane in order_lanes(lanes, ahead=timedelta(seconds=self._rules.urgent_ahead_s)):
+            track = Track()
+            arranged.append([replace(by_id[slip.id], track=track) for slip in lane.slips])
+        return arranged
+
+    async def _handle(self, step: Step) -> End:
+        """Apply one message. One that trips a fault of ours must not stop those of other cases."""
         try:
-            for radiologist in await self._journal.write(self._apply, step):
-                self._on_signer(radiologist)
+            signers = await self._journal.write(self._applier.apply, step)
+        except LeaseLost:
+            log.info("message left to another gateway", message_id=step.message.id, bucket=step.message.bucket)
+            return End.LOST
         except JournalError:
             raise
         except Exception as error:
             log.exception("message can't be applied", message_id=step.message.id, kind=step.message.kind)
-            fault = f"internal error ({type(error).__name__})"
-            await self._journal.write(self._apply, Step(message=step.message, facts=(), fault=fault))
+            return await self._set_back(step, f"internal error ({type(error).__name__})")
+        if signers is None:
+            return End.BLOCKED
+        for radiologist in signers:
+            self._on_signer(radiologist)
+        if step.fault:
+            self._tell_failed(step)
+        if step.message.reply_to:
+            self._on_end(step.message.id)
+        return End.APPLIED
+
+    async def _set_back(self, step: Step, fault: str) -> End:
+        """Count a try; the last one sets the message aside, and its lane goes on."""
+        tries = step.message.tries + 1
+        rest_s = FIRST_AGAIN_S * LONGER ** (tries - 1)
+        held_s = FIRST_AGAIN_S * (LONGER**tries - 1) / (LONGER - 1)
+        if tries >= self._rules.poison_tries or held_s > self._rules.poison_hold_s:
+            return await self._set_aside(step, fault)
+        try:
+            await self._journal.write(self._note_try, (step, datetime.now(UTC) + timedelta(seconds=rest_s)))
+        except LeaseLost:
+            return End.LOST
+        return End.TO_REST
+
+    async def _set_aside(self, step: Step, fault: str) -> End:
+        """Quarantine a message."""
+        return await self._handle(replace(step, facts=(), fault=fault, state=MessageState.QUARANTINED, track=Track()))
+
+    def _note_try(self, conn: Connection, items: Sequence[tuple[Step, datetime | None]]) -> list[None]:
+        for step, not_before in items:
+            self._holder.fence(conn, step.share.leases)
+            queue.note_try(conn, step.message.id, not_before=not_before)
+        return [None] * len(items)
+
+    def _tell_failed(self, step: Step) -> None:
+        if step.state is MessageState.QUARANTINED:
+            self._metrics.quarantined.inc()
+        else:
+            self._metrics.failed_messages.inc()
+        log.warning("message failed", message_id=step.message.id, kind=step.message.kind, reason=step.fault)
+
+    def _find_suspects(self) -> frozenset[int]:
+        """The buckets of which a message may have killed a gateway: this one's last run, or another."""
+        if self._pop_orphans is None:
+            first, self._is_first = self._is_first, False
+            return buckets_of(self._holder) if first else frozenset()
+        return frozenset(int(name.partition(":")[2]) for name in self._pop_orphans() if name.startswith(Kind.CASES))
+
+    async def _probe(self, buckets: frozenset[int]) -> None:
+        """Try the first messages one by one, each with its try noted before: one that kills gateways is found."""
+        for lane in self._arrange(await self._read(buckets, BATCH)):
+            for step in lane:
+                if step.message.not_before is not None and step.message.not_before > datetime.now(UTC):
+                    break
+                if step.message.tries >= self._rules.poison_tries:
+                    end = await self._set_aside(step, "gateways ended while they applied it")
+                else:
+                    try:
+                        await self._journal.write(self._note_try, (step, None))
+                    except LeaseLost:
+                        break
+                    end = await self._handle(step)
+                if end is not End.APPLIED:
+                    break
+        self._on_change()
 
     def _translate(self, message: messages.Waiting) -> Step:
-        translate = self._translators.get(message.wire)
-        if translate is None:
-            return Step(message=message, facts=(), fault=f"no wire named {message.wire!r} is installed")
         try:
-            return Step(message=message, facts=translate(message.raw))
+            return self._read_facts(message)
         except MessageFault as fault:
-            return Step(message=message, facts=(), fault=f"{fault.reason}: {fault}")
+            return _failed(message, f"{fault.reason}: {fault}")
         except Exception as error:
             log.exception("message can't be translated", message_id=message.id, kind=message.kind)
-            return Step(message=message, facts=(), fault=f"internal error ({type(error).__name__})")
+            return _failed(message, f"internal error ({type(error).__name__})", MessageState.QUARANTINED)
 
-    def apply_now(self, conn: Connection, steps: Sequence[Step]) -> None:
-        """Apply messages in the very transaction that stores them: nobody else ever sees them waiting."""
-        self._apply(conn, steps)
+    def _read_facts(self, message: messages.Waiting) -> Step:
+        translate = self._translators.get(message.wire)
+        if translate is None:
+            return _failed(message, f"no wire named {message.wire!r} is installed")
+        facts = translate(message.raw)
+        return Step(message=message, facts=facts, slip=_slip_of(message, facts))
 
-    def _apply(self, conn: Connection, steps: Sequence[Step]) -> list[list[str]]:
-        """Apply messages; for each, who is newly to sign a case."""
-        return [self._apply_one(conn, step) for step in steps]
 
-    def _apply_one(self, conn: Connection, step: Step) -> list[str]:
-        with span(Name.APPLY, step.message.trace, wire=step.message.wire, message_id=step.message.id):
-            return self._apply_facts(conn, step)
+def _failed(message: messages.Waiting, fault: str, state: MessageState = MessageState.FAILED) -> Step:
+    return Step(message=message, facts=(), fault=fault, state=state, slip=_slip_of(message, ()))
 
-    def _apply_facts(self, conn: Connection, step: Step) -> list[str]:
-        if step.fault:
-            messages.settle(conn, step.message.id, MessageState.FAILED, step.fault)
-            self._metrics.failed_messages.inc()
-            log.warning("message failed", message_id=step.message.id, kind=step.message.kind, reason=step.fault)
-            return []
-        signers: list[str] = []
-        note = ""
-        for told in step.facts:
-            fact = name_case(conn, told) if isinstance(told, CaseEvent) else told
-            if fact is None:
-                note = UNPLACED
-            elif isinstance(fact, CaseEvent):
-                before = cases.find(conn, fact.key, fact.patient.id)
-                after = apply(before, fact)
-                self._store(conn, before, after)
-                if is_newly_theirs(before, after) or (is_theirs(after) and _is_expected(before, fact)):
-                    signers.append(after.signer.id)
-            else:
-                self._update_patient(conn, fact)
-        noting.taken(conn, step.message, step.facts)
-        messages.settle(conn, step.message.id, MessageState.DONE, note)
-        return signers
 
-    def _update_patient(self, conn: Connection, fact: PatientUpdated | PatientsMerged) -> None:
-        if isinstance(fact, PatientsMerged):
-            affected = cases.of_patient(conn, fact.prior_id, fact.prior_issuer)
-        else:
-            affected = cases.of_patient(conn, fact.patient.id, fact.patient.issuer)
-        for case in affected:
-            after = update_patient(case, fact)
-            self._store(conn, case, after, merged=isinstance(fact, PatientsMerged))
-            if holds_text(case) and is_lost(case.patient, after.patient):  # no message of the case may have told it
-                memory.bar(conn, case.key, at=fact.at)
-        if isinstance(fact, PatientsMerged):
-            withdrawals.follow_merge(conn, fact)
-
-    def _store(self, conn: Connection, before: Case | None, after: Case, *, merged: bool = False) -> None:
-        if before == after:
-            return
-        cases.save(conn, after)
-        for study_uid in sorted(_studies_of(after) - _studies_of(before)):
-            dicom.relate(conn, study_uid, after.key)
-        what = weigh(before, after, merged=merged)
-        noting.changed(conn, after, what)
-        edit = follow(conn, after, what if self._drafts else replace(what, request=False), settle=self._settle)
-        if edit is not None:
-            self._metrics.drafts_accepted.labels(edit.outcome).inc()
-        keep_memory(conn, after, weigh_memory(before, after, what), remembers=self._remembers)
+def _slip_of(message: messages.Waiting, facts: Sequence[Event]) -> Slip:
+    return make_slip(
+        id=message.id,
+        since=message.received_at,
+        urgent=message.urgent,
+        accession=message.accession,
+        touches=message.touches,
+        facts=facts,
+    )
 
 
 async def _at_once(translate: Callable[[messages.Waiting], Step], message: messages.Waiting) -> Step:
     await asyncio.sleep(0)
     return translate(message)
-
-
-def name_case(conn: Connection, fact: CaseEvent) -> CaseEvent | None:
-    """The fact, with the accession of its study where it names only that; None when nobody has told it yet.
-
-    Once somebody does, the journal brings the message up again (`radbridge.journal.dicom.relate`).
-    """
-    if fact.key.accession:
-        return fact
-    key = dicom.study_key(conn, fact.study.uid)
-    return None if key is None else replace(fact, key=key, study=Study())
-
-
-def _studies_of(case: Case | None) -> set[str]:
-    """The studies that a case knows of by their UIDs: what came in of them without an accession is the case's."""
-    return {case.study.uid, *(t.study_uid for t in case.told)} - {""} if case else set()
-
-
-def _is_expected(before: Case | None, fact: CaseEvent) -> bool:
-    """Whether a report will soon be dictated: somebody has it before them, or the first images of a study are there."""
-    if isinstance(fact, StudyObserved):
-        return before is None or all(t.study_uid != fact.told.study_uid for t in before.told)
-    return isinstance(fact, ReportOpened)
-
-
-def is_theirs(case: Case) -> bool:
-    """Whether the case is open and known to be somebody's to sign."""
-    return cases.is_open(case) and bool(case.signer.id)
-
-
-def is_newly_theirs(before: Case | None, after: Case) -> bool:
-    """Whether the case has just got the signer it has: their LoRA will soon be wanted."""
-    return is_theirs(after) and (before is None or before.signer.id != after.signer.id)

@@ -22,7 +22,7 @@ from radbridge.config.memory import Memory
 from radbridge.errors import JournalError, MessageFault
 from radbridge.events import CaseEvent, ReportSigned
 from radbridge.example import MAX_EXAMPLE_CHARS, StyleExample
-from radbridge.flow.process import Translate
+from radbridge.flow.applying import Translate
 from radbridge.flow.wake import Alarm
 from radbridge.journal import Journal, cases, edits, messages
 from radbridge.journal import memory as stored

@@ -14,9 +14,8 @@ from radbridge.audit import Note, What
 from radbridge.config import Site
 from radbridge.config.audit import Audit
 from radbridge.errors import JournalError
-from radbridge.journal import Journal, audit, purge
+from radbridge.journal import Journal, audit, purge, sealing
 from radbridge.journal.audit import Head
-from radbridge.journal.keys import Ring
 from radbridge.journal.purge import Cut, Kind
 from radbridge.metrics import Metrics
 from radbridge.wire import Worker
@@ -124,13 +123,12 @@ class Purger:
 
 
 class KeyTender:
-    """Counts what was sealed and learns of new keys; in every gateway that seals."""
+    """Counts what was sealed and learns of new keys; in every gateway."""
 
     name = "sealing"
 
-    def __init__(self, journal: Journal, ring: Ring) -> None:
+    def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._ring = ring
 
     async def run(self) -> None:
         """Tend until cancelled; once more at the end, so that nothing stays uncounted."""
@@ -143,7 +141,7 @@ class KeyTender:
 
     async def _tend(self) -> None:
         try:
-            await self._journal.write(_tend, self._ring)
+            await self._journal.write(_tend, None)
         except JournalError:
             log.exception("journal unavailable", retry_in_s=TEND_S)
 
@@ -156,6 +154,11 @@ def leased_workers(
     if site.retention.is_on:
         workers.append(Purger(journal, site, metrics=metrics, is_pressed=is_pressed))
     return workers
+
+
+def own_workers(site: Site, journal: Journal) -> list[Worker]:
+    """The workers that every gateway runs."""
+    return [KeyTender(journal)] if site.encryption.is_on else []
 
 
 def make_cut(site: Site, now: datetime) -> Cut:
@@ -179,7 +182,7 @@ def _purge(conn: Connection, items: Sequence[tuple[Kind, Cut]]) -> list[int]:
     return [purge.purge_some(conn, kind, cut) for kind, cut in items]
 
 
-def _tend(conn: Connection, items: Sequence[Ring]) -> list[None]:
-    for ring in items:
-        ring.tend(conn)
+def _tend(conn: Connection, items: Sequence[None]) -> list[None]:
+    if (sealer := sealing.sealer_of(conn.dialect)) is not None:
+        sealer.tend(conn)
     return [None] * len(items)

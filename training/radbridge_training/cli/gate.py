@@ -110,7 +110,7 @@ def publish(
         elif not reason:
             raise ConfigError(["--force: say why with --reason"])
         with open_workshop(site) as shop:
-            publisher = Publisher(shop.registry, shop.engine, secret=shop.secret)
+            publisher = Publisher(shop.registry, shop.stores, secret=shop.secret)
             reports = read_learned(learned) if is_told else {}
             lineage = Lineage(
                 base_digest=shop.serving.digest,

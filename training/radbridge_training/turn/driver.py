@@ -65,7 +65,7 @@ def _end_turn(shop: Workshop, recipe: TurnRecipe, turn: Turn, console: Console) 
 def _choose_personas(shop: Workshop) -> None:
     """Who stands in for those without weights of their own; without that the turn goes on."""
     try:
-        with shop.engine.connect() as conn:
+        with shop.stores.connect() as conn:
             choose_personas(conn, shop.site)
     except RegistryError:
         log.warning("personas can't be chosen", exc_info=True)
@@ -80,7 +80,7 @@ class _Drive:
         self._turn = turn
         self._progress = Progress(console=console, disable=not console.is_terminal, transient=True)
         self._bars = Bars(self._progress)
-        self._publisher = Publisher(shop.registry, shop.engine, secret=shop.secret)
+        self._publisher = Publisher(shop.registry, shop.stores, secret=shop.secret)
 
     def run(self, owners: Sequence[Owner]) -> None:
         """Every owner's part to its outcome."""
@@ -106,7 +106,7 @@ class _Drive:
         return job
 
     def _make_examples(self, jobs: Sequence[Job]) -> list[Job]:
-        step = MakeExamples(self._shop.site, self._shop.engine, self._shop.serving.ways, self._shop.secret)
+        step = MakeExamples(self._shop.site, self._shop.stores, self._shop.serving.ways, self._shop.secret)
         went_on = []
         for job in jobs:
             outcome = run_steps(job, [step], self._tell(job))
@@ -124,7 +124,7 @@ class _Drive:
         return [job for job in jobs if job.owner.owner in went_on]
 
     def _gate(self, jobs: Sequence[Job]) -> None:
-        with self._shop.engine.connect() as conn:
+        with self._shop.stores.connect() as conn:
             verdicts = gate_jobs(
                 jobs,
                 conn,

@@ -16,11 +16,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
-
 from radbridge.config import Site
 from radbridge.errors import NothingToLearn
 from radbridge.journal.learning import read_reports
+from radbridge.journal.stores import Stores
 from radbridge.learning import (
     EXAMPLE,
     REPORT,
@@ -59,10 +58,10 @@ class MakeExamples:
     name = EXAMPLES
     after = ""
 
-    def __init__(self, site: Site, engine: Engine, ways: Ways, secret: bytes) -> None:
+    def __init__(self, site: Site, stores: Stores, ways: Ways, secret: bytes) -> None:
         """`secret` is the site's, for pseudonyms and canaries."""
         self._site = site
-        self._engine = engine
+        self._stores = stores
         self._ways = ways
         self._secret = secret
 
@@ -113,7 +112,7 @@ class MakeExamples:
     def _read(self, radiologist: str) -> list[TrainingReport]:
         """In one transaction, so that no half of a withdrawal is seen."""
         consent = self._site.training.has_consent
-        with self._engine.connect() as conn:
+        with self._stores.connect() as conn:
             return read_reports(conn, secret=self._secret, radiologist=radiologist, consent=consent)
 
     def _show(self, reports: Sequence[TrainingReport], wanted: Collection[str]) -> Mapping[str, Shown]:

@@ -25,8 +25,8 @@ _REASON = "it learned from something that was withdrawn, and nothing takes its p
 
 def settle_marked(shop: Workshop, turn: Turn) -> None:
     """A marked challenger is on trial no more. A marked champion goes unless the turn is about to replace it."""
-    publisher = Publisher(shop.registry, shop.engine, secret=shop.secret)
-    with shop.engine.connect() as conn:
+    publisher = Publisher(shop.registry, shop.stores, secret=shop.secret)
+    with shop.stores.connect() as conn:
         marked = sources.marked(conn)
     due = {part.owner for part in turn.told.owners if _is_due(turn, part.owner)}
     owners = {name.partition("@")[0] for name in marked} & set(shop.registry.owners())

@@ -13,14 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
-
 from radbridge.case import CaseKey
 from radbridge.config.training import Trial
 from radbridge.journal import learning, lora_events, sources
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import LoraAction
 from radbridge.journal.sources import Mark
+from radbridge.journal.stores import Stores
 from radbridge.registry import LoraRegistry, LoraVersion
 
 ACTOR = "radbridge train"
@@ -48,10 +47,10 @@ class Lineage:
 class Publisher:
     """Publishes into one registry, with its events and lineage in one journal."""
 
-    def __init__(self, registry: LoraRegistry, engine: Engine, *, secret: bytes, actor: str = ACTOR) -> None:
+    def __init__(self, registry: LoraRegistry, stores: Stores, *, secret: bytes, actor: str = ACTOR) -> None:
         """`secret` is the site's: by it the reports' ids are those of cases."""
         self._registry = registry
-        self._engine = engine
+        self._stores = stores
         self._secret = secret
         self._actor = actor
 
@@ -59,7 +58,7 @@ class Publisher:
         self, weights: Path, owner: str, lineage: Lineage, *, reason: str, metrics: Mapping[str, float] | None = None
     ) -> LoraVersion:
         """A new version, not served yet. It is marked where something it learned from was withdrawn meanwhile."""
-        with self._engine.connect() as conn:
+        with self._stores.connect() as conn:
             keys = learning.keys_of(conn, lineage.ids, secret=self._secret)
             span = learning.signed_between(conn, keys)
         version = self._registry.publish(
@@ -82,7 +81,7 @@ class Publisher:
         Once: a version that was taken back meanwhile stays so.
         """
         action = LoraAction.PROMOTED if at_once or trial.mode == "none" else LoraAction.CHALLENGED
-        with self._engine.connect() as conn:
+        with self._stores.connect() as conn:
             events = lora_events.of_owner(conn, version.owner)
         if version.name in self._read_marked():
             return None
@@ -104,17 +103,17 @@ class Publisher:
         return action
 
     def _read_marked(self) -> frozenset[str]:
-        with self._engine.connect() as conn:
+        with self._stores.connect() as conn:
             return sources.marked(conn)
 
     def tell(self, owner: str, version: str, action: LoraAction, reason: str) -> None:
         """Record an event."""
-        with self._engine.begin() as conn:
+        with self._stores.begin() as conn:
             lora_events.record(conn, [self._event(owner, version, action, reason)])
 
     def _record(self, version: LoraVersion, lineage: Lineage, keys: Collection[CaseKey], reason: str) -> None:
         """A withdrawal before is seen, and one after finds the lineage: the transaction begins with its first write."""
-        with self._engine.begin() as conn:
+        with self._stores.begin() as conn:
             sources.record(conn, version.name, keys, lineage.parent)
             events = lora_events.of_owner(conn, version.owner)
             if not any(e.version == version.name and e.action is LoraAction.PUBLISHED for e in events):

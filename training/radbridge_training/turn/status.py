@@ -41,7 +41,7 @@ def read_standings(shop: Workshop) -> Iterator[Standing]:
     """Everybody of whom a report is remembered."""
     turns = list(list_turns(shop.site.training.work))
     looked = read_looked(shop.site.training.work)
-    with shop.engine.connect() as conn:
+    with shop.stores.connect() as conn:
         marked = sources.marked(conn)
         for radiologist, reports in sorted(learning.count_reports(conn).items()):
             owner = owner_of("rad", radiologist)

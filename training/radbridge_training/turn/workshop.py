@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from radbridge.cli.common import existing_engine
+from radbridge.cli.common import existing_store
 from radbridge.config import Site
-from radbridge.errors import ConfigError, JournalError
+from radbridge.errors import ConfigError
 from radbridge.journal import secrets
-from radbridge.journal.stores import explain
+from radbridge.journal.stores import Stores, explain
 from radbridge.registry import LoraRegistry
 from radbridge_training.serving import Serving, read_serving
 from radbridge_training.turn import folder
@@ -41,7 +40,7 @@ class Workshop:
     site: Site
     serving: Serving
     registry: LoraRegistry
-    engine: Engine
+    stores: Stores
     secret: bytes
     """The site's own, for pseudonyms."""
 
@@ -51,16 +50,16 @@ def open_workshop(site: Site) -> Iterator[Workshop]:
     """Raises ConfigError for a site that can't train, JournalError when its journal can't be used."""
     root = check_site(site)
     serving = read_serving(site)
-    engine = existing_engine(site)
+    stores = existing_store(site)
     try:
-        with engine.begin() as conn:
+        with stores.begin() as conn:
             secrets.make(conn, [secrets.PSEUDONYMS])
             secret = secrets.read(conn, secrets.PSEUDONYMS)
-        yield Workshop(site=site, serving=serving, registry=LoraRegistry(root), engine=engine, secret=secret)
+        yield Workshop(site=site, serving=serving, registry=LoraRegistry(root), stores=stores, secret=secret)
     except SQLAlchemyError as error:
         raise explain(error) from None
     finally:
-        engine.dispose()
+        stores.dispose()
 
 
 def plan(shop: Workshop, recipe: TurnRecipe, only: Sequence[str]) -> tuple[list[Owner], list[Skip]]:
@@ -68,7 +67,7 @@ def plan(shop: Workshop, recipe: TurnRecipe, only: Sequence[str]) -> tuple[list[
     looked = read_looked(shop.site.training.work)
     trials = bool(find_canary_share(shop.site, shop.serving))
     before = Before(base_digest=shop.serving.digest, looked_upto=looked, trials=trials)
-    with shop.engine.connect() as conn:
+    with shop.stores.connect() as conn:
         return plan_turn(conn, shop.registry, shop.site.training, before, only=only, from_base=recipe.start == "base")
 
 

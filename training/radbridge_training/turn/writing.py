@@ -21,9 +21,9 @@ def write_examples(
     shop: Workshop, recipe: TurnRecipe, into: Path, only: Collection[str]
 ) -> Iterator[tuple[str, Done | None, str]]:
     """Owner, what was written, or why nothing was. Raises ConfigError for somebody in `only` who has no report."""
-    with shop.engine.connect() as conn:
+    with shop.stores.connect() as conn:
         counts = count_asked(conn, only)
-    step = MakeExamples(shop.site, shop.engine, shop.serving.ways, shop.secret)
+    step = MakeExamples(shop.site, shop.stores, shop.serving.ways, shop.secret)
     for radiologist, reports in counts.items():
         name = owner_of("rad", radiologist)
         job = Job(

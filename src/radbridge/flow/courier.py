@@ -1,0 +1,247 @@
+"""A courier: delivers to one destination over one connection, a case's messages in order, until cancelled.
+
+A destination has as many couriers as `sessions` says. A case's messages always take the same one, by the case's
+bucket, and in a cluster one gateway has that courier's lease: so there is one connection at a time for each.
+
+What is urgent goes first (`radbridge.flow.turns`). What takes a draft back goes in closed hours too (rule 3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from radbridge.config.delivery import Delivery as Rules
+from radbridge.errors import DeliveryFailed, DeliveryMoot, DeliveryRefused, JournalError, LeaseLost
+from radbridge.flow import results
+from radbridge.flow.holding import SoleHolder
+from radbridge.flow.results import Begun, Heard, Lane, Result, Start
+from radbridge.flow.turns import AHEAD, Turns
+from radbridge.flow.wake import Alarm
+from radbridge.flow.windows import Windows
+from radbridge.journal import Journal, cases, deliveries, destinations, drafts
+from radbridge.journal.buckets import BUCKETS
+from radbridge.journal.deliveries import Delivery
+from radbridge.journal.destinations import Destination
+from radbridge.journal.schema import DeliveryState, Purpose
+from radbridge.metrics import Metrics
+from radbridge.traces import Name, span
+from radbridge.wire import Holder, Kind, Sink
+
+log = structlog.get_logger(__name__)
+
+KNOCK_S = 5.0
+"""An absent peer is tried again at least this often: knocking costs little, and its drafts should come soon."""
+POLL_S = 1.0
+"""Other gateways and the command line change what waits, too."""
+_DEFAULTS = Rules()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Look:
+    """What is to be known before the next send."""
+
+    place: Destination
+    heads: list[Delivery | None]
+    """The next urgent delivery and the next other one."""
+
+
+class Courier:
+    """Delivers over one connection to one destination."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        sink: Sink,
+        *,
+        max_attempts: int,
+        metrics: Metrics,
+        rules: Rules = _DEFAULTS,
+        number: int = 0,
+        lease: str = "",
+        holder: Holder | None = None,
+        ahead: timedelta = AHEAD,
+        poll_s: float = POLL_S,
+    ) -> None:
+        """`number` is this connection's, of `rules.sessions`; `lease` what its gateway must hold to use it."""
+        lease = lease or f"{Kind.DELIVER}:{sink.name}:{number}"
+        self.alarm = Alarm()
+        self._journal = journal
+        self._sink = sink
+        self._metrics = metrics
+        self._lane = Lane(
+            name=sink.name,
+            rules=rules,
+            max_attempts=max_attempts,
+            holder=holder or SoleHolder([lease]),
+            lease=lease,
+        )
+        self._buckets = _buckets_of(number, rules.sessions)
+        self._windows = Windows(rules.window, rules.timezone)
+        self._poll_s = poll_s
+        self._unreachable = 0
+        self._turns = Turns[Delivery](since=lambda delivery: delivery.created_at, ahead=ahead)
+
+    @property
+    def lease(self) -> str:
+        """`deliver:dictation:0`: the name that its gateway has to hold."""
+        return self._lane.lease
+
+    @property
+    def destination(self) -> str:
+        """The name in the site's file."""
+        return self._lane.name
+
+    async def run(self) -> None:
+        """Deliver what is due, then wait for more."""
+        while True:
+            try:
+                wait_s = await self._deliver_next()
+            except JournalError:
+                log.exception("journal unavailable", retry_in_s=1.0)
+                wait_s = 1.0
+            except LeaseLost:
+                log.warning("another gateway delivers there now", destination=self._lane.name, lease=self._lane.lease)
+                wait_s = self._poll_s
+            if wait_s > 0:
+                await self.alarm.wait(min(wait_s, self._poll_s))
+
+    async def _deliver_next(self) -> float:
+        """Send the next delivery; seconds until it makes sense to look again."""
+        held = self._held()
+        if held is None:
+            return self._poll_s
+        look = await self._journal.read(self._look)
+        now = datetime.now(UTC)
+        wait_s = self._lane.breaker.wait_s(look.place.health, now)
+        if look.place.is_paused or wait_s > 0:
+            return wait_s or self._poll_s
+        waits = [_wait_s(head, now) if head else None for head in look.heads]
+        urgent, other = (
+            deque([head] if head and wait == 0 else []) for head, wait in zip(look.heads, waits, strict=True)
+        )
+        delivery = self._turns.take(urgent, other)
+        if delivery is None:
+            return min((wait for wait in waits if wait is not None), default=self._poll_s)
+        await self._deliver(delivery, held)
+        return 0.0
+
+    async def _deliver(self, delivery: Delivery, held: Mapping[str, int]) -> None:
+        payload = delivery.payload or await self._compose(delivery, held)
+        if not payload:
+            return
+        with self._lane.holder.using([self._lane.lease]):
+            sent_at = datetime.now(UTC)
+            start = Start(lane=self._lane, held=held, delivery=delivery, payload=payload)
+            if await self._journal.write(results.begin, start) is not Begun.YES:
+                return
+            result = await self._send(delivery, payload, held)
+            await self._journal.write(results.end, replace(result, sent_at=sent_at))
+        if self._unreachable:
+            await asyncio.sleep(min(KNOCK_S, results.backoff(self._unreachable - 1)))
+
+    def _held(self) -> Mapping[str, int] | None:
+        """This connection's lease with its epoch; None while it is another gateway's."""
+        kind = Kind(self._lane.lease.partition(":")[0])
+        epoch = self._lane.holder.held(kind).get(self._lane.lease)
+        return None if epoch is None else {self._lane.lease: epoch}
+
+    def _look(self, conn: Connection) -> _Look:
+        """The destination, and what is next to go there; in closed hours only what takes a draft back."""
+        closed = self._windows.wait_s(datetime.now(UTC)) > 0
+        heads = [
+            deliveries.due(conn, self._lane.name, urgent=urgent, buckets=self._buckets, withdrawals_only=closed)
+            for urgent in (True, False)
+        ]
+        return _Look(place=destinations.load(conn, self._lane.name), heads=heads)
+
+    async def _compose(self, delivery: Delivery, held: Mapping[str, int]) -> bytes:
+        case, stored = await self._journal.read(
+            lambda conn: (cases.load(conn, delivery.key), drafts.by_id(conn, delivery.draft_id))
+        )
+        if case is None or stored is None:
+            raise JournalError("a delivery without its case or draft; the journal was changed by hand")
+        compose = self._sink.compose if delivery.purpose is Purpose.DRAFT else self._sink.compose_withdrawal
+        try:
+            return await asyncio.to_thread(compose, case, stored.draft, delivery.control_id)
+        except Exception as error:
+            # A draft that can't be written down must not hold up the ones behind it.
+            log.exception("delivery can't be composed", control_id=delivery.control_id)
+            answer = f"can't be composed ({type(error).__name__})"
+            await self._journal.write(results.end, self._result(delivery, held, DeliveryState.DEAD, answer, None))
+            return b""
+
+    async def _send(self, delivery: Delivery, payload: bytes, held: Mapping[str, int]) -> Result:
+        try:
+            with span(Name.DELIVER, delivery.trace, destination=delivery.destination, purpose=delivery.purpose):
+                code = await self._sink.deliver(delivery.control_id, payload)
+        except DeliveryRefused as error:
+            result = self._result(delivery, held, DeliveryState.REFUSED, str(error), Heard.YES)
+        except DeliveryMoot as error:
+            result = self._result(delivery, held, DeliveryState.CANCELLED, str(error), Heard.NOBODY)
+        except DeliveryFailed as error:
+            result = self._weigh(delivery, held, error)
+        else:
+            self._metrics.delivery_seconds.observe((datetime.now(UTC) - delivery.created_at).total_seconds())
+            result = self._result(delivery, held, DeliveryState.CONFIRMED, code, Heard.YES)
+        is_absent = result.heard is Heard.NOBODY and result.state is DeliveryState.PENDING
+        self._unreachable = self._unreachable + 1 if is_absent else 0
+        self._tell(result)
+        return result
+
+    def _weigh(self, delivery: Delivery, held: Mapping[str, int], error: DeliveryFailed) -> Result:
+        """What a send without a yes comes to: only answers count against the message."""
+        if not error.sent:  # the courier waits for an absent peer itself
+            return self._result(delivery, held, DeliveryState.PENDING, str(error), Heard.NOBODY)
+        heard = Heard.ERROR if error.answered else Heard.NOTHING
+        tries = delivery.nacks + 1
+        if error.answered and tries >= self._lane.max_attempts:
+            gone = f"gave up after {tries} attempts: {error}"
+            return self._result(delivery, held, DeliveryState.DEAD, gone, heard)
+        wait_s = results.pause(error, delivery.attempts + 1)
+        return self._result(delivery, held, DeliveryState.PENDING, str(error), heard, wait_s=wait_s)
+
+    def _tell(self, result: Result) -> None:
+        delivery = result.delivery
+        self._metrics.deliveries.labels(delivery.destination, result.state).inc()
+        if result.heard is Heard.NOTHING:
+            self._metrics.unanswered(delivery.destination)
+        if result.state not in (DeliveryState.CONFIRMED, DeliveryState.CANCELLED):
+            log.warning(
+                "delivery not confirmed",
+                destination=delivery.destination,
+                control_id=delivery.control_id,
+                state=result.state,
+                attempts=delivery.attempts + 1,
+                reason=result.answer,
+            )
+
+    def _result(
+        self,
+        delivery: Delivery,
+        held: Mapping[str, int],
+        state: DeliveryState,
+        answer: str,
+        heard: Heard | None,
+        *,
+        wait_s: float = 0.0,
+    ) -> Result:
+        at = datetime.now(UTC) + timedelta(seconds=wait_s)
+        return Result(lane=self._lane, held=held, delivery=delivery, state=state, answer=answer, at=at, heard=heard)
+
+
+def _buckets_of(number: int, sessions: int) -> frozenset[int] | None:
+    """Whose cases a connection carries; None: everybody's."""
+    return None if sessions == 1 else frozenset(range(number, BUCKETS, sessions))
+
+
+def _wait_s(delivery: Delivery, now: datetime) -> float:
+    """Seconds until a delivery is due: now, where that is later than any pause lasts, for then the clock was set back."""
+    wait_s = (delivery.next_at - now).total_seconds()
+    return wait_s if 0 < wait_s <= results.LONGEST_PAUSE_S else 0.0

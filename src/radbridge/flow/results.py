@@ -1,0 +1,185 @@
+"""The two commits of a delivery: one before the send, one behind it.
+
+The first notes that a send begins, and only if the delivery is still wanted and its destination may be sent to. So a
+draft that went stale is never sent afterwards, and a crash can repeat a send only under the same control id with the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum, auto
+
+from sqlalchemy import Connection
+
+from radbridge.config.delivery import Delivery as Rules
+from radbridge.draft import DraftState
+from radbridge.errors import DeliveryFailed
+from radbridge.flow import noting
+from radbridge.flow.breaker import Breaker
+from radbridge.journal import deliveries, destinations, drafts
+from radbridge.journal.deliveries import Delivery
+from radbridge.journal.destinations import Health
+from radbridge.journal.locks import Lock, hold
+from radbridge.journal.schema import DeliveryState, Purpose
+from radbridge.wire import Holder
+
+FIRST_RETRY_S = 0.5
+LAST_RETRY_S = 60.0
+LONGEST_PAUSE_S = 900.0
+"""A peer that wants to be left alone for longer is asked all the same: its drafts grow old."""
+
+
+def backoff(attempts: int) -> float:
+    """Seconds to the next try: doubling from half a second to a minute, with jitter of a half to one and a half."""
+    return float(min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempts, 10)) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+
+
+def pause(error: DeliveryFailed, attempts: int) -> float:
+    """Seconds until the next try: at least as long as the peer asked for, within reason."""
+    return max(backoff(attempts - 1), min(error.retry_after_s or 0.0, LONGEST_PAUSE_S))
+
+
+class Heard(Enum):
+    """What one send says of its destination."""
+
+    YES = auto()
+    """It took the message, or refused this one for good: it works."""
+    ERROR = auto()
+    """It answered, and asked for another try."""
+    NOTHING = auto()
+    """It was reached and didn't answer."""
+    NOBODY = auto()
+    """It wasn't reached."""
+
+
+class Begun(Enum):
+    """Whether a send may begin."""
+
+    YES = auto()
+    NO = auto()
+    """It isn't wanted any more, or it is dead."""
+    LATER = auto()
+    """Its destination is left alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """A destination as one courier works for it."""
+
+    name: str
+    rules: Rules
+    max_attempts: int
+    holder: Holder
+    lease: str
+
+    @property
+    def breaker(self) -> Breaker:
+        """When the destination is left alone."""
+        return Breaker(after=self.rules.breaker_after, first_s=self.rules.breaker_s)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """A send that is to begin."""
+
+    lane: Lane
+    held: Mapping[str, int]
+    """The lease that it was read under."""
+    delivery: Delivery
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What one send came to."""
+
+    lane: Lane
+    held: Mapping[str, int]
+    delivery: Delivery
+    state: DeliveryState
+    """PENDING: to be tried again at `at`."""
+    answer: str
+    at: datetime
+    heard: Heard | None
+    """None: it was never tried."""
+    sent_at: datetime | None = None
+    """When it began."""
+
+
+def begin(conn: Connection, items: Sequence[Start]) -> list[Begun]:
+    """Note that sends begin."""
+    return [_begin_one(conn, item, datetime.now(UTC)) for item in items]
+
+
+def _begin_one(conn: Connection, item: Start, now: datetime) -> Begun:
+    lane, delivery = item.lane, item.delivery
+    lane.holder.fence(conn, item.held)
+    hold(conn, Lock.CASE, [delivery.key.accession])
+    stored = drafts.by_id(conn, delivery.draft_id)
+    if delivery.purpose is Purpose.DRAFT and (stored is None or stored.state is not DraftState.CURRENT):
+        deliveries.end(conn, delivery.seq, DeliveryState.CANCELLED, "withdrawn")
+        return Begun.NO
+    place = destinations.hold(conn, lane.name, now)
+    health = None if place.is_paused else lane.breaker.claim(place.health, now)
+    waiting = deliveries.find_waiting(conn, delivery.seq)
+    if health is None or waiting is None:
+        return Begun.NO if waiting is None else Begun.LATER
+    silent = _was_ignored(waiting, place.health)
+    if dead := _why_dead(waiting, lane.rules, silent=silent):
+        deliveries.end(conn, delivery.seq, DeliveryState.DEAD, dead)
+        return Begun.NO
+    destinations.note_health(conn, lane.name, health)
+    return Begun.YES if deliveries.begin(conn, waiting, item.payload, at=now, silent=silent) else Begun.NO
+
+
+def _was_ignored(waiting: Delivery, health: Health) -> bool:
+    """Whether its last copy was never answered, and its destination has answered another one since.
+
+    Else it is the destination that says nothing: no message dies of that.
+    """
+    return waiting.sent_at is not None and health.answered_at is not None and health.answered_at > waiting.sent_at
+
+
+def _why_dead(waiting: Delivery, rules: Rules, *, silent: bool) -> str:
+    """Why no further copy of it may leave by itself; empty: one may."""
+    if waiting.sent_at is not None and not rules.resend_unanswered:
+        return "unanswered: the peer may have it, and no second copy goes by itself (resend_unanswered = false)"
+    if silent and waiting.unanswered + 1 >= rules.max_unanswered:
+        return f"unanswered: the peer answers others and never this one, {waiting.unanswered + 1} times"
+    return ""
+
+
+def end(conn: Connection, results: Sequence[Result]) -> list[None]:
+    """Note what sends came to."""
+    for result in results:
+        result.lane.holder.fence(conn, result.held)
+        _note_health(conn, result)
+        seq = result.delivery.seq
+        if result.state is DeliveryState.PENDING:
+            silent_since = result.sent_at if result.heard is Heard.NOTHING else None
+            sent = result.heard is not Heard.NOBODY
+            deliveries.retry(conn, seq, at=result.at, answer=result.answer, sent_at=silent_since, sent=sent)
+        else:
+            confirmed = result.at if result.state is DeliveryState.CONFIRMED else None
+            deliveries.end(conn, seq, result.state, result.answer, confirmed_at=confirmed)
+            if confirmed:
+                noting.delivered(conn, result.delivery, result.answer)
+    return [None] * len(results)
+
+
+def _note_health(conn: Connection, result: Result) -> None:
+    if result.heard is None:
+        return
+    breaker, now = result.lane.breaker, datetime.now(UTC)
+    health = destinations.hold(conn, result.lane.name, now).health
+    if result.heard is Heard.YES:
+        health = breaker.said_yes(health, now)
+    elif result.heard is Heard.NOBODY:
+        health = breaker.unreached(health, now)
+    else:
+        health = breaker.failed(health, now, answered=result.heard is Heard.ERROR)
+    destinations.note_health(conn, result.lane.name, health)

@@ -1,0 +1,157 @@
+"""Every route of the HTTP port, asked by every role and by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from radbridge.access import ROLES, Permission, Role
+from radbridge_adapters import cdshooks, fhir, fhircast
+from radbridge_adapters.console.access import Asking
+from radbridge_adapters.console.server import make_app
+from radbridge_adapters.fhir.route import Route
+from radbridge_adapters.fhir.types import TYPES
+from tests.support import people
+from tests.support.live import LiveGateway, live, make_site
+
+NOBODY = ""
+PUBLIC = {
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/auth/login",
+    "/auth/oidc",
+    "/auth/callback",
+    "/auth/logout",
+}
+"""Routes of the console that show no patient and change nothing but a login."""
+LOOK = {Role.VIEWER, Role.OPERATOR, Role.ADMIN}
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[LiveGateway]:
+    """A gateway at which everybody has to log in."""
+    site = make_site(tmp_path, access={"required": True})
+    async with live(site, fhir.wire, fhircast.wire, cdshooks.wire) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def http(gateway: LiveGateway) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as client:
+        yield client
+
+
+async def keys(gateway: LiveGateway) -> dict[str, str]:
+    """A key of each role, and none."""
+    return {NOBODY: ""} | {role: await people.key(gateway, role) for role in Role}
+
+
+async def ask(http: httpx.AsyncClient, method: str, path: str, token: str) -> int:
+    return (await http.request(method, path, headers=people.bearer(token))).status_code
+
+
+def permission_of(route: APIRoute) -> Permission | None:
+    calls = [one.call for one in route.dependant.dependencies]
+    return next((call.permission for call in calls if isinstance(call, Asking)), None)
+
+
+async def test_every_route_of_the_console_asks_for_its_permission(
+    gateway: LiveGateway, http: httpx.AsyncClient
+) -> None:
+    """A route names a permission or is known to be public; who lacks it gets 403, nobody 401, all others an answer."""
+    routes = [r for r in walk(make_app(gateway.site, gateway).routes) if r.path not in PUBLIC]
+    assert len(routes) >= 9
+    unguarded = [route.path for route in routes if permission_of(route) is None]
+    assert unguarded == []
+    tokens = await keys(gateway)
+    for route in routes:
+        permission = permission_of(route)
+        assert permission is not None
+        for method in sorted(route.methods or ()):
+            for role, token in tokens.items():
+                status = await ask(http, method, route.path.replace("{", "").replace("}", ""), token)
+                if role == NOBODY:
+                    assert status == 401, (method, route.path)
+                else:
+                    assert (status == 403) == (permission not in ROLES[Role(role)]), (method, route.path, role)
+                    assert status != 401
+
+
+def walk(routes: object) -> Iterator[APIRoute]:
+    """The routes of an application, also those of routers that are included in it."""
+    for route in routes if isinstance(routes, list) else []:
+        if isinstance(route, APIRoute):
+            yield route
+        else:
+            inner = getattr(route, "routes", None) or getattr(getattr(route, "original_router", None), "routes", None)
+            yield from walk(list(inner or []))
+
+
+async def test_every_route_of_the_fhir_server_asks_for_its_scope(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """Roles that see cases may read and search; none writes, but a key with scopes; trainers see nothing."""
+    [app] = [mount.app for mount in gateway.mounts if mount.path == "/fhir"]
+    routes: list[Route] = app._router.routes  # type: ignore[attr-defined]  # noqa: SLF001 - the table that is served
+    tokens = await keys(gateway)
+    writer = await people.key(gateway, scopes=("system/*.cruds",))
+    for route in routes:
+        path, method = f"/fhir/{fill(route)}", route.method
+        if route.is_public:
+            assert await ask(http, method, path, "") != 401, path
+            continue
+        assert await ask(http, method, path, "") == 401, path
+        if not route.verb:
+            continue  # each part of the body, or each thing of the asker's own, is asked for by itself
+        for role, token in tokens.items():
+            if role != NOBODY:
+                may = role in LOOK and route.verb in "rs"
+                assert (await ask(http, method, path, token) == 403) != may, (method, path, role)
+        assert await ask(http, method, path, writer) not in (401, 403), (method, path)
+
+
+def fill(route: Route) -> str:
+    """A path of the route."""
+    kind = route.of_type or next((name for name, can in sorted(TYPES.items()) if route.needs in can), "")
+    return route.path.replace("{type}", kind).replace("{id}", "x1").replace("{version}", "1")
+
+
+async def test_the_other_wires_ask_too(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """FHIRcast and CDS Hooks: nobody gets 401; who sees cases may read; trainers get 403; discovery is public."""
+    tokens = await keys(gateway)
+    for method, path in (("GET", "/fhircast/topic"), ("POST", "/cds-services/radbridge-report-draft")):
+        for role, token in tokens.items():
+            status = await ask(http, method, path, token)
+            if status == 404:
+                pytest.fail(f"{path} isn't there")
+            expected = {NOBODY: 401, Role.TRAINER: 403}.get(role)
+            assert status == expected if expected else status not in (401, 403), (path, role, status)
+    for path in ("/cds-services", "/fhircast/.well-known/fhircast-configuration"):
+        assert await ask(http, "GET", path, "") == 200
+
+
+async def test_plain_loopback_use_needs_no_login(tmp_path: Path) -> None:
+    """Without `[access]`, a gateway on loopback answers everybody on the machine; what changes accounts asks still."""
+    async with (
+        live(make_site(tmp_path), fhir.wire, fhircast.wire, cdshooks.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
+    ):
+        assert (await http.get("/fhir/DiagnosticReport")).status_code == 200
+        assert (await http.get("/metrics")).status_code == 200
+        assert (await http.get("/api/v1/me")).json()["roles"] == ["viewer"]
+        assert (await http.get("/api/v1/accounts")).status_code == 403
+        assert (await http.post("/api/v1/apikeys", json={"account": "x"})).status_code == 403
+        for headers in ({"host": "evil.example"}, {"origin": "https://evil.example"}):
+            assert (await http.get("/api/v1/me", headers=headers)).status_code == 403
+
+
+async def test_metrics_with_a_token(tmp_path: Path) -> None:
+    """With `http.metrics_token_file`, /metrics shows itself to who has the token alone."""
+    (tmp_path / "token").write_text("s3cret\n")
+    site = make_site(tmp_path, http={"listen": "127.0.0.1:0", "metrics_token_file": str(tmp_path / "token")})
+    async with live(site) as gateway, httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
+        assert [await ask(http, "GET", "/metrics", token) for token in ("", "other", "s3cret")] == [401, 401, 200]

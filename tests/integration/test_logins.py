@@ -1,0 +1,233 @@
+"""Logging in, staying in, and being kept out: passwords, sessions, forgery, locks, API keys, certificates."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+
+from radbridge.access import Role
+from radbridge.journal import accounts, api_keys, passwords
+from radbridge.journal.schema import api_keys as key_rows
+from radbridge.journal.schema import audit_events, audit_pending, login_sessions
+from radbridge_adapters import cdshooks, fhir, fhircast
+from radbridge_adapters.security.pins import read_pin
+from radbridge_adapters.security.rate import Buckets
+from tests.support import people
+from tests.support.certificates import Authority
+from tests.support.live import LiveGateway, live, make_site
+
+LOGIN = {"name": "alice", "password": people.PASSWORD}
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scrypt as cheap for unknown names as for the accounts of these tests."""
+    monkeypatch.setattr(passwords, "COST", people.COST)
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[LiveGateway]:
+    """A gateway at which everybody has to log in, and Alice can."""
+    site = make_site(tmp_path, access={"required": True})
+    async with live(site, fhir.wire) as gateway:
+        await people.add(gateway, "alice", Role.ADMIN)
+        yield gateway
+
+
+@pytest.fixture
+async def http(gateway: LiveGateway) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as client:
+        yield client
+
+
+async def enter(http: httpx.AsyncClient, **more: str) -> dict[str, str]:
+    """Log in; the header against forgery."""
+    answer = await http.post("/auth/login", json=LOGIN | more)
+    assert answer.status_code == 200
+    return {"x-csrf-token": answer.json()["csrf"]}
+
+
+async def me(http: httpx.AsyncClient) -> int:
+    return (await http.get("/api/v1/me")).status_code
+
+
+async def test_a_session_begins_and_ends(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """The right password opens a session for FHIR and the API; logging out closes it, in the journal too."""
+    assert await me(http) == 401
+    word = await enter(http)
+    assert (await http.get("/api/v1/me")).json()["name"] == "alice"
+    assert (await http.get("/fhir/DiagnosticReport")).status_code == 200
+    kept = dict(http.cookies)
+    assert (await http.post("/auth/logout", headers=word)).status_code == 204
+    assert await me(http) == 401
+    async with httpx.AsyncClient(base_url=gateway.base, cookies=kept, trust_env=False) as thief:
+        assert await me(thief) == 401
+
+
+async def test_the_cookie_is_out_of_reach(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """HttpOnly, SameSite=Lax, and its value is nowhere in the journal: only its digest is."""
+    answer = await http.post("/auth/login", json=LOGIN)
+    cookie = answer.headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+    token = next(iter(http.cookies.values()))
+    files = [path.read_bytes() for path in Path(gateway.site.store.url.removeprefix("sqlite:///")).parent.iterdir()]
+    assert not any(token.encode() in raw or people.PASSWORD.encode() in raw for raw in files)
+
+
+async def test_a_browser_logs_in_by_the_form(http: httpx.AsyncClient) -> None:
+    """The form is a page without scripts; posted by itself it lets in, posted by another page it doesn't."""
+    page = await http.get("/auth/login")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "<form" in page.text
+    forged = await http.post("/auth/login", data=LOGIN, headers={"origin": "https://evil.example"})
+    assert forged.status_code == 403
+    answer = await http.post("/auth/login", data=LOGIN)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/api/v1/me")
+    assert await me(http) == 200
+
+
+async def test_another_page_can_do_nothing_with_the_cookie(http: httpx.AsyncClient) -> None:
+    """Whatever changes something needs the word that only our page knows; a foreign origin is refused even so."""
+    word = await enter(http)
+    made: dict[str, Any] = {"account": "pacs", "roles": ["viewer"]}
+    foreign = {"origin": "https://evil.example"}
+    for headers in ({}, {"x-csrf-token": "guess"}, word | foreign):
+        assert (await http.post("/api/v1/apikeys", json=made, headers=headers)).status_code == 403
+    assert (await http.get("/api/v1/me", headers=foreign)).status_code == 403
+    assert (await http.post("/api/v1/apikeys", json=made, headers=word)).status_code == 201
+
+
+@pytest.mark.parametrize("column", ["seen_at", "expires_at"])
+async def test_a_session_is_over_in_time(gateway: LiveGateway, http: httpx.AsyncClient, column: str) -> None:
+    """After a quarter of an hour of nothing, and at most half a day after the login."""
+    await enter(http)
+    [row] = gateway.journal.read_now(lambda conn: conn.execute(select(login_sessions)).all())
+    assert timedelta(hours=12) - timedelta(minutes=1) < row.expires_at - datetime.now(UTC) <= timedelta(hours=12)
+    past = datetime.now(UTC) - timedelta(seconds=901)
+    await gateway.journal.write(lambda conn, _: [conn.execute(update(login_sessions).values({column: past}))], None)
+    assert await me(http) == 401
+
+
+async def test_what_an_account_loses_it_loses_at_once(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """Fewer roles hold from the next request on; a closed account has no session and its keys open nothing."""
+    await enter(http)
+    own = people.bearer(await people.key(gateway, Role.ADMIN, account="alice"))
+    change = accounts.Change(name="alice", actor="test", via="test")
+    await gateway.journal.write(accounts.alter, replace(change, roles=frozenset({Role.VIEWER})))
+    assert (await http.get("/api/v1/accounts")).status_code == 403
+    await gateway.journal.write(accounts.alter, replace(change, disabled=True))
+    assert await me(http) == 401
+    http.cookies.clear()
+    assert (await http.get("/api/v1/me", headers=own)).status_code == 401
+    assert (await http.post("/auth/login", json=LOGIN)).status_code == 401
+
+
+async def test_guessing_locks_the_account(
+    gateway: LiveGateway, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten wrong passwords in a row lock it for a quarter of an hour, against the right one too; all look alike."""
+    monkeypatch.setattr(Buckets, "take", lambda _, __: 0.0)
+    tries = [LOGIN | {"password": f"wrong password {number}"} for number in range(10)]
+    tries += [LOGIN, {"name": "nobody", "password": people.PASSWORD}]
+    answers = [await http.post("/auth/login", json=one) for one in tries]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(401, '{"error":"login refused"}')}
+    found = gateway.journal.read_now(lambda conn: accounts.find(conn, "alice"))
+    assert found is not None
+    assert found.locked_until is not None
+    assert timedelta(minutes=14) < found.locked_until - datetime.now(UTC) <= timedelta(minutes=15)
+
+
+async def test_logins_are_in_the_trail(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """Each login and each refusal is noted, with a fixed word why, and never with what was typed as a name."""
+    await enter(http)
+    await http.post("/auth/login", json={"name": "DOE^JANE", "password": "x"})
+    documents = gateway.journal.read_now(
+        lambda conn: [
+            row.document
+            for table in (audit_pending, audit_events)
+            for row in conn.execute(select(table.c.document)).all()
+        ]
+    )
+    told = b"\n".join(documents)
+    assert b'"login"' in told
+    assert b'"login_failed"' in told
+    assert b'"unknown"' in told
+    assert b"DOE" not in told
+
+
+async def test_logins_of_one_address_are_few(http: httpx.AsyncClient) -> None:
+    """Ten a minute; the next one is told when to come back."""
+    statuses = [(await http.post("/auth/login", json=LOGIN)).status_code for _ in range(11)]
+    assert statuses == [200] * 10 + [429]
+    again = await http.post("/auth/login", json=LOGIN)
+    assert 1 <= int(again.headers["retry-after"]) <= 6
+
+
+def test_an_unknown_name_takes_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scrypt runs once with the same cost, whether there is such an account or not, and whether it is the password."""
+    asked: list[int] = []
+    derive = passwords._derive  # noqa: SLF001 - what takes the time
+
+    def counted(password: str, salt: bytes, cost: int, block: int, lanes: int) -> bytes:
+        asked.append(cost)
+        return derive(password, salt, cost, block, lanes)
+
+    sealed = passwords.seal(people.PASSWORD)
+    monkeypatch.setattr(passwords, "_derive", counted)
+    for given, kept, expected in ((people.PASSWORD, sealed, True), ("wrong", sealed, False), ("wrong", b"", False)):
+        asked.clear()
+        assert passwords.fits(given, kept) is expected
+        assert asked == [people.COST]
+
+
+@pytest.mark.parametrize("change", ["expires_at", "revoked_at"])
+async def test_a_key_that_is_over_opens_nothing(gateway: LiveGateway, http: httpx.AsyncClient, change: str) -> None:
+    """After its day, or after it was revoked; and a made-up one never did."""
+    key = await people.key(gateway, Role.VIEWER)
+    assert (await http.get("/api/v1/me", headers=people.bearer(key))).status_code == 200
+    for wrong in (key[:-1] + ("A" if key[-1] != "A" else "B"), "rbk_0123456789abcdef_" + "x" * 43):
+        assert (await http.get("/api/v1/me", headers=people.bearer(wrong))).status_code == 401
+    if change == "revoked_at":
+        id = key.split("_")[1]
+        await gateway.journal.write(api_keys.revoke, api_keys.Revocation(id=id, actor="test", via="test"))
+    else:
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        await gateway.journal.write(lambda conn, _: [conn.execute(update(key_rows).values(expires_at=past))], None)
+    assert (await http.get("/api/v1/me", headers=people.bearer(key))).status_code == 401
+
+
+async def test_no_password_goes_over_a_network_in_clear(tmp_path: Path) -> None:
+    """Beyond loopback and without HTTPS nobody can log in."""
+    site = make_site(tmp_path, http={"listen": "0.0.0.0:0"}, access={"required": True})
+    async with live(site) as gateway:
+        port = gateway.addresses["http"].rpartition(":")[2]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            assert (await http.post("/auth/login", json=LOGIN)).status_code == 403
+
+
+async def test_a_certificate_is_a_login(tmp_path: Path) -> None:
+    """The pin of a caller's certificate says who it is; another one of the same authority is nobody."""
+    authority = Authority(tmp_path)
+    server, known, other = (authority.issue(name) for name in ("server", "pacs", "other"))
+    tls = {"tls_cert": str(server), "tls_key": str(server), "client_ca": str(authority.ca)}
+    named = {"name": "pacs", "pin": read_pin(known), "roles": ["operator"]}
+    site = make_site(tmp_path, http=tls, access={"required": True, "certificates": [named]})
+    async with live(site, fhir.wire, fhircast.wire, cdshooks.wire) as gateway:
+        base = gateway.base.replace("http", "https", 1)
+        for shown, expected in ((known, 200), (other, 401)):
+            context = ssl.create_default_context(cafile=authority.ca)
+            context.load_cert_chain(shown)
+            async with httpx.AsyncClient(base_url=base, verify=context, trust_env=False) as http:
+                answer = await http.get("/api/v1/me")
+                assert answer.status_code == expected
+                assert (await http.get("/fhir/DiagnosticReport")).status_code == expected
+                if expected == 200:
+                    assert (answer.json()["name"], answer.json()["via"]) == ("pacs", "certificate")

@@ -1,0 +1,5 @@
+"""The trail, backups, the purge and encryption, on each database."""
+
+from tests.support.journals import empty_url, journal, stores, url
+
+__all__ = ["empty_url", "journal", "stores", "url"]

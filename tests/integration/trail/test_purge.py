@@ -1,0 +1,136 @@
+"""The purge takes what is old enough, and nothing that is still worked on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url, select, update
+
+from radbridge.audit import What
+from radbridge.config import Site
+from radbridge.config.retention import Retention
+from radbridge.flow.trail import Purger, make_cut
+from radbridge.journal import Journal, audit, purge
+from radbridge.journal.schema import (
+    audit_events,
+    cases,
+    cursors,
+    deliveries,
+    drafts,
+    memory,
+    messages,
+    subscription_events,
+)
+from radbridge.journal.stores import Stores
+from radbridge.metrics import Metrics
+from tests.support.planted import NAME, dump, plant
+
+NOW = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
+OLD = NOW - timedelta(days=100)
+EVERYTHING = Retention(messages_d=30, cases_d=30, drafts_d=30, examples_d=30, fhir_d=30, audit_d=30)
+_KINDS = {kind.name: kind for kind in purge.KINDS}
+
+
+def site_of(url: str, retention: Retention = EVERYTHING) -> Site:
+    return Site(store={"url": url}, retention=retention)  # type: ignore[arg-type]  # pydantic makes it
+
+
+async def test_a_purged_journal_holds_no_byte_of_a_name(journal: Journal, url: str) -> None:
+    """After a purge a planted name is in no row, and on SQLite in no byte of the journal's files."""
+    await journal.write(lambda conn, items: [plant(conn, at) for at in items], OLD)
+    assert NAME in await journal.read(dump)
+    metrics = Metrics()
+    gone = await Purger(journal, site_of(url), metrics=metrics).purge(NOW)
+    assert set(gone) == set(_KINDS) - {"drafts", "fhir_versions"}
+    found = await journal.read(dump)
+    assert NAME not in found
+    assert NAME.lower() not in found
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        whole = Path(parsed.database or "")
+        for file in whole.parent.glob(f"{whole.name}*"):
+            assert NAME.encode() not in file.read_bytes()
+            assert NAME.lower().encode() not in file.read_bytes()
+
+
+async def test_a_run_is_one_note_with_its_counts(journal: Journal, url: str) -> None:
+    """Each purge notes what it took; the chain stays whole over it."""
+    await journal.write(lambda conn, items: [plant(conn, at) for at in items], OLD)
+    kept = await journal.read(audit.head)
+    await Purger(journal, site_of(url), metrics=Metrics()).purge(NOW)
+    await journal.write(lambda conn, items: [audit.chain_pending(conn) for _ in items], None)
+    found = await journal.read(lambda conn: audit.verify(conn, kept=kept))
+    assert found.anchor == 3
+    notes = [event.note for event in await journal.read(audit.chained)]
+    assert [n.what for n in notes] == [What.CHAIN_ANCHORED, What.PURGED]
+    assert notes[-1].detail["cases"] == "1"
+
+
+def test_a_dry_run_counts_what_a_run_takes(stores: Stores, url: str) -> None:
+    """`--dry-run` says the same numbers, and takes nothing."""
+    with stores.begin() as conn:
+        plant(conn, OLD)
+    cut = make_cut(site_of(url), NOW)
+    with stores.connect() as conn:
+        told = purge.count(conn, cut)
+    with stores.begin() as conn:
+        gone = {name: purge.purge_some(conn, kind, cut) for name, kind in _KINDS.items() if name in told}
+    # The draft went with its case, the version with its resource.
+    assert {**told, "drafts": 0, "fhir_versions": 0} == gone
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("messages", update(messages).values(state="accepted")),
+        ("messages", update(memory).values(state="waiting", accession="X1")),
+        ("cases", update(cases).values(state="open")),
+        ("cases", update(deliveries).values(state="pending")),
+        ("drafts", update(drafts).values(state="current")),
+        ("memory", update(memory).values(state="barred")),
+        ("fhir_resources", update(subscription_events).values(state="pending", version_seq=1)),
+    ],
+)
+def test_what_is_worked_on_stays(stores: Stores, url: str, name: str, change: object) -> None:
+    """However old: a message that waits, an open case, a draft that stands, a delivery on its way."""
+    with stores.begin() as conn:
+        plant(conn, OLD)
+        conn.execute(change)  # type: ignore[call-overload]  # an update
+        assert purge.purge_some(conn, _KINDS[name], make_cut(site_of(url), NOW)) == 0
+
+
+def test_nothing_is_purged_by_default(stores: Stores, url: str) -> None:
+    """A site that says nothing keeps everything."""
+    with stores.begin() as conn:
+        plant(conn, OLD)
+        cut = make_cut(site_of(url, Retention()), NOW)
+        assert not any(purge.purge_some(conn, kind, cut) for kind in purge.KINDS)
+
+
+def test_a_purged_message_is_still_known_as_a_duplicate(stores: Stores, url: str) -> None:
+    """Its bytes go after `messages_d`, its row stays for `dedupe_d` with the answer that its sender got."""
+    with stores.begin() as conn:
+        plant(conn, NOW - timedelta(days=5))
+        before = conn.execute(select(messages.c.digest, messages.c.ack)).one()
+        cut = make_cut(site_of(url, Retention(messages_d=1)), NOW)
+        assert purge.purge_some(conn, _KINDS["messages"], cut) == 1
+        assert purge.purge_some(conn, _KINDS["messages"], cut) == 0
+        row = conn.execute(select(messages)).one()
+    assert (row.raw, row.accession, row.reply) == (b"", "", None)
+    assert (row.digest, row.ack) == tuple(before)
+
+
+def test_events_that_no_auditor_has_got_stay(stores: Stores, url: str) -> None:
+    """Where a repository gets the trail, only what it has got may go."""
+    site = Site(
+        store={"url": url},  # type: ignore[arg-type]  # pydantic makes these
+        retention=EVERYTHING,
+        audit={"syslog": {"address": "127.0.0.1:6514"}},  # type: ignore[arg-type]
+    )
+    with stores.begin() as conn:
+        plant(conn, OLD)
+        conn.execute(update(cursors).values(name=purge.SYSLOG, seq=2))
+        assert purge.purge_some(conn, _KINDS["audit"], make_cut(site, NOW)) == 2
+        assert conn.execute(select(audit_events.c.seq)).scalars().all() == [3]

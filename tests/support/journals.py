@@ -1,0 +1,87 @@
+"""A journal on each database that it can be kept in: what is promised of one is promised of all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from radbridge.case import Case, CaseKey
+from radbridge.journal import Journal, cases
+from radbridge.journal.stores import Stores, open_store
+from radbridge.wire import Received
+from tests.support.postgres import the_cluster
+
+DIALECTS = ("sqlite", "postgresql")
+KEY = CaseKey(accession="A1", issuer="HOSP")
+
+
+@pytest.fixture(params=DIALECTS)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without a table."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/radbridge.db"
+    cluster = the_cluster()
+    return cluster.url(cluster.empty_database())
+
+
+@pytest.fixture(params=DIALECTS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A journal's database, made."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/radbridge.db"
+    cluster = the_cluster()
+    return cluster.url(cluster.database())
+
+
+@pytest.fixture
+def stores(url: str) -> Iterator[Stores]:
+    """The engines on it."""
+    opened = open_store(url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def conn(stores: Stores) -> Iterator[Connection]:
+    """A transaction that writes, committed when the test is over."""
+    with stores.begin() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def journal(url: str) -> AsyncIterator[Journal]:
+    """The journal, open."""
+    opened = await Journal.open(url)
+    yield opened
+    await opened.close()
+
+
+def received(control_id: str, raw: bytes = b"raw", *, sender: str = "RIS", **more: Any) -> Received:
+    """A message that a wire would hand over."""
+    said = {
+        "wire": "hl7v2",
+        "peer": "127.0.0.1",
+        "sender": sender,
+        "control_id": control_id,
+        "kind": "ORU^R01",
+        "accession": "A1",
+        "raw": raw,
+        "ack": b"AA " + control_id.encode("utf-8", "replace"),
+    }
+    return Received(**(said | more))
+
+
+def save(conn: Connection, items: Sequence[Case]) -> list[None]:
+    """A write: cases."""
+    for case in items:
+        cases.save(conn, case)
+    return [None] * len(items)
+
+
+def count(conn: Connection, table: str = "message") -> int:
+    """How many rows there are."""
+    return int(conn.exec_driver_sql(f'SELECT count(*) FROM "{table}"').scalar_one())  # noqa: S608 - a test's own name

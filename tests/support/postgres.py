@@ -51,9 +51,9 @@ _SETTINGS = {
 class Cluster:
     """One server: `with Cluster() as cluster: cluster.database()`."""
 
-    def __init__(self, major: str = NEWEST, *, disk_mb: int | None = None) -> None:
-        """With `disk_mb`, its data stand on a disk of that size (a tmpfs, which takes root)."""
-        self.folder = Path(tempfile.mkdtemp(prefix="rb-pg"))
+    def __init__(self, major: str = NEWEST, *, disk_mb: int | None = None, parent: Path | None = None) -> None:
+        """Its data stand in `parent`; with `disk_mb` on a disk of that size, a tmpfs, which takes root."""
+        self.folder = Path(tempfile.mkdtemp(prefix="rb-pg", dir=parent))
         self.port = free_port()
         self._bin = _binaries(major)
         self._disk = disk_mb is not None
@@ -148,6 +148,11 @@ class Cluster:
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "it isn't running"
         return self._process
+
+    @property
+    def pids(self) -> list[int]:
+        """The server's own process and its backends'."""
+        return _family(self._running().pid)
 
     @property
     def log(self) -> str:

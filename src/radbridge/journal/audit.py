@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,6 +64,7 @@ class Chained:
 
     seq: int
     note: Note
+    hash: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,14 +211,14 @@ def allow_purge(conn: Connection) -> None:
 def chained(conn: Connection, *, after: int = 0, at_most: int = _CHUNK) -> list[Chained]:
     """The events that follow `after`."""
     query = select(audit_events).where(audit_events.c.seq > after).order_by(audit_events.c.seq).limit(at_most)
-    return [Chained(seq=row.seq, note=read(row.document, row.at)) for row in conn.execute(query)]
+    return [Chained(seq=row.seq, note=read(row.document, row.at), hash=row.hash) for row in conn.execute(query)]
 
 
 def of_case(conn: Connection, accession: str) -> list[Chained]:
     """What the chain says of an accession number, of any issuer."""
     entity = audit_events.c.entity
     query = select(audit_events).where(entity == clean(accession)).order_by(audit_events.c.seq)
-    return [Chained(seq=row.seq, note=read(row.document, row.at)) for row in conn.execute(query)]
+    return [Chained(seq=row.seq, note=read(row.document, row.at), hash=row.hash) for row in conn.execute(query)]
 
 
 def _entity(made: Note) -> str:

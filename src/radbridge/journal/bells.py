@@ -89,7 +89,8 @@ class PostgresBells(LocalBells):
             self._closed = True
             self._work.notify_all()
         for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+            if thread.ident is not None:
+                await asyncio.to_thread(thread.join)
 
     def ring(self, topic: str) -> None:
         """Here at once, elsewhere in a moment."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, String, bindparam, cast, or_, select, tuple_
+from sqlalchemy import Connection, bindparam, select, tuple_
 
 from radbridge.case import Case, CaseKey, CaseState
 from radbridge.imaging import fold_id
@@ -22,6 +22,7 @@ _SAVE = _INSERT.on_conflict_do_update(
     index_elements=["issuer", "accession"],
     set_={c: _INSERT.excluded[c] for c in ("patient_id", "patient_issuer", "state", "document", "updated_at")},
 )
+_EACH = select(cases.c.patient_id, cases.c.document)
 _OF_PATIENT = select(cases.c.document).where(cases.c.patient_id == bindparam("patient_id"))
 _SIGNED_OF_PATIENT = (
     _OF_PATIENT.where(cases.c.patient_issuer == bindparam("patient_issuer"), cases.c.state == CaseState.SIGNED)
@@ -88,9 +89,10 @@ def of_patient(conn: Connection, patient_id: str, issuer: str) -> list[Case]:
 
 def mentioning(conn: Connection, id: str) -> Iterator[Case]:
     """Every case in which a patient's number stands, as theirs or as a former one, and some more: it is a search."""
-    said = cast(cases.c.document, String).icontains(fold_id(id), autoescape=True)
-    for row in conn.execute(select(cases.c.document).where(or_(said, cases.c.patient_id == id))):
-        yield _CASE.validate_json(row.document)
+    wanted = fold_id(id).lower()
+    for row in conn.execute(_EACH.execution_options(yield_per=500)):  # no database looks into a sealed document
+        if row.patient_id == id or wanted in row.document.decode().lower():
+            yield _CASE.validate_json(row.document)
 
 
 def signed_of_patient(conn: Connection, patient_id: str, issuer: str, *, at_most: int) -> list[Case]:

@@ -59,7 +59,6 @@ _UPDATE = update(deliveries).where(deliveries.c.seq == bindparam("row"))
 _BEGIN = _UPDATE.where(DELIVERY_WAITS).values(
     payload=bindparam("bytes_out"),
     attempts=deliveries.c.attempts + 1,
-    unanswered=deliveries.c.unanswered + bindparam("silent"),
     first_sent_at=func.coalesce(deliveries.c.first_sent_at, bindparam("now")),
     sent_at=bindparam("now"),
 )
@@ -68,6 +67,7 @@ _RETRY = _UPDATE.values(
     answer=bindparam("said"),
     attempts=deliveries.c.attempts - bindparam("unsent"),
     nacks=deliveries.c.nacks + bindparam("refused"),
+    unanswered=deliveries.c.unanswered + bindparam("ignored"),
     sent_at=bindparam("open_since"),
 )
 _END = _UPDATE.values(
@@ -105,7 +105,7 @@ class Delivery:
     nacks: int = 0
     """Answers that asked for another try."""
     unanswered: int = 0
-    """Copies that stayed without an answer while the peer answered others."""
+    """Copies that stayed without an answer though the peer had just answered another one."""
     sent_at: datetime | None = None
     """The send whose answer is still open; None: there is none."""
 
@@ -193,23 +193,27 @@ def find_waiting(conn: Connection, seq: int) -> Delivery | None:
     return None if row is None else _delivery(row)
 
 
-def begin(conn: Connection, delivery: Delivery, payload: bytes, *, at: datetime, silent: bool = False) -> bool:
-    """Note that a send begins: from here on the peer may have seen it. False when the delivery was cancelled.
-
-    `silent` says that the copy before it was never answered, though the peer answers others.
-    """
-    said = {"row": delivery.seq, "bytes_out": payload, "now": at, "silent": int(silent)}
-    return conn.execute(_BEGIN, said).rowcount == 1
+def begin(conn: Connection, delivery: Delivery, payload: bytes, *, at: datetime) -> bool:
+    """Note that a send begins: from here on the peer may have seen it. False when the delivery was cancelled."""
+    return conn.execute(_BEGIN, {"row": delivery.seq, "bytes_out": payload, "now": at}).rowcount == 1
 
 
 def retry(
-    conn: Connection, seq: int, *, at: datetime, answer: str, sent_at: datetime | None = None, sent: bool = True
+    conn: Connection,
+    seq: int,
+    *,
+    at: datetime,
+    answer: str,
+    sent: bool = True,
+    sent_at: datetime | None = None,
+    ignored: bool = False,
 ) -> None:
     """Try again, not before `at`. What was not `sent` counts as no attempt: the peer can't have seen it.
 
-    `sent_at` is when it was sent where no answer came; None: it was answered, and asked for another try.
+    `sent_at` is when it was sent where no answer came; None: it was answered, and asked for another try. `ignored`
+    says that the peer had just answered another one.
     """
-    told = {"row": seq, "at": at, "said": answer, "open_since": sent_at}
+    told = {"row": seq, "at": at, "said": answer, "open_since": sent_at, "ignored": int(ignored)}
     conn.execute(_RETRY, told | {"unsent": int(not sent), "refused": int(sent and sent_at is None)})
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, literal, select, u
 
 from radbridge.case import CaseKey
 from radbridge.journal import messages, sqlite
+from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import (
     MessageState,
     dicom_instances,
@@ -152,6 +153,7 @@ def keep(conn: Connection, items: Sequence[Kept]) -> list[bool]:
             added = len(conn.execute(_ADD, rows).all())
         if added == len(items):
             return [False] * len(items)
+    hold(conn, Lock.STUDY, [item.study_uid for item in items])
     contexts = {r.sop_uid: r.context for r in conn.execute(_CONTEXTS, {"uids": [i.sop_uid for i in items]})}
     told = _update(conn, items, contexts, now)
     said = [
@@ -220,6 +222,7 @@ def _row(item: Kept, now: datetime) -> Mapping[str, object]:
 
 def file(conn: Connection, items: Sequence[Filed]) -> list[bool]:
     """Take messages in; for each, whether it is a new one. Those that name no accession wait for their study's."""
+    hold(conn, Lock.STUDY, [study_uid for item in items for study_uid, _ in item.studies])
     accepted = messages.accept(conn, [i.received for i in items])
     for item, message in zip(items, accepted, strict=True):
         for study_uid, key in item.studies:
@@ -232,6 +235,7 @@ def file(conn: Connection, items: Sequence[Filed]) -> list[bool]:
 
 def relate(conn: Connection, study_uid: str, key: CaseKey) -> None:
     """Note that a study belongs to an accession. What came in of it before that was known is applied again."""
+    hold(conn, Lock.STUDY, [study_uid])
     relation = {"study_uid": study_uid, "accession": key.accession, "issuer": key.issuer}
     if not study_uid or not key.accession or conn.execute(_RELATE, relation).rowcount < 1:
         return
@@ -265,6 +269,7 @@ def study_key(conn: Connection, study_uid: str) -> CaseKey | None:
 
 def begin_step(conn: Connection, items: Sequence[Begun]) -> list[StepOutcome]:
     """Keep procedure steps that begin."""
+    hold(conn, Lock.STUDY, [item.sop_uid for item in items])
     return [_begin(conn, item) for item in items]
 
 
@@ -277,6 +282,7 @@ def _begin(conn: Connection, item: Begun) -> StepOutcome:
 
 def change_step(conn: Connection, items: Sequence[Changed]) -> list[StepOutcome]:
     """Change procedure steps; one that is over stays as it is (PS3.4 F.7.2.2.2)."""
+    hold(conn, Lock.STUDY, [item.sop_uid for item in items])
     return [_change(conn, item) for item in items]
 
 

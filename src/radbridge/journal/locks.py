@@ -12,6 +12,8 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
+from radbridge.journal.types import clean
+
 
 class Lock(StrEnum):
     """What is held. Each kind's names are apart from the others'."""
@@ -19,25 +21,31 @@ class Lock(StrEnum):
     CASE = "case"
     """By accession: a case, its request, drafts, deliveries."""
     STUDY = "study"
-    """By Study Instance UID."""
+    """By Study Instance UID, and by the SOP Instance UID of a procedure step."""
     FHIR = "fhir"
     """Numbers of versions and notifications; one name, empty."""
     SEQUENCE = "sequence"
     """By sender: the number that is expected next (HL7 v2.5.1, 2.10.1)."""
     ACCOUNT = "account"
     """By name: somebody from an OpenID provider who comes for the first time."""
+    WITHDRAWAL = "withdrawal"
+    """Who may not be learned from; one name, empty. Shared by those who only ask."""
     AUDIT = "audit"
     """The audit trail's chain; one name, empty."""
 
 
-def hold(conn: Connection, lock: Lock, names: Iterable[str]) -> None:
-    """Hold locks until the transaction ends, in one order for all, so that two of them never wait for each other."""
+def hold(conn: Connection, lock: Lock, names: Iterable[str], *, shared: bool = False) -> None:
+    """Hold locks until the transaction ends, in one order for all, so that two of them never wait for each other.
+
+    Any number may hold one `shared`, unless somebody holds it alone.
+    """
     if conn.dialect.name == "sqlite":
         return
-    wanted = sorted(set(names))
+    wanted = sorted({clean(f"{lock}:{name}") for name in names})
     if wanted:
-        conn.exec_driver_sql(_HOLD, ([f"{lock}:{name}" for name in wanted],))
+        conn.exec_driver_sql(_SHARE if shared else _HOLD, (wanted,))
 
 
-_HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s::text[]) WITH ORDINALITY t(name, n)"
+_HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s::text[]) t(name)"
+_SHARE = _HOLD.replace("xact_lock", "xact_lock_shared")
 """Row by row in the order of the list, which is sorted."""

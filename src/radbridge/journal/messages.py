@@ -80,7 +80,11 @@ _THERE = (
     .limit(1)
 )
 _REPLY = select(messages.c.reply).where(messages.c.id == bindparam("message_id"))
-_KEEP_REPLY = update(messages).where(messages.c.id == bindparam("message_id")).values(reply=bindparam("said"))
+_KEEP_REPLY = (
+    update(messages)
+    .where(messages.c.id == bindparam("message_id"), messages.c.reply.is_(None))
+    .values(reply=bindparam("said"))
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -286,7 +290,6 @@ def keep_reply(conn: Connection, replies: Sequence[tuple[int, bytes]]) -> list[b
 
 
 def _keep_reply(conn: Connection, message_id: int, reply: bytes) -> bytes:
+    conn.execute(_KEEP_REPLY, {"message_id": message_id, "said": reply})
     kept: bytes | None = conn.execute(_REPLY, {"message_id": message_id}).scalar()
-    if not kept:
-        conn.execute(_KEEP_REPLY, {"message_id": message_id, "said": reply})
     return kept or reply

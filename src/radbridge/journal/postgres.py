@@ -161,7 +161,8 @@ _NAMES = {
 _ADD = f"""
 INSERT INTO message (received_at, state, reason, reused_id, {", ".join(n for n in _NAMES if n != "reused_id")})
 SELECT %b::timestamp, 'accepted', '',
-       reused_id OR EXISTS (SELECT 1 FROM message m WHERE m.sender_key = new.sender_key AND m.state <> 'rejected'),
+       reused_id OR (SELECT true FROM message m WHERE m.sender_key = new.sender_key AND m.state <> 'rejected' LIMIT 1)
+       IS NOT NULL,
        {", ".join(n for n in _NAMES if n != "reused_id")}
 FROM unnest({", ".join(f"%b::{kind}[]" for kind in _NAMES.values())}) WITH ORDINALITY AS new({", ".join(_NAMES)}, line)
 ORDER BY line

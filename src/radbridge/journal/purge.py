@@ -178,7 +178,7 @@ def _of_case(table: Table) -> Select[Any]:
     return select(table.c.accession).where(table.c.accession == cases.c.accession, table.c.issuer == cases.c.issuer)
 
 
-_OF_CASES = (edits, draft_requests, dicom_studies, dicom_instances, fhircast_contexts, fhir_jobs)
+_OF_CASES = (deliveries, edits, draft_requests, dicom_studies, dicom_instances, fhircast_contexts, fhir_jobs)
 
 
 def _remove_cases(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:

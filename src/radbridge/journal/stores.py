@@ -66,15 +66,13 @@ class Stores:
 
 def open_store(store: Store | str, encryption: Encryption | None = None) -> Stores:
     """Open the database and bring it to the present shape. Raises ConfigError and JournalError with what to do."""
-    settings = Store(url=store) if isinstance(store, str) else store
-    reader, writer = _make_engines(settings)
-    stores = Stores(store=settings, reader=reader, writer=writer)
+    stores = make_stores(Store(url=store) if isinstance(store, str) else store)
     try:
-        if settings.is_shared:
-            with writer.connect() as conn:
+        if stores.is_shared:
+            with stores.writer.connect() as conn:
                 postgres.check(conn)
-        migrate(writer)
-        keys.attach((reader, writer), encryption)
+        migrate(stores.writer)
+        keys.attach((stores.reader, stores.writer), encryption)
     except SQLAlchemyError as error:
         stores.dispose()
         raise explain(error) from None
@@ -84,15 +82,18 @@ def open_store(store: Store | str, encryption: Encryption | None = None) -> Stor
     return stores
 
 
-def _make_engines(store: Store) -> tuple[Engine, Engine]:
+def make_stores(store: Store) -> Stores:
+    """The engines on a database that nobody has looked at yet. Raises ConfigError, JournalError."""
     if store.is_shared:
-        return postgres.make_engines(store)
+        reader, writer = postgres.make_engines(store)
+        return Stores(store=store, reader=reader, writer=writer)
     try:
         url = make_url(store.url)
     except ArgumentError:
         raise ConfigError([f"store.url: {store.url} is no URL of a database"]) from None
     sqlite.make_folder(url)
-    return sqlite.make_engine(url, begin="BEGIN"), sqlite.make_engine(url, begin="BEGIN IMMEDIATE")
+    reader, writer = (sqlite.make_engine(url, begin=begin) for begin in ("BEGIN", "BEGIN IMMEDIATE"))
+    return Stores(store=store, reader=reader, writer=writer)
 
 
 def migrate(engine: Engine) -> None:

@@ -19,6 +19,7 @@ from radbridge.case import Case, CaseKey, Patient
 from radbridge.events import PatientsMerged
 from radbridge.imaging import fold_id
 from radbridge.journal import cases, edits, memory, secrets, sources
+from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import withdrawals
 from radbridge.journal.sources import Mark
 from radbridge.journal.upsert import insert
@@ -112,7 +113,11 @@ def withdraw_radiologist(conn: Connection, id: str, act: Act, *, versions: Itera
 
 
 def is_withdrawn(conn: Connection, case: Case) -> bool:
-    """Whether the case is of a patient, or by a radiologist, who may not be learned from."""
+    """Whether the case is of a patient, or by a radiologist, who may not be learned from.
+
+    Whoever withdraws waits for the end of this transaction, and then finds what it lets in.
+    """
+    hold(conn, Lock.WITHDRAWAL, [""], shared=True)
     if conn.execute(_IS_ANY).first() is None:
         return False
     secret = secrets.read(conn, secrets.PSEUDONYMS)
@@ -121,6 +126,7 @@ def is_withdrawn(conn: Connection, case: Case) -> bool:
 
 
 def _note(conn: Connection, names: Iterable[tuple[Kind, str, str]], act: Act) -> None:
+    hold(conn, Lock.WITHDRAWAL, [""])
     for kind, id, issuer in sorted(names):
         row = {"kind": kind, "reference": _refer(kind, id, issuer, act.secret), "at": act.at, "actor": act.actor}
         conn.execute(_ADD, row)

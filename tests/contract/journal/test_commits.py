@@ -56,8 +56,26 @@ async def test_a_commit_is_on_the_disk(journal: Journal) -> None:
         assert await write(ask, None) in {"2", "on"}
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_answers_wait_for_nobody(journal: Journal) -> None:
+    """On PostgreSQL a message is acknowledged while a transaction of other work is still open."""
+    release = threading.Event()
+
+    def hold(conn: Connection, items: Sequence[None]) -> list[None]:
+        messages.accept(conn, [received("behind")])
+        release.wait()
+        return [None] * len(items)
+
+    behind = asyncio.ensure_future(journal.write(hold, None))
+    assert (await journal.write_first(messages.accept, received("first"))).new
+    assert not behind.done()
+    release.set()
+    await behind
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 async def test_answers_come_first(journal: Journal) -> None:
-    """A message that waits for its ACK overtakes a queue of other work, which still gets on meanwhile."""
+    """On SQLite a message that waits for its ACK overtakes a queue of other work, which still gets on meanwhile."""
     order: list[str] = []
 
     def note(conn: Connection, items: Sequence[str]) -> list[None]:

@@ -80,6 +80,7 @@ async def test_nobody_waits_for_a_dead_server(cluster: Cluster, journal: Journal
 
     def note(conn: Connection, items: Sequence[int]) -> list[None]:
         asked.append(len(items))
+        count(conn)
         return [None] * len(items)
 
     await journal.write_first(note, 0)

@@ -19,7 +19,7 @@ from radbridge import __version__
 from radbridge.config import Http, Site, split_address
 from radbridge.errors import AccessDenied, ConfigError, JournalError
 from radbridge.wire import Status
-from radbridge_adapters.console import api
+from radbridge_adapters.console import api, operating
 from radbridge_adapters.console.access import Door
 from radbridge_adapters.console.auth import Auth
 from radbridge_adapters.console.dispatch import Dispatcher, at_most
@@ -41,9 +41,11 @@ def make_app(site: Site, status: Status) -> FastAPI:
     Raises ConfigError for a file of `[access]` or `[http]` that can't be used.
     """
     app = FastAPI(title="RadBridge", version=__version__, docs_url=None, redoc_url=None)
-    app.state.store, app.state.door = status.store, Door(site, status.store)
+    app.state.site = site
+    app.state.status, app.state.store, app.state.door = status, status.store, Door(site, status.store)
     app.include_router(Auth(site, status.store, status.meter).router)
     app.include_router(api.router)
+    app.include_router(operating.router)
     token = _read_token(site.http)
     _add_refusals(app)
 

@@ -27,7 +27,7 @@ def wire(site: Site, desk: Desk) -> Wire:
         translate=Translator(settings, ZoneInfo(settings.timezone)),
         listeners=(listener,) if settings.enabled else (),
         sinks=sr_sinks(settings, desk.store),
-        workers=workers(settings, desk),
+        leased=workers(settings, desk),
         max_attempts=max_attempts(settings),
         pings=pings(settings),
     )

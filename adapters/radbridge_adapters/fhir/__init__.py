@@ -88,6 +88,7 @@ def wire(site: Site, desk: Desk) -> Wire:
         translate=translate,
         mounts=(Mount(path=PREFIX, app=app), tokens),
         sinks=make_sinks(site, desk, vault),
-        workers=(Preloading(), subscriptions, shown, audit),
+        workers=(Preloading(), shown, audit),
+        leased=(subscriptions,),
         max_attempts=limits,
     )

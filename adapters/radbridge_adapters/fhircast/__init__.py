@@ -11,7 +11,7 @@ from radbridge.wire import Desk, Mount, Wire
 from radbridge_adapters.fhircast.app import PATH, HubApp
 from radbridge_adapters.fhircast.client import HubClient
 from radbridge_adapters.fhircast.dialect import Dialect, find_dialect
-from radbridge_adapters.fhircast.hub import WIRE, Hub
+from radbridge_adapters.fhircast.hub import LEASE, WIRE, Hub
 from radbridge_adapters.fhircast.observation import Observer
 from radbridge_adapters.fhircast.publish import ClientSink
 from radbridge_adapters.fhircast.reading import ContextReader
@@ -51,7 +51,9 @@ def wire(site: Site, desk: Desk) -> Wire:
         translate=translate,
         sinks=(*((HubSink(WIRE, hub, composer),) if settings.enabled else ()), *others),
         mounts=(Mount(path=PATH, app=HubApp(site, desk, hub, dialect)),) if settings.enabled else (),
-        workers=(signoffs, *clients),
+        workers=(signoffs,),
+        leased=clients,
+        bound={WIRE: LEASE} | {client.name: f"worker:{client.name}" for client in clients},
     )
 
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import structlog
 
 from radbridge.config import Site
-from radbridge.errors import JournalError
+from radbridge.errors import JournalError, LeaseLost
 from radbridge.wire import Desk, Receive, Rejected, Scope, Send
 from radbridge_adapters.fhircast.dialect import Dialect
 from radbridge_adapters.fhircast.faults import CastFault
@@ -48,6 +48,13 @@ class HubApp:
         self._dialect = dialect
         self._guard = Guard(site, desk)
         self._subscriptions = Subscriptions(site.fhircast, hub)
+        desk.holder.on_change(self._follow_lease)
+
+    def _follow_lease(self) -> None:
+        try:
+            _ = self._hub.lease
+        except CastFault:
+            self._subscriptions.end_all()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one socket."""
@@ -59,6 +66,8 @@ class HubApp:
             status, document = await self._answer(scope, path, receive)
         except (CastFault, Issues) as fault:
             await _send(send, fault.status, str(fault).encode(), "text/plain; charset=utf-8")
+        except LeaseLost:
+            await _send(send, 503, b"another gateway has the hub now; try again", "text/plain; charset=utf-8")
         except JournalError:
             log.exception("journal unavailable")
             await _send(send, 503, b"the event could not be stored; try again", "text/plain; charset=utf-8")
@@ -70,6 +79,7 @@ class HubApp:
         if method == "GET" and path == _WELL_KNOWN:
             return 200, self._configuration()
         client = await self._guard.identify(scope)
+        _ = self._hub.lease  # 503 where another gateway has it
         if method == "GET" and path.count("/") == 1 and len(path) > 1:
             client.require_cast(f"{REPORT}-open", "r")
             return 200, (await self._hub.describe(unquote(path[1:]))).describe()
@@ -156,5 +166,7 @@ async def _send(send: Send, status: int, body: bytes, kind: str) -> None:
         headers.append((b"content-type", kind.encode()))
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if status == 503:
+        headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

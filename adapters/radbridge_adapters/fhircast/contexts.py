@@ -12,6 +12,7 @@ from sqlalchemy import insert as plain_insert
 
 from radbridge.case import CaseKey
 from radbridge.journal import cases, deliveries, drafts, messages
+from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import DeliveryState, Purpose, draft_feedback
 from radbridge.journal.schema import fhircast_contexts as table
 from radbridge.journal.upsert import insert
@@ -34,7 +35,7 @@ _SAVE = _INSERT.on_conflict_do_update(
 )
 _LOAD = select(table.c.document).where(table.c.hub == bindparam("of_hub"), table.c.topic_digest == bindparam("digest"))
 _OPEN_FOR = select(table.c.topic_digest).where(
-    table.c.hub == bindparam("of_hub"), func.instr(table.c.accession, bindparam("listed")) > 0
+    table.c.hub == bindparam("of_hub"), func.replace(table.c.accession, bindparam("listed"), "") != table.c.accession
 )
 _FEEDBACK = plain_insert(draft_feedback)
 _PURGE = delete(table).where(and_(table.c.anchor_type == "", table.c.updated_at < bindparam("before")))
@@ -64,6 +65,7 @@ class Saved:
 def save(conn: Connection, items: Sequence[Saved]) -> list[None]:
     """Keep sessions and journal their messages."""
     now = datetime.now(UTC)
+    hold(conn, Lock.CASE, [item.key.accession for item in items if item.key is not None])
     for item in items:
         conn.execute(_SAVE, _row(item, now))
     received = [item.received for item in items if item.received is not None]

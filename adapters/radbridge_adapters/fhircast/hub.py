@@ -52,6 +52,10 @@ class Topic:
     users: int = 0
 
 
+LEASE = "worker:fhircast-hub"
+"""Sockets and sessions are one process's, so one gateway of a cluster has the hub."""
+
+
 class Hub:
     """Takes events, keeps sessions, tells subscribers."""
 
@@ -74,6 +78,21 @@ class Hub:
         self._max_topics = max_topics
         self._sink = sink
         self._topics: dict[str, Topic] = {}
+
+    @property
+    def lease(self) -> Mapping[str, int]:
+        """What this gateway's hub is held under; raises CastFault 503 while the hub is another gateway's."""
+        holder = self._desk.holder
+        held = {name: epoch for name, epoch in holder.held(Kind.WORKER).items() if name == LEASE}
+        if not held and not holder.is_sole:
+            raise CastFault(503, "elsewhere", "another gateway of this site has the hub now; try again")
+        return held
+
+    def _save(self, conn: Connection, items: Sequence[tuple[Mapping[str, int], Saved]]) -> list[None]:
+        """Raises LeaseLost when the hub is another gateway's now."""
+        for held, _ in items:
+            self._desk.holder.fence(conn, held)
+        return list(save(conn, [saved for _, saved in items]))
 
     async def post(self, event: EventMessage, peer: str) -> None:
         """Take an event, commit what it changes, tell everybody. After a CastFault or JournalError nothing happened."""
@@ -142,7 +161,7 @@ class Hub:
                 received=received,
                 redraft=self._sink if step.event.name.verb == "open" else "",
             )
-            await self._desk.commit(save, saved)
+            await self._desk.commit(self._save, (self.lease, saved))
         topic.session = step.session
         log.info("event", event_name=str(step.event.name), topic_ref=topic.digest[:8], count=len(topic.links))
         self._tell(topic, step.event)

@@ -19,6 +19,8 @@ from radbridge_adapters.fhircast.subscriber import Limits, Sent, Subscriber
 _CONNECT_WITHIN_S = 60.0
 """A subscription that nobody connects to for so long makes room for another."""
 _LONGEST_TOPIC = 256
+GOING_AWAY = 1001
+"""RFC 6455, 7.4.1."""
 _FIELDS = frozenset(
     """hub.channel.type hub.mode hub.topic hub.events hub.lease_seconds hub.channel.endpoint endpoint
     subscriber.name""".split()
@@ -114,6 +116,13 @@ class Subscriptions:
             await send({"type": "websocket.close", "code": ENDED})
         elif await link.serve(receive, send, lambda: self._hub.opened(link)) == NORMAL:
             self._drop(_digest(token))
+
+    def end_all(self) -> None:
+        """The hub is another gateway's now: subscribers subscribe there."""
+        for link in list(self._links.values()):
+            link.end("another gateway has the hub now", GOING_AWAY)
+        for key in list(self._links):
+            self._drop(key)
 
     def _lose(self, link: Link, why: str, sent: Sent | None) -> None:
         """A subscriber that can't follow is unsubscribed (2.5); one whose connection broke may come back."""

@@ -90,7 +90,7 @@ def _look_into(raw: str) -> tuple[str, str, str]:
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm not in ALGORITHMS:
         raise AssertionFault("algorithm", "alg is neither RS384 nor ES384")
-    if not isinstance(kid, str) or not isinstance(issuer, str) or len(issuer) > _MAX_TEXT:
+    if not isinstance(kid, str) or not kid or not isinstance(issuer, str) or len(issuer) > _MAX_TEXT:
         raise AssertionFault("no_kid", "kid or iss is missing")
     return str(algorithm), kid, issuer
 

@@ -60,7 +60,7 @@ class KeySource:
         self._fetched = {issuer: _Fetched() for issuer in uris}
 
     async def find(self, issuer: str, kid: str) -> Sequence[jwt.PyJWK]:
-        """The keys that this issuer has under this id; none for an issuer that isn't known."""
+        """The keys that this issuer has under this id, all where none is named; none for an issuer that isn't known."""
         if issuer in self._given:
             return _named(self._given[issuer], kid)
         kept = self._fetched.get(issuer)
@@ -122,4 +122,4 @@ async def _fetch(uri: str, context: ssl.SSLContext) -> Any:
 
 
 def _named(keys: Sequence[jwt.PyJWK], kid: str) -> Sequence[jwt.PyJWK]:
-    return [key for key in keys if key.key_id == kid]
+    return [key for key in keys if key.key_id == kid] if kid else list(keys)

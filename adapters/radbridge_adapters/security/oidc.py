@@ -157,7 +157,7 @@ class OpenId:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError:
             raise LoginRefused("token") from None
-        algorithm, kid = header.get("alg"), header.get("kid")
+        algorithm, kid = header.get("alg"), header.get("kid", "")  # with one key it needs no name (10.1)
         if algorithm not in provider.algorithms or not isinstance(kid, str):
             raise LoginRefused("algorithm")
         keys = [k for k in await provider.keys.find(self._issuer, kid) if k.key_type == ALGORITHMS[algorithm]]

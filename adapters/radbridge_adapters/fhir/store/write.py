@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import resource_index, resource_versions, resources
 from radbridge.journal.upsert import insert as upsert
 from radbridge.wire import Desk
@@ -77,6 +78,7 @@ class Vault:
         return done
 
     def _write(self, conn: Connection, changes: Sequence[Change]) -> list[bool]:
+        hold(conn, Lock.FHIR, [""])  # versions are numbered without gaps, and a look holds until it is acted upon
         done: list[bool] = []
         for is_plain, group in groupby(changes, key=lambda change: change.is_plain):
             for chunk in [list(group)] if is_plain else [[change] for change in group]:

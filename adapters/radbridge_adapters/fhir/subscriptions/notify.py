@@ -38,6 +38,10 @@ Interaction = Callable[[Request], Awaitable[Answer]]
 Document = Mapping[str, Any]
 
 
+TOPIC = "subscription"
+"""The bell of those who tell subscribers."""
+
+
 class Subscriptions:
     """All of it for one server; a `radbridge.wire.Worker`."""
 
@@ -64,6 +68,10 @@ class Subscriptions:
         self._alarm = Alarm()
         self._lines: dict[str, tuple[Line, asyncio.Task[None]]] = {}
         self._vault: Vault | None = None
+        self._bells = desk.bells
+        self._is_sole = desk.holder.is_sole
+        if not self._is_sole:
+            desk.bells.on(TOPIC, lambda _: self._look())
 
     def join(self, vault: Vault) -> None:
         """Where statuses are stored: the vault that this object's `hook` was given to."""
@@ -79,13 +87,21 @@ class Subscriptions:
         self._register.hook(conn, stored)
 
     def wake(self) -> None:
-        """After a commit: have those work whom it concerned."""
+        """After a commit: have those work whom it concerned, here or in the gateway that tells subscribers."""
+        if self._register.touched and not self._is_sole:
+            self._bells.ring(TOPIC)
         while self._register.touched:
             line = self._lines.get(self._register.touched.popleft())
             if line is None:
                 self._alarm.ring()
             else:
                 line[0].alarm.ring()
+
+    def _look(self) -> None:
+        """Somewhere a subscription or what it is about has changed."""
+        self._alarm.ring()
+        for line, _ in list(self._lines.values()):
+            line.alarm.ring()
 
     def rule(self, document: Document, author: Author) -> Document:
         """What is stored of a Subscription: `requested`, whatever the client says, unless it turns it off.

@@ -169,9 +169,8 @@ class _Answers(asyncio.Protocol):
     async def hang_up(self, *, reset: bool) -> None:
         """Close; with `reset`, so that what is still on its way is dropped at both ends."""
         self.usable = False
-        if reset and (sock := self._transport.get_extra_info("socket")) is not None:
-            with suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if reset and not self._transport.is_closing():
+            _set(self._transport.get_extra_info("socket"), socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
         await self._lost.wait()
 
@@ -202,11 +201,17 @@ class _Answers(asyncio.Protocol):
 
 def _watch(sock: socket.socket, timeout_s: float) -> None:
     """Have the system notice a peer that is gone: on an idle connection, and where sent bytes stay unconfirmed."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    options = _KEEPALIVE | {"TCP_USER_TIMEOUT": int(timeout_s * 1000)}
-    for name, value in options.items():
+    _set(sock, socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (_KEEPALIVE | {"TCP_USER_TIMEOUT": int(timeout_s * 1000)}).items():
         if hasattr(socket, name):  # not on every system
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            _set(sock, socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _set(sock: socket.socket | None, level: int, option: int, value: int | bytes) -> None:
+    """Set what makes things better, and nothing else. uvloop raises ValueError where the peer has hung up already."""
+    if sock is not None:
+        with suppress(OSError, ValueError):
+            sock.setsockopt(level, option, value)
 
 
 def read_ack(payload: bytes) -> Ack | None:

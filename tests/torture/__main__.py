@@ -70,9 +70,13 @@ async def _settle(stage: Stage) -> None:
 
 
 async def _watch(stage: Stage) -> None:
-    """Note twice a second which leases nobody holds."""
+    """Note twice a second which leases nobody holds; start again what died."""
     while True:
         await asyncio.sleep(0.5)
+        for gateway in stage.up:
+            if gateway.has_died:
+                stage.note("died", gateway=gateway.name)
+                gateway.start()
         try:
             unowned = await asyncio.to_thread(unowned_leases, stage.store)
         except Exception:  # noqa: BLE001, S112 - the database is away: that is what the run is for

@@ -167,7 +167,10 @@ def check_trail(e: Evidence) -> Iterator[str]:
 
 
 def check_quiet(e: Evidence) -> Iterator[str]:
-    """I8: soon after the last event all is done, every destination has what it should, and no lease is orphaned."""
+    """I8: no gateway ends by itself; soon after the last event all is done, and no lease is orphaned."""
+    for note in e.of("event"):
+        if note["kind"] == "died":
+            yield f"{note['gateway']} ended by itself"
     calm, quiet = e.of("calm"), e.of("quiet")
     if not calm or not quiet:
         yield "the run never became quiet"

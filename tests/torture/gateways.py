@@ -39,6 +39,13 @@ class GatewayUnderTorture:
     http_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    is_wanted: bool = False
+    """Whether it should be running."""
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it ended though nobody ended it."""
+        return self.is_wanted and self.process is not None and self.process.poll() is not None
 
     @property
     def config(self) -> Path:
@@ -68,6 +75,7 @@ class GatewayUnderTorture:
     def start(self) -> None:
         """Start it, without waiting until it is up."""
         self.write_config()
+        self.is_wanted = True
         up = ["-m", "tests.torture.mutants", self.mutant] if self.mutant else ["-m", "radbridge"]
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -114,12 +122,14 @@ class GatewayUnderTorture:
 
     def kill(self) -> None:
         """SIGKILL, and gone when it returns."""
+        self.is_wanted = False
         self.send(signal.SIGKILL)
         if self.process is not None:
             self.process.wait()
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
+        self.is_wanted = False
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
         if self.process is None:

@@ -14,7 +14,7 @@ ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-vllm check format bench bench-guard bench-loop bench-serving bench-turn quality gpu gpu-train train clean
+.PHONY: help demo test test-vllm check format bench bench-guard bench-loop bench-serving bench-turn quality gpu gpu-train train lock sbom clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -29,11 +29,24 @@ test: $(VENV)/.dev $(VENV)/.peers $(VLLM)/.made ## Run the tests (with ARGS: tho
 test-vllm: $(VLLM)/.made ## Run the tests on a real vLLM, in an environment of its own
 	@$(VLLM)/bin/python -m pytest tests/vllm $(ARGS)
 
-check: $(VENV)/.dev ## Lint, format, types, import direction
+check: $(VENV)/.dev ## Lint, format, types, import direction, known weaknesses
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory $(VENV)/.tools || echo "pip-audit can't be installed here"
+	@$(BIN)/python -m tests.support.audit_dependencies
+
+lock: $(VENV)/.tools ## Choose the exact packages anew that containers install: deploy/lock/*.txt, with hashes
+	$(COMPILE) --extra postgres --extra otel --extra dicomweb -o deploy/lock/gateway.txt
+	$(COMPILE) --extra postgres --extra otel --extra dicomweb --extra serve -c deploy/lock/gateway.txt -o deploy/lock/serve.txt
+	$(COMPILE) --extra postgres --extra train -c deploy/lock/serve.txt -o deploy/lock/train.txt
+	$(COMPILE) --extra dev --extra serve --extra train --extra dicomweb -c deploy/lock/serve.txt -c deploy/lock/train.txt -o deploy/lock/dev.txt
+
+sbom: $(VENV)/.tools ## What a gateway is made of, as CycloneDX: dist/radbridge.cdx.json
+	@mkdir -p dist
+	$(VENV)/tools/bin/cyclonedx-py requirements deploy/lock/gateway.txt --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible -o dist/radbridge.cdx.json
 
 format: $(VENV)/.dev ## Put the code into the house's form
 	$(BIN)/ruff check --fix $(CODE)
@@ -85,6 +98,17 @@ $(VENV)/.made:
 	@echo "Making $(VENV)/ with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || { \
 	  echo "Python's venv module is incomplete; on Debian and Ubuntu install python3-venv." >&2; exit 1; }
+	@touch $@
+
+# Tools that must not share the project's packages.
+TOOLS := 'uv>=0.13,<0.14' 'pip-audit>=2.10,<3' 'cyclonedx-bom>=7.5,<8'
+COMPILE = $(VENV)/tools/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+  --no-annotate --custom-compile-command 'make lock' --quiet
+
+$(VENV)/.tools: | $(VENV)/.made
+	@echo "Installing uv, pip-audit and cyclonedx-bom (once; seconds)"
+	@$(BIN)/python -m venv --clear $(VENV)/tools
+	@$(VENV)/tools/bin/python -m pip install --disable-pip-version-check --quiet $(TOOLS)
 	@touch $@
 
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --upgrade-strategy only-if-needed

@@ -11,46 +11,44 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
-from sqlalchemy import Connection, update
 
 from radbridge import traces
 from radbridge.config import Site
 from radbridge.embedded import EmbeddedModelServer
 from radbridge.errors import ConfigError, JournalError, ModelUnavailable
-from radbridge.flow import importing
-from radbridge.flow.delivery import Courier
+from radbridge.flow import importing, trail
+from radbridge.flow.delivery import make_couriers
 from radbridge.flow.drafting import Drafter, ModelClient
 from radbridge.flow.gauging import Gauging
-from radbridge.flow.intake import JournalIntake
+from radbridge.flow.holding import worker_lease
+from radbridge.flow.intake import JournalIntake, state_topic
 from radbridge.flow.judging import Judge
+from radbridge.flow.membership import Membership, keep, keep_leased
 from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
 from radbridge.flow.remembering import Rememberer
 from radbridge.flow.scheduling import Scheduler
+from radbridge.flow.wake import Alarm
 from radbridge.flow.watching import Watcher
 from radbridge.guard.policy import GuardPolicy
 from radbridge.journal import Journal, secrets
-from radbridge.journal.schema import gateways
 from radbridge.meter import WireMeter
 from radbridge.metrics import Metrics
 from radbridge.registry import LoraRegistry
-from radbridge.wire import Desk, Listener, Mount, Status, Store, Wire, Worker
+from radbridge.wire import Bells, Desk, Listener, Mount, Status, Store, Wire, Worker
 
 log = structlog.get_logger(__name__)
 
 MODEL_POLL_S = 0.5
-WORKER_PAUSE_S = 1.0
-"""Before a wire's worker that failed is started again."""
-MAX_ATTEMPTS = 20
-"""Sends of a delivery, where its wire says nothing."""
 
 
 def load_entry_points(group: str) -> dict[str, Any]:
@@ -183,6 +181,43 @@ class Gateway(Status):
         )
         self.listeners = await self._start_listeners()
 
+    def _make_leased(self) -> list[Worker]:
+        """What one gateway of a cluster does."""
+        site = self.site
+        leased: list[Worker] = [worker for wire in self.wires for worker in wire.leased]
+        leased += trail.leased_workers(
+            site, self.journal, metrics=self.metrics, is_pressed=lambda: self.intake.is_pressed
+        )
+        if self.watcher is not None:
+            leased.append(self.watcher)
+        if (period := site.training.period) is not None:
+            leased.append(Scheduler(site.training, period=period, config=self._config, told=sys.stderr))
+        return leased
+
+    def _listen_to_bells(self) -> None:
+        """What others tell, and what is to be looked at when a share has changed."""
+        bells = self.membership.bells
+        bells.on("apply", _ringing(self.processor.alarm))
+        bells.on("draft", lambda _: self._hear_drafts())
+        for courier in self.couriers:
+            for topic in (f"deliver:{courier.destination}", "destination"):
+                bells.on(topic, _ringing(courier.alarm))
+        self.membership.holder.on_change(self._look_again)
+
+    def _look_again(self) -> None:
+        """This gateway's share is another one."""
+        self.processor.alarm.ring()
+        if self._model_ready:
+            self.drafter.alarm.ring()
+        for courier in self.couriers:
+            courier.alarm.ring()
+
+    def _hear_drafts(self) -> None:
+        """Somewhere a case has changed, or a draft was made."""
+        if self._model_ready:
+            self.drafter.alarm.ring()
+        self.intake.bell.ring()
+
     def _make_watcher(self) -> Watcher | None:
         """None where there is no registry: then no LoRA of anybody's is on trial."""
         if self.site.registry is None:
@@ -210,20 +245,17 @@ class Gateway(Status):
     async def serve(self) -> None:
         """Work until cancelled. Intake and delivery go on whatever the model does (rule 4)."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.processor.run(), name="processor")
+            tasks.create_task(keep("processor", self.processor.run), name="processor")
             gauging = Gauging(self.journal, self.metrics, disk=self.site.store.folder)
-            tasks.create_task(_keep(gauging), name=gauging.name)
-            if self.site.memory.enabled:
-                tasks.create_task(_keep(self.rememberer), name=self.rememberer.name)
-            if self.watcher is not None:
-                tasks.create_task(_keep(self.watcher), name=self.watcher.name)
-            if (period := self.site.training.period) is not None:
-                scheduler = Scheduler(self.site.training, period=period, config=self._config, told=sys.stderr)
-                tasks.create_task(_keep(scheduler), name=scheduler.name)
+            own: list[Worker] = [self.membership, gauging, *trail.own_workers(self.site, self.journal)]
+            own += [self.rememberer] if self.site.memory.enabled else []
+            own += [worker for wire in self.wires for worker in wire.workers]
+            for worker in own:
+                tasks.create_task(keep(worker.name, worker.run), name=worker.name)
+            for worker in self._leased:
+                tasks.create_task(keep_leased(worker, self.membership.holder), name=worker.name)
             for courier in self.couriers:
-                tasks.create_task(courier.run(), name="courier")
-            for worker in (w for wire in self.wires for w in wire.workers):
-                tasks.create_task(_keep(worker), name=worker.name)
+                tasks.create_task(keep("courier", courier.run), name="courier")
             tasks.create_task(self._draft(), name="drafter")
 
     async def _draft(self) -> None:
@@ -274,6 +306,9 @@ class Gateway(Status):
             judge=Judge(policy=GuardPolicy(site=self.site.guard.policy), lexicon=self.site.guard.lexicon),
             recall=self.rememberer.recall if self.site.memory.enabled else None,
             recall_s=min(self.site.memory.wait_s, self.site.model.deadline_s / 4),
+            ahead=timedelta(seconds=self.site.flow.urgent_ahead_s),
+            holder=self.membership.holder,
+            poll_s=self.site.cluster.poll_s,
         )
         self._prefetcher = Prefetcher(model)
         self._model_ready = True
@@ -282,7 +317,7 @@ class Gateway(Status):
             tasks.create_task(self._prefetcher.run(), name="prefetcher")
 
     def _on_accepted(self) -> None:
-        self.processor.alarm.ring()
+        self.membership.bells.ring("apply")
 
     def _expect(self, radiologist: str) -> None:
         """Only a hint: with no model at hand it is dropped."""
@@ -290,19 +325,23 @@ class Gateway(Status):
             self._prefetcher.expect(radiologist)
 
     def _wake(self) -> None:
-        if self._model_ready:
-            self.drafter.alarm.ring()
-        for courier in self.couriers:
-            courier.alarm.ring()
+        bells = self.membership.bells
+        bells.ring("draft")
+        for destination in {courier.destination for courier in self.couriers}:
+            bells.ring(f"deliver:{destination}")
         self.rememberer.alarm.ring()
         if self.watcher is not None:
             self.watcher.alarm.ring()
-        self.intake.bell.ring()
 
     @property
     def store(self) -> Store:
         """The journal's database."""
         return self.journal
+
+    @property
+    def bells(self) -> Bells:
+        """Those that the journal's other users ring too."""
+        return self.membership.bells
 
     @property
     def meter(self) -> WireMeter:
@@ -330,7 +369,7 @@ class Gateway(Status):
 
     async def _journal_answers(self) -> bool:
         try:
-            await self.journal.write(_touch, None)
+            await self.membership.beat()
         except JournalError:
             log.exception("journal unavailable")
             return False
@@ -341,18 +380,5 @@ class Gateway(Status):
         return self.metrics.page()
 
 
-async def _keep(worker: Worker) -> None:
-    """Start a wire's worker again and again: one that fails must not end the gateway (rule 4)."""
-    while True:
-        try:
-            await worker.run()
-            log.error("a worker ended; starting it again", task=worker.name, retry_in_s=WORKER_PAUSE_S)
-        except Exception:
-            log.exception("a worker failed; starting it again", task=worker.name, retry_in_s=WORKER_PAUSE_S)
-        await asyncio.sleep(WORKER_PAUSE_S)
-
-
-def _touch(conn: Connection, items: Sequence[None]) -> list[None]:
-    """A commit of nothing: the writer lives, and the database is one that can be written."""
-    conn.execute(update(gateways).where(gateways.c.id == "").values(seen_at=gateways.c.seen_at))
-    return [None] * len(items)
+def _ringing(alarm: Alarm) -> Callable[[str], None]:
+    return lambda _topic: alarm.ring()

@@ -377,6 +377,9 @@ class Status(Protocol):
         ...
 
     @property
+    def bells(self) -> Bells: ...
+
+    @property
     def meter(self) -> WireMeter: ...
 
     @property

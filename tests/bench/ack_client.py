@@ -1,7 +1,7 @@
 """A sender that costs little: `python -m tests.bench.ack_client PORT… --connections 16 --seconds 4 --first 0`.
 
-Each connection sends its next message when the answer to the last one is there. Frames come from one template; asyncio's
-protocols on uvloop; the same for every server. It prints one JSON document: rate, latencies, its own processor time.
+Each connection sends its next message when the answer to the last one is there. Frames come from one template, over
+asyncio's protocols on uvloop; the same for every server. It prints JSON: rate, latencies, its own processor time.
 """
 
 from __future__ import annotations

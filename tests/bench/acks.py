@@ -1,11 +1,14 @@
 """Durable acknowledgements a second, beside servers that promise less. Run it by `make bench`.
 
-Each server is a process of its own and answers the same 1.4 KB ORU^R01 on 1, 4 and 16 connections, one at a time
-on each. RadBridge's answer means: committed with fsync, and applied behind the answer while more come in. Beside it:
+Each server is a process of its own and answers the same 1.4 KB ORU^R01 on 1, 4, 16 and 64 connections, one at a time
+on each. RadBridge's answer means: committed with fsync, and applied behind the answer while more come in; on SQLite or
+PostgreSQL, with as many cases stored before as told, by one gateway or by two. Beside it:
 
     python-hl7     parses with python-hl7 and stores nothing
     hl7apy         its own MLLPServer, which opens a connection for every message and stores nothing
     fdatasync      appends the bytes to a file and calls fdatasync once a message, parses nothing
+
+The sender is a process too. What an answer costs is told for each: sender, gateways, database.
 """
 
 from __future__ import annotations
@@ -14,147 +17,203 @@ import argparse
 import asyncio
 import json
 import os
-import statistics
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
+from tests.bench.fill import fill
 from tests.support.gateway import GatewayProcess, free_port
-from tests.support.ris import Ris
+from tests.support.postgres import Cluster
 
-CONNECTIONS = (1, 4, 16)
+CONNECTIONS = (1, 4, 16, 64)
 PEERS = ("python-hl7", "hl7apy", "fdatasync")
-FILLER = "The lungs are clear apart from the nodule described above, and the pleural spaces are free of fluid. "
+WARM_S = 0.5
+_TICKS = os.sysconf("SC_CLK_TCK")
+Row = dict[str, Any]
+console = Console(stderr=True)
 
 
-def report(number: int) -> bytes:
-    """A dictated report of 1.4 KB."""
-    raw = Ris(accession=f"B{number:09d}", prefix="").dictated(FILLER * 12)
-    return raw[: 1400 - 1].rstrip(b"\r") + b"\r" if len(raw) > 1400 else raw
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """What is measured."""
+
+    name: str
+    ports: Sequence[int]
+    pids: Sequence[int]
+    """The server's own processes."""
+    cluster: Cluster | None = None
+    """Its database's."""
+    reconnect: bool = False
 
 
-async def measure(
-    port: int, connections: int, seconds: float, first: int, *, reconnect: bool
-) -> tuple[float, list[float], int]:
-    """Acknowledgements a second, the latencies in ms, and how many there were."""
-    latencies: list[float] = []
-    end = perf_counter() + seconds
+def processor_s(pid: int) -> float:
+    """What a process has used so far, with those of its children that have ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return sum(int(field) for field in fields[11:15]) / _TICKS
 
-    async def talk(lane: int) -> None:
-        number = first + lane * 1_000_000
-        reader = writer = None
-        while perf_counter() < end:
-            if writer is None or reader is None:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            began = perf_counter()
-            writer.write(b"\x0b" + report(number) + b"\x1c\r")
-            answer = await reader.readuntil(b"\x1c\r")
-            latencies.append((perf_counter() - began) * 1000)
-            if b"MSA|AA" not in answer:
-                raise RuntimeError(f"not acknowledged: {answer!r}")
-            number += 1
-            if reconnect:
-                writer.close()
-                writer = None
-        if writer is not None:
-            writer.close()
 
-    began = perf_counter()
-    await asyncio.gather(*(talk(lane) for lane in range(connections)))
-    return len(latencies) / (perf_counter() - began), latencies, len(latencies)
+def send(server: Server, connections: int, seconds: float, first: int) -> Row:
+    """Let the sender loose on a server; what it found, and what an answer cost the others."""
+    command = [sys.executable, "-m", "tests.bench.ack_client", *map(str, server.ports)]
+    command += ["--connections", str(connections), "--seconds", str(seconds), "--first", str(first)]
+    before = _used(server)
+    told = subprocess.run(
+        [*command, "--reconnect"] if server.reconnect else command, capture_output=True, check=False, env=_environment()
+    )
+    if told.returncode:
+        raise RuntimeError(told.stderr.decode())
+    row: Row = json.loads(told.stdout)
+    after = _used(server)
+    costs = {part: round((after[part] - before[part]) / row["count"] * 1e6, 1) for part in after}
+    return {"server": server.name, "connections": connections, **row, **costs}
+
+
+def _used(server: Server) -> dict[str, float]:
+    database = server.cluster.pids if server.cluster else []
+    return {
+        "server_us": sum(processor_s(pid) for pid in server.pids),
+        "database_us": sum(processor_s(pid) for pid in database),
+    }
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": "."}
 
 
 @contextmanager
-def peer(name: str, folder: Path) -> Iterator[int]:
-    """One of `PEERS`, in a process of its own; its port."""
+def peer(name: str, folder: Path) -> Iterator[Server]:
+    """One of `PEERS`, in a process of its own."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.ack_peers", name, str(port), str(folder / "peer.log")],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": "."},
+        env=_environment(),
     )
     try:
         assert process.stdout is not None
         process.stdout.readline()
-        yield port
+        yield Server(name=name, ports=[port], pids=[process.pid], reconnect=name == "hl7apy")
     finally:
         process.kill()
         process.wait()
 
 
-async def run(seconds: float, folder: Path) -> list[dict[str, object]]:
-    """Measure every server at every number of connections."""
-    rows: list[dict[str, object]] = []
-    with Progress(console=Console(stderr=True)) as progress:
-        bar = progress.add_task("acks", total=(len(PEERS) + 1) * len(CONNECTIONS))
-        for name in PEERS:
-            with peer(name, folder) as port:
-                for count in CONNECTIONS:
-                    rows.append(await _row(name, port, count, seconds))
-                    progress.advance(bar)
-        gateway = GatewayProcess(folder, model='url = "http://127.0.0.1:9"')
-        await gateway.start(ready=False)
-        try:
-            for count in CONNECTIONS:
-                rows.append(await _row("RadBridge", gateway.hl7_port, count, seconds))
-                progress.advance(bar)
-            waiting = gateway.query("SELECT count(*) FROM message WHERE state = 'accepted'")[0][0]
-            began = perf_counter()
-            await gateway.until("SELECT count(*) FROM message WHERE state = 'accepted'", 0, within_s=120)
-            rows[-1]["applied_behind"] = waiting
-            rows[-1]["caught_up_s"] = round(perf_counter() - began, 2)
-        finally:
-            await gateway.stop()
+def measure(server: Server, counts: Sequence[int], seconds: float) -> list[Row]:
+    """At each number of connections."""
+    rows = []
+    for connections in counts:
+        send(server, connections, WARM_S, connections * 10_000_000)
+        rows.append(send(server, connections, seconds, connections * 10_000_000 + 500_000))
+        console.print(rows[-1])
     return rows
 
 
-async def _row(name: str, port: int, connections: int, seconds: float) -> dict[str, object]:
-    await measure(port, connections, 0.3, connections * 50_000_000 + 500_000_000, reconnect=name == "hl7apy")
-    rate, latencies, count = await measure(
-        port, connections, seconds, connections * 50_000_000, reconnect=name == "hl7apy"
-    )
-    cuts = statistics.quantiles(latencies, n=100)
-    return {
-        "server": name,
-        "connections": connections,
-        "acks_per_s": round(rate),
-        "p50_ms": round(cuts[49], 2),
-        "p99_ms": round(cuts[98], 2),
-        "count": count,
-    }
+async def measure_gateways(
+    store: str, cluster: Cluster | None, folder: Path, args: argparse.Namespace, *, gateways: int, cases: int
+) -> list[Row]:
+    """So many gateways on one store, whatever is in it."""
+    started: list[GatewayProcess] = []
+    try:
+        for _ in range(gateways):
+            gateway = GatewayProcess(
+                Path(tempfile.mkdtemp(dir=folder)), model='url = "http://127.0.0.1:9"', store=store
+            )
+            await gateway.start(ready=False)
+            started.append(gateway)
+        server = Server(
+            name="RadBridge",
+            ports=[gateway.hl7_port for gateway in started],
+            pids=[gateway.process.pid for gateway in started if gateway.process],
+            cluster=cluster,
+        )
+        rows = await asyncio.to_thread(measure, server, args.connections, args.seconds)
+    finally:
+        for gateway in started:
+            await gateway.stop()
+    what = {"store": "postgresql" if cluster else "sqlite", "cases": cases, "gateways": gateways}
+    return [{**row, **what} for row in rows]
 
 
-def show(rows: list[dict[str, object]]) -> None:
-    """The table, with RadBridge's ratio to each peer."""
-    ours = {r["connections"]: r["acks_per_s"] for r in rows if r["server"] == "RadBridge"}
-    table = Table("server", "connections", "ACKs/s", "p50 ms", "p99 ms", "RadBridge is")
+async def run(args: argparse.Namespace, folder: Path) -> list[Row]:
+    """Measure every server at every number of connections."""
+    rows: list[Row] = []
+    for name in args.peers:
+        with peer(name, folder) as server:
+            rows += measure(server, args.connections, args.seconds)
+    for store in args.stores:
+        with ExitStack() as stack:
+            cluster = stack.enter_context(Cluster(parent=folder)) if store == "postgresql" else None
+            for cases in args.cases:
+                made = _fill(cluster, folder, cases)
+                for gateways in args.gateways if cluster else [1]:
+                    url = _copy(cluster, folder, made)
+                    rows += await measure_gateways(url, cluster, folder, args, gateways=gateways, cases=cases)
+    return rows
+
+
+def _fill(cluster: Cluster | None, folder: Path, cases: int) -> str:
+    """A store with so many cases, which is made once and copied for each run; its database or file."""
+    if cluster is None:
+        file = folder / f"{cases}.db"
+        fill(f"sqlite:///{file}", cases)
+        return str(file)
+    name = cluster.empty_database()
+    fill(cluster.url(name), cases)
+    return name
+
+
+def _copy(cluster: Cluster | None, folder: Path, made: str) -> str:
+    """Its copy's URL."""
+    if cluster is not None:
+        return cluster.url(cluster.empty_database(f"TEMPLATE {made}"))
+    copy = folder / "radbridge.db"
+    for old in folder.glob("radbridge.db*"):
+        old.unlink()
+    shutil.copyfile(made, copy)
+    return f"sqlite:///{copy}"
+
+
+def show(rows: list[Row]) -> None:
+    """The table; where the peers ran too, with RadBridge's ratio to fdatasync."""
+    peers = {row["connections"]: row["acks_per_s"] for row in rows if row["server"] == "fdatasync"}
+    table = Table("server", "connections", "ACKs/s", "p50 ms", "p99 ms", "gateway µs", "database µs", "sender µs", "x")
     for row in rows:
-        ratio = float(str(ours[row["connections"]])) / max(1.0, float(str(row["acks_per_s"])))
-        text = "" if row["server"] == "RadBridge" else f"{ratio:.2f}x"
-        table.add_row(*(str(row[k]) for k in ("server", "connections", "acks_per_s", "p50_ms", "p99_ms")), text)
-    Console().print(table)
-    Console().print(
-        f"behind the last ACK {rows[-1]['applied_behind']} messages waited; applied in {rows[-1]['caught_up_s']} s"
-    )
+        name = row["server"]
+        if "store" in row:
+            name = f"{row['store']}, {row['cases']:,} cases, {row['gateways']} gateway(s)"
+        ratio = row["acks_per_s"] / peers[row["connections"]] if peers else 0.0
+        columns = ("connections", "acks_per_s", "p50_ms", "p99_ms", "server_us", "database_us", "client_us")
+        table.add_row(name, *(str(row[column]) for column in columns), f"{ratio:.2f}" if ratio else "")
+    Console(width=140).print(table)
 
 
 def main() -> None:
-    """`python -m tests.bench.acks --seconds 4 [--json FILE] [--folder DIR]`."""
+    """`python -m tests.bench.acks --seconds 4 [--json FILE] [--folder DIR] [--stores sqlite --cases 0]`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each server and number of connections")
+    parser.add_argument("--connections", type=int, nargs="*", default=CONNECTIONS)
+    parser.add_argument("--stores", nargs="*", default=("sqlite", "postgresql"))
+    parser.add_argument("--cases", type=int, nargs="*", default=(0, 1_000_000), help="stored before")
+    parser.add_argument("--gateways", type=int, nargs="*", default=(1, 2), help="on one PostgreSQL")
+    parser.add_argument("--peers", nargs="*", default=PEERS)
     parser.add_argument("--json", type=Path, help="write the rows there too")
     parser.add_argument("--folder", type=Path, help="on the disk to be measured; default: the temporary folder's")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        rows = asyncio.run(run(args.seconds, Path(folder)))
+        Path(folder).chmod(0o755)  # PostgreSQL may run as somebody else
+        rows = asyncio.run(run(args, Path(folder)))
     show(rows)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")

@@ -17,7 +17,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 from sqlalchemy import Dialect, Engine, Table
 
-from radbridge.case import Case, CaseKey, Order, Patient, Radiologist, ReportText, Study
+from radbridge.case import Case, CaseKey, Code, Order, Patient, Radiologist, ReportText, Study
 from radbridge.journal.buckets import bucket_of
 from radbridge.journal.schema import cases, messages
 from radbridge.journal.stores import open_store
@@ -61,11 +61,11 @@ def case_rows(count: int) -> Iterator[Row]:
     """Their cases, of half as many patients."""
     case = Case(
         key=CaseKey(accession="B999999999"),
-        patient=Patient(id="P99999999", issuer="HOSP", family="DOE", given="JANE", birth_date="19700101", sex="F"),
-        order=Order(procedure_code="71260", procedure_text="CT CHEST W CONTRAST", placer="B999999999"),
+        patient=Patient(id="P99999999", issuer="HOSP", name="DOE^JANE^Q", address="1 MAIN ST^^SPRINGFIELD"),
+        order=Order(procedure=Code(value="71260", display="CT CHEST W CONTRAST", system="C4"), placer="B999999999"),
         study=Study(modality="CT"),
         report=ReportText(findings=FINDINGS),
-        signer=Radiologist(id="1001", family="HOUSE", given="GREGORY"),
+        signer=Radiologist(id="1001", name="HOUSE^GREGORY"),
     )
     document = TypeAdapter(Case).dump_json(case, exclude_defaults=True).replace(b"%", b"%%")
     document = document.replace(b"999999999", b"%(n)09d").replace(b"P99999999", b"P%(p)08d")
@@ -82,14 +82,14 @@ def case_rows(count: int) -> Iterator[Row]:
 
 
 def fill(url: str, count: int) -> None:
-    """Write them into an empty journal."""
+    """Write them into an empty journal, whose tables are made."""
     stores = open_store(url)
     add = _add_by_copy if stores.is_shared else _add_by_insert
     for table, rows in ((messages, message_rows(count)), (cases, case_rows(count))):
         add(stores.writer, table, rows)
     with stores.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.exec_driver_sql("ANALYZE")
-    stores.close()
+    stores.dispose()
 
 
 def _writers(table: Table, names: list[str], dialect: Dialect) -> list[Callable[[Any], Any]]:
@@ -108,7 +108,7 @@ def _add_by_insert(engine: Engine, table: Table, rows: Iterator[Row]) -> None:
             marks = ", ".join("?" * len(names))
             driver.execute("BEGIN")
             driver.executemany(
-                f'INSERT INTO "{table.name}" ({", ".join(names)}) VALUES ({marks})',
+                f'INSERT INTO "{table.name}" ({", ".join(names)}) VALUES ({marks})',  # noqa: S608 - our own names
                 [tuple(write(value) for write, value in zip(writers, row.values(), strict=True)) for row in chunk],
             )
             driver.execute("COMMIT")
@@ -118,7 +118,8 @@ def _add_by_insert(engine: Engine, table: Table, rows: Iterator[Row]) -> None:
 def _add_by_copy(engine: Engine, table: Table, rows: Iterator[Row]) -> None:
     with engine.begin() as conn:
         driver = cast(Any, conn.connection.driver_connection)
-        first = next(rows)
+        if (first := next(rows, None)) is None:
+            return
         writers = _writers(table, list(first), engine.dialect)
         with driver.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({", ".join(first)}) FROM STDIN') as copy:
             for row in chain((first,), rows):

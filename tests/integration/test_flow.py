@@ -18,7 +18,7 @@ from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftImpression, DraftState
 from radbridge.edit import Outcome
 from radbridge.errors import DeliveryFailed, DeliveryRefused, ModelError, ModelUnavailable, Superseded
-from radbridge.flow.drafting import hide
+from radbridge.flow.asking import hide
 from radbridge.flow.intake import JournalIntake
 from radbridge.journal import Journal, deliveries, drafts, edits
 from radbridge.journal.schema import DeliveryState, EditState, MessageState

@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeDecorator
 
 from radbridge.journal import audit
 from radbridge.journal.backup import tables
+from radbridge.journal.schema import metadata
 from radbridge.journal.types import Sealed
 from tests.support.trail import make_note
 
@@ -25,15 +26,16 @@ _STATES = {
     "memory": "kept",
     "subscription_event": "sent",
 }
-_HELD = {"touches", "reason", "answer", "patient_id"}
+_HELD = {("message", "touches"), ("message", "reason"), ("delivery", "answer"), ("case", "patient_id")}
 """Columns of text that may hold what a peer said."""
 
 
 def plant(conn: Connection, at: datetime) -> None:
     """One row in each table, of that time, and three events in the trail."""
-    for table in tables():
+    for table in metadata.sorted_tables:
         if table.name not in _MADE_OTHERWISE:
-            conn.execute(table.insert().values({c.name: _value(table, c, at) for c in table.columns}))
+            given = [c for c in table.columns if c is not table.autoincrement_column]
+            conn.execute(table.insert().values({c.name: _value(table, c, at) for c in given}))
     audit.note(conn, [make_note(n, at=at, patient=NAME) for n in range(3)])
     audit.chain_pending(conn)
 
@@ -41,7 +43,7 @@ def plant(conn: Connection, at: datetime) -> None:
 def _value(table: Table, column: Column[Any], at: datetime) -> Any:
     kind = column.type
     if isinstance(kind, Sealed | LargeBinary):
-        return b"key" if table.name == "secret" else f"PID|{NAME}".encode()
+        return f"PID|{NAME}".encode() if isinstance(kind, Sealed) and table.name != "secret" else b"x"
     inner = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
     if isinstance(inner, String):
         return _word(table.name, column.name)
@@ -51,11 +53,11 @@ def _value(table: Table, column: Column[Any], at: datetime) -> Any:
 def _word(table: str, column: str) -> str:
     if column == "state":
         return _STATES.get(table, "kept")
-    if column in _HELD:
+    if (table, column) in _HELD:
         return NAME
     if (table, column) == ("resource_index", "value"):
         return NAME.lower()
-    return "X1" if column in {"accession", "type", "id"} else "x"
+    return "X1" if column in {"accession", "type", "id", "draft_id"} else "x"
 
 
 def dump(conn: Connection) -> str:

@@ -35,7 +35,7 @@ SUFFIXES = {
 }
 
 
-def samples(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
+def samples(registry: CollectorRegistry) -> dict[str, tuple[str, str]]:
     """Every sample that a page may hold -> the family it is of, and its kind."""
     return {
         family.name + suffix: (family.name, family.type)
@@ -44,7 +44,7 @@ def samples(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
     }
 
 
-def gateway_samples() -> dict[str, tuple[str, ...]]:
+def gateway_samples() -> dict[str, tuple[str, str]]:
     return samples(Metrics().registry)
 
 
@@ -81,7 +81,7 @@ def test_what_is_read_is_seen() -> None:
     """The reader of expressions finds every metric, in whatever stands around it."""
     asked = "histogram_quantile(0.9, sum by (le) (rate(a_bucket[5m]))) / (b > 0) unless on (x) max(c{d='e'}) == -f"
     assert read(asked) == {"a_bucket", "b", "c", "f"}
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         read("sum(radbridge_dead")
 
 

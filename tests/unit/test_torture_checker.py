@@ -172,6 +172,11 @@ def orphan_a_bucket(e: Evidence) -> None:
     e.notes.extend(note | {"t": 1.0 + n} for n in range(8))  # type: ignore[attr-defined]
 
 
+def die(e: Evidence) -> None:
+    """A gateway ended though nobody ended it."""
+    e.notes.append({"t": 0.0, "what": "event", "kind": "died", "actor": "controller", "gateway": "g0"})  # type: ignore[attr-defined]
+
+
 BROKEN: list[tuple[str, Callable[[Evidence], None]]] = [
     ("I1", lose),
     ("I1", store_twice),
@@ -191,6 +196,7 @@ BROKEN: list[tuple[str, Callable[[Evidence], None]]] = [
     ("I7", cut_the_chain),
     ("I7", note_nothing),
     ("I7", leave_pending),
+    ("I8", die),
     ("I8", never_end),
     ("I8", end_late),
     ("I8", leave_a_draft_standing),

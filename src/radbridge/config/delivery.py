@@ -74,7 +74,7 @@ class Delivery(Section):
     """So many sends in a row without a yes stop the sending; then one at a time is tried."""
     breaker_s: float = Field(default=30.0, gt=0, le=900)
     """How long the first stop is; each further one is twice as long, up to a quarter of an hour."""
-    max_unanswered: int = Field(default=3, ge=1)
+    max_unanswered: int = Field(default=3, ge=2)
     """Copies of one message that stay without an answer while the peer answers others: then it is dead."""
     resend_unanswered: bool = True
     """False: no second copy of a message by itself; an operator looks, and sends it again or drops it."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from radbridge.config.access import Access
@@ -56,7 +57,7 @@ class Site(BaseSettings):
     encryption: Encryption = Encryption()
     traces: Traces = Traces()
     log: Log = Log()
-    wires: dict[str, dict[str, Any]] = {}
+    wires: dict[str, dict[str, Any]] = Field(default={}, repr=False)
     """Tables for wires that a hospital installed itself."""
 
     @property

@@ -215,6 +215,7 @@ def name_case(conn: Connection, fact: CaseEvent) -> CaseEvent | None:
     """
     if fact.key.accession:
         return fact
+    locks.hold(conn, Lock.STUDY, [fact.study.uid])  # whoever tells it just now, finds this message done
     key = dicom.study_key(conn, fact.study.uid)
     if key is None:
         return None

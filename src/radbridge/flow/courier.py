@@ -40,6 +40,8 @@ KNOCK_S = 5.0
 """An absent peer is tried again at least this often: knocking costs little, and its drafts should come soon."""
 POLL_S = 1.0
 """Other gateways and the command line change what waits, too."""
+TRIPPED_S = 1.0
+"""After an error that nobody foresaw."""
 _DEFAULTS = Rules()
 
 
@@ -109,6 +111,10 @@ class Courier:
             except LeaseLost:
                 log.warning("another gateway delivers there now", destination=self._lane.name, lease=self._lane.lease)
                 wait_s = self._poll_s
+            except Exception:
+                # Whatever it is: the other destinations and the gateway go on (rule 4).
+                log.exception("a courier tripped; it goes on", destination=self._lane.name, retry_in_s=TRIPPED_S)
+                wait_s = TRIPPED_S
             if wait_s > 0:
                 await self.alarm.wait(min(wait_s, self._poll_s))
 
@@ -187,6 +193,11 @@ class Courier:
             result = self._result(delivery, held, DeliveryState.CANCELLED, str(error), Heard.NOBODY)
         except DeliveryFailed as error:
             result = self._weigh(delivery, held, error)
+        except Exception as error:
+            # A fault of ours in the midst of a send: whether the peer has it nobody knows.
+            log.exception("a send tripped", destination=delivery.destination, control_id=delivery.control_id)
+            failed = DeliveryFailed(delivery.destination, f"internal error ({type(error).__name__})", answered=False)
+            result = self._weigh(delivery, held, failed)
         else:
             self._metrics.delivery_seconds.observe((datetime.now(UTC) - delivery.created_at).total_seconds())
             result = self._result(delivery, held, DeliveryState.CONFIRMED, code, Heard.YES)
@@ -242,6 +253,9 @@ def _buckets_of(number: int, sessions: int) -> frozenset[int] | None:
 
 
 def _wait_s(delivery: Delivery, now: datetime) -> float:
-    """Seconds until a delivery is due: now, where that is later than any pause lasts, for then the clock was set back."""
+    """Seconds until a delivery is due.
+
+    It is due now where it was never tried, or has to wait longer than any pause lasts: then a clock was wrong.
+    """
     wait_s = (delivery.next_at - now).total_seconds()
-    return wait_s if 0 < wait_s <= results.LONGEST_PAUSE_S else 0.0
+    return wait_s if delivery.attempts and 0 < wait_s <= results.LONGEST_PAUSE_S else 0.0

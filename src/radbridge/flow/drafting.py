@@ -8,8 +8,6 @@ A draft with a blocking flag is stored too, and goes nowhere either. Cases with 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import math
 import secrets
 from collections import deque
@@ -28,6 +26,7 @@ from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import DraftImpression, DraftState, FlagKind, Stage
 from radbridge.errors import JournalError, LeaseLost, ModelError, ModelOverloaded, ModelUnavailable, Superseded
 from radbridge.flow import noting
+from radbridge.flow.asking import make_request
 from radbridge.flow.holding import SoleHolder, buckets_of, lease_of_case
 from radbridge.flow.judging import Judge, Verdict
 from radbridge.flow.priors import load_with_prior
@@ -51,6 +50,10 @@ STAGES = frozenset(("site", "coarse", "queue", "engine", "guard", "server"))
 """Of a draft's times those that are shown: the model server's words, and no other."""
 ASK_AGAIN_S = 0.25
 """Pause before a model server that can't be reached is asked again."""
+
+
+LONGEST_REST_S = 30.0
+"""Of a text before it is drafted: the most that `model.settle_s` may be."""
 
 
 class ModelClient(Protocol):
@@ -186,12 +189,11 @@ class Drafter:
                 self._calls.pop(key)[1].cancel()
         now = datetime.now(UTC)
         lines = [[r for r in line if r.key not in look.standing] for line in (look.urgent, look.other)]
-        urgent, other = (deque(r for r in line if r.ready_at <= now) for line in lines)
+        urgent, other = (deque(r for r in line if _rest_s(r, now) <= 0) for line in lines)
         while len(self._calls) < self._concurrency and (request := self._turns.take(urgent, other)):
             if request.key not in self._calls:  # it changed lines between the two queries of the look
                 self._calls[request.key] = (request.revision, asyncio.create_task(self._draft(request)))
-        resting = ((r.ready_at - now).total_seconds() for line in lines for r in line if r.ready_at > now)
-        return min(resting, default=None)
+        return min((rest_s for line in lines for r in line if (rest_s := _rest_s(r, now)) > 0), default=None)
 
     async def _draft(self, request: Request) -> None:
         with span(Name.DRAFT, request.trace):
@@ -336,27 +338,10 @@ class Drafter:
         return draft.stage
 
 
-def make_request(draft_id: str, case: Case, case_secret: bytes, known: Recollection) -> DraftRequest:
-    """What the model server is asked about a case, whose accession the secret hides."""
-    return DraftRequest(
-        id=draft_id,
-        findings=case.report.findings,
-        indication=case.indication,
-        comparison=case.compared_with,
-        prior=case.concluded_before,
-        modality=case.study.modality,
-        sex=case.patient.sex,
-        age=case.age,
-        radiologist=case.signer.id,
-        case=hide(case.key, case_secret),
-        examples=known.examples,
-        memory=known.memory,
-    )
-
-
-def hide(key: CaseKey, secret: bytes) -> str:
-    """An opaque name of a case: always the same, and without the secret nobody can tell which accession it is."""
-    return hmac.new(secret, f"{key.issuer}\0{key.accession}".encode(), hashlib.sha256).hexdigest()[:32]
+def _rest_s(request: Request, now: datetime) -> float:
+    """Seconds until a text has rested; a rest longer than any was noted by a clock that was ahead."""
+    rest_s = (request.ready_at - now).total_seconds()
+    return rest_s if rest_s <= LONGEST_REST_S else 0.0
 
 
 def _draft(draft_id: str, case: Case, answer: DraftResponse, known: Recollection) -> DraftImpression:

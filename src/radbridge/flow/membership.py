@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 from sqlalchemy import Connection
@@ -106,14 +106,14 @@ class Membership:
             await self._bells.close()
 
 
-async def keep(worker: Worker) -> None:
-    """Start a worker again and again: one that fails must not end the gateway (rule 4)."""
+async def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Start something again and again: one part that fails must not end the gateway (rule 4)."""
     while True:
         try:
-            await worker.run()
-            log.error("a worker ended; starting it again", task=worker.name, retry_in_s=WORKER_PAUSE_S)
+            await run()
+            log.error("a worker ended; starting it again", task=name, retry_in_s=WORKER_PAUSE_S)
         except Exception:
-            log.exception("a worker failed; starting it again", task=worker.name, retry_in_s=WORKER_PAUSE_S)
+            log.exception("a worker failed; starting it again", task=name, retry_in_s=WORKER_PAUSE_S)
         await asyncio.sleep(WORKER_PAUSE_S)
 
 
@@ -124,7 +124,7 @@ async def keep_leased(worker: Worker, holder: Holder) -> None:
     while True:
         while lease not in holder.held(Kind.WORKER):
             await changed.wait()
-        work = asyncio.create_task(keep(worker), name=worker.name)
+        work = asyncio.create_task(keep(worker.name, worker.run), name=worker.name)
         try:
             while lease in holder.held(Kind.WORKER):
                 await changed.wait(None if holder.is_sole else LOOK_S)

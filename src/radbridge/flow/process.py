@@ -132,21 +132,28 @@ class Processor:
         if not steps:
             return self._poll_s
         now = datetime.now(UTC)
-        resting: list[datetime] = []
+        resting: list[float] = []
         trying: list[asyncio.Task[End]] = []
         async with asyncio.TaskGroup() as tasks:
             for lane in self._arrange(steps):
                 for step in lane:
-                    if step.message.not_before is not None and step.message.not_before > now:
-                        resting.append(step.message.not_before)
+                    if (rest_s := self._rest_s(step, now)) > 0:
+                        resting.append(rest_s)
                         break  # and what is behind it in its lane
                     trying.append(tasks.create_task(self._handle(step)))
         self._on_change()
         ends = {task.result() for task in trying}
         if ends & {End.APPLIED, End.TO_REST}:
             return 0
-        waits = [(at - now).total_seconds() for at in resting] + [BLOCKED_S] * bool(ends)
-        return min((max(0.01, wait_s) for wait_s in (*waits, *filter(None, [self._poll_s]))), default=None)
+        waits = (*resting, *[BLOCKED_S] * bool(ends), *filter(None, [self._poll_s]))
+        return min(waits, default=None)
+
+    def _rest_s(self, step: Step, now: datetime) -> float:
+        """Seconds until a message may be tried again; a rest longer than any was noted by a clock that was ahead."""
+        if step.message.not_before is None:
+            return 0.0
+        rest_s = (step.message.not_before - now).total_seconds()
+        return rest_s if rest_s <= self._rules.poison_hold_s else 0.0
 
     async def _read(self, buckets: frozenset[int], at_most: int) -> list[Step]:
         """What waits, with the facts that it tells."""
@@ -242,7 +249,7 @@ class Processor:
         """Try the first messages one by one, each with its try noted before: one that kills gateways is found."""
         for lane in self._arrange(await self._read(buckets, BATCH)):
             for step in lane:
-                if step.message.not_before is not None and step.message.not_before > datetime.now(UTC):
+                if self._rest_s(step, datetime.now(UTC)) > 0:
                     break
                 if step.message.tries >= self._rules.poison_tries:
                     end = await self._set_aside(step, "gateways ended while they applied it")

@@ -128,28 +128,26 @@ def _begin_one(conn: Connection, item: Start, now: datetime) -> Begun:
     waiting = deliveries.find_waiting(conn, delivery.seq)
     if health is None or waiting is None:
         return Begun.NO if waiting is None else Begun.LATER
-    silent = _was_ignored(waiting, place.health)
-    if dead := _why_dead(waiting, lane.rules, silent=silent):
+    if dead := _why_dead(waiting, lane.rules, place.health):
         deliveries.end(conn, delivery.seq, DeliveryState.DEAD, dead)
         return Begun.NO
     destinations.note_health(conn, lane.name, health)
-    return Begun.YES if deliveries.begin(conn, waiting, item.payload, at=now, silent=silent) else Begun.NO
+    return Begun.YES if deliveries.begin(conn, waiting, item.payload, at=now) else Begun.NO
 
 
-def _was_ignored(waiting: Delivery, health: Health) -> bool:
-    """Whether its last copy was never answered, and its destination has answered another one since.
+def _why_dead(waiting: Delivery, rules: Rules, health: Health) -> str:
+    """Why no further copy of it may leave by itself; empty: one may.
 
-    Else it is the destination that says nothing: no message dies of that.
+    A message is dead of silence only where its destination answered others just before its copies and again behind
+    the last one. Else it is the destination that says nothing, and no message dies of that.
     """
-    return waiting.sent_at is not None and health.answered_at is not None and health.answered_at > waiting.sent_at
-
-
-def _why_dead(waiting: Delivery, rules: Rules, *, silent: bool) -> str:
-    """Why no further copy of it may leave by itself; empty: one may."""
-    if waiting.sent_at is not None and not rules.resend_unanswered:
+    if waiting.sent_at is None:
+        return ""
+    if not rules.resend_unanswered:
         return "unanswered: the peer may have it, and no second copy goes by itself (resend_unanswered = false)"
-    if silent and waiting.unanswered + 1 >= rules.max_unanswered:
-        return f"unanswered: the peer answers others and never this one, {waiting.unanswered + 1} times"
+    answers_others = health.answered_at is not None and health.answered_at > waiting.sent_at
+    if answers_others and waiting.unanswered >= rules.max_unanswered:
+        return f"unanswered: the peer answers others and never this one, {waiting.unanswered} times"
     return ""
 
 
@@ -157,12 +155,19 @@ def end(conn: Connection, results: Sequence[Result]) -> list[None]:
     """Note what sends came to."""
     for result in results:
         result.lane.holder.fence(conn, result.held)
-        _note_health(conn, result)
+        before = _note_health(conn, result)
         seq = result.delivery.seq
         if result.state is DeliveryState.PENDING:
-            silent_since = result.sent_at if result.heard is Heard.NOTHING else None
-            sent = result.heard is not Heard.NOBODY
-            deliveries.retry(conn, seq, at=result.at, answer=result.answer, sent_at=silent_since, sent=sent)
+            silent = result.heard is Heard.NOTHING
+            deliveries.retry(
+                conn,
+                seq,
+                at=result.at,
+                answer=result.answer,
+                sent=result.heard is not Heard.NOBODY,
+                sent_at=result.sent_at if silent else None,
+                ignored=silent and before.failures == 0,
+            )
         else:
             confirmed = result.at if result.state is DeliveryState.CONFIRMED else None
             deliveries.end(conn, seq, result.state, result.answer, confirmed_at=confirmed)
@@ -171,15 +176,17 @@ def end(conn: Connection, results: Sequence[Result]) -> list[None]:
     return [None] * len(results)
 
 
-def _note_health(conn: Connection, result: Result) -> None:
+def _note_health(conn: Connection, result: Result) -> Health:
+    """Note what a send says of its destination; give how that was before."""
     if result.heard is None:
-        return
+        return Health()
     breaker, now = result.lane.breaker, datetime.now(UTC)
-    health = destinations.hold(conn, result.lane.name, now).health
+    before = destinations.hold(conn, result.lane.name, now).health
     if result.heard is Heard.YES:
-        health = breaker.said_yes(health, now)
+        health = breaker.said_yes(before, now)
     elif result.heard is Heard.NOBODY:
-        health = breaker.unreached(health, now)
+        health = breaker.unreached(before, now)
     else:
-        health = breaker.failed(health, now, answered=result.heard is Heard.ERROR)
+        health = breaker.failed(before, now, answered=result.heard is Heard.ERROR)
     destinations.note_health(conn, result.lane.name, health)
+    return before

@@ -17,7 +17,8 @@ from radbridge.contract import DraftRequest
 from radbridge.draft import DraftImpression, FlagKind, Severity
 from radbridge.edit import measure_distance
 from radbridge.example import MAX_EXAMPLE_CHARS
-from radbridge.flow.drafting import ModelClient, make_request
+from radbridge.flow.asking import make_request
+from radbridge.flow.drafting import ModelClient
 from radbridge.flow.remembering import Recollection
 from radbridge.gateway import make_model_client
 from radbridge.guard import Guard

@@ -1,0 +1,113 @@
+"""What one caller of the HTTP port may take: requests, headers, bodies, time."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from radbridge.access import Role
+from radbridge.config import Http
+from radbridge.wire import Receive, Scope, Send
+from radbridge_adapters import fhir
+from radbridge_adapters.console.dispatch import Dispatcher
+from radbridge_adapters.console.protocols import MAX_HEAD_BYTES
+from radbridge_adapters.console.server import MAX_BODY_BYTES
+from tests.support import people
+from tests.support.live import LiveGateway, live, make_site
+
+
+async def test_a_client_that_asks_too_often_is_told_so(tmp_path: Path) -> None:
+    """A known client gets 429 with Retry-After beyond its rate; others, and this machine's own programs, go on."""
+    site = make_site(tmp_path, http={"listen": "127.0.0.1:0", "rate_per_s": 0.01, "burst": 3})
+    async with (
+        live(site, fhir.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
+    ):
+        first, second = [await people.key(gateway, Role.VIEWER, account=name) for name in ("one", "two")]
+        answers = [await http.get("/fhir/Patient", headers=people.bearer(first)) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert answers[-1].headers["retry-after"]
+        assert (await http.get("/fhir/Patient", headers=people.bearer(second))).status_code == 200
+        assert [(await http.get("/fhir/Patient")).status_code for _ in range(6)] == [200] * 6
+        assert b'radbridge_rate_limited_total{wire="http"} 1.0' in gateway.metrics_page()
+
+
+async def test_an_address_that_asks_too_often_is_told_so() -> None:
+    """Another machine gets 429 beyond the rate, before any application sees the request."""
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["client"][0])
+
+    statuses: list[Any] = []
+
+    async def send(event: Any) -> None:
+        statuses.append(event.get("status"))
+
+    limited: list[int] = []
+    settings = Http(rate_per_s=0.01, burst=2)
+    dispatcher = Dispatcher(app, (), settings, lambda: limited.append(1))
+    for host in ("192.0.2.1",) * 3 + ("192.0.2.2",):
+        scope = {"type": "http", "path": "/", "client": (host, 1), "headers": []}
+        await dispatcher(scope, lambda: asyncio.sleep(0, {"type": "http.request"}), send)
+    assert seen == ["192.0.2.1", "192.0.2.1", "192.0.2.2"]
+    assert statuses[0] == 429
+    assert limited == [1]
+
+
+async def talk(gateway: LiveGateway, *pieces: bytes) -> bytes:
+    """Send, and all that comes until the connection ends."""
+    host, port = gateway.addresses["http"].rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        async with asyncio.timeout(20):
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n"])
+async def test_headers_that_never_end_are_cut_off(begun: bytes, tmp_path: Path) -> None:
+    """A caller that says nothing, or half a request, is hung up on after `request_timeout_s`."""
+    async with live(make_site(tmp_path, http={"listen": "127.0.0.1:0", "request_timeout_s": 0.3})) as gateway:
+        assert await talk(gateway, begun) == b""
+        async with httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
+            assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_headers_that_are_too_long_are_cut_off(tmp_path: Path) -> None:
+    """More than 32 KiB of them, and nobody listens on."""
+    async with live(make_site(tmp_path)) as gateway:
+        line = b"x-more: " + b"a" * 4096 + b"\r\n"
+        pieces = [b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n", *[line] * (40 * MAX_HEAD_BYTES // 4096)]
+        assert not (await talk(gateway, *pieces)).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_body_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    """FHIR's body that stops in the middle holds its caller's connection for `request_timeout_s` and no longer."""
+    site = make_site(tmp_path, http={"listen": "127.0.0.1:0", "request_timeout_s": 0.3})
+    async with live(site, fhir.wire) as gateway:
+        head = (
+            b"POST /fhir HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\ncontent-type: application/json\r\n\r\n{"
+        )
+        assert not (await talk(gateway, head)).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_console_body_that_is_too_large(tmp_path: Path) -> None:
+    """The API takes 64 KiB; more is refused and held nowhere."""
+    async with (
+        live(make_site(tmp_path)) as gateway,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
+    ):
+        key = people.bearer(await people.key(gateway, Role.ADMIN))
+        answer = await http.post("/api/v1/apikeys", content=b"x" * (MAX_BODY_BYTES + 1), headers=key)
+        assert answer.status_code in (400, 413, 422)

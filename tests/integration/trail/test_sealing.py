@@ -1,0 +1,204 @@
+"""Encryption of a journal: on, off, under other keys, and while a gateway writes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+
+from radbridge.config.encryption import Encryption
+from radbridge.config.store import Store
+from radbridge.errors import SealError
+from radbridge.journal import audit, backup, keys, resealing
+from radbridge.journal.keys import Ring
+from radbridge.journal.resealing import Mode
+from radbridge.journal.schema import cases, memory
+from radbridge.journal.sealing import MARK, sealer_of
+from radbridge.journal.stores import Stores, open_store
+from radbridge_adapters.security.cipher import make_key
+from tests.support.planted import NAME, dump, plant
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def make_site(path: Path) -> Encryption:
+    path.write_text(make_key())
+    path.chmod(0o600)
+    return Encryption(key_file=path)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Encryption:
+    return make_site(tmp_path / "kek")
+
+
+@pytest.fixture
+def sealed(url: str, site: Encryption) -> Iterator[Stores]:
+    """A journal that was encrypted from the start."""
+    opened = open_store(Store(url=url), site)
+    yield opened
+    opened.dispose()
+
+
+def reseal(stores: Stores, mode: Mode) -> int:
+    changed = 0
+    for place in resealing.places():
+        after = None
+        while True:
+            with stores.begin() as conn:
+                done = resealing.reseal_some(conn, place, mode, after=after, at_most=3)
+            changed += done.changed
+            if (after := done.last) is None:
+                break
+    return changed
+
+
+def ring_of(stores: Stores) -> Ring:
+    ring = sealer_of(stores.writer.dialect)
+    assert isinstance(ring, Ring)
+    return ring
+
+
+def read_raw(url: str) -> str:
+    """What the tables hold for somebody without the key."""
+    stores = open_store(url)
+    found = []
+    with stores.connect() as conn:
+        for place in resealing.places():
+            found += [str(bytes(value or b"")) for value in conn.execute(select(place.stored)).scalars()]
+    stores.dispose()
+    return "\n".join(found)
+
+
+def test_no_document_is_readable_without_the_key(sealed: Stores, url: str) -> None:
+    """With encryption on, every sealed column holds ciphertext, and reads as before through the key."""
+    with sealed.begin() as conn:
+        plant(conn, AT)
+    assert NAME not in read_raw(url)
+    with sealed.connect() as conn:
+        assert conn.execute(select(cases.c.document)).scalar_one() == f"PID|{NAME}".encode()
+        assert audit.verify(conn).events == 3
+    plain = open_store(url)
+    with plain.connect() as conn, pytest.raises(SealError):
+        conn.execute(select(cases.c.document)).scalar_one()
+    plain.dispose()
+
+
+def test_a_plain_journal_is_sealed_and_unsealed(stores: Stores, url: str, site: Encryption) -> None:
+    """`store seal` seals what was stored before, `store unseal` gives it back byte for byte; the chain holds."""
+    awkward = [MARK + b"1 no seal at all", MARK + b"0", b"plain"]
+    with stores.begin() as conn:
+        plant(conn, AT)
+        rows = [_remembered(n, value) for n, value in enumerate(awkward)]
+        conn.execute(insert(memory), rows)
+    with stores.connect() as conn:
+        before = dump(conn)
+    opened = open_store(Store(url=url), site)
+    assert reseal(opened, Mode.SEALED) > 10
+    assert reseal(opened, Mode.SEALED) == 0
+    assert NAME not in read_raw(url)
+    with opened.connect() as conn:
+        kept = conn.execute(select(memory.c.document).order_by(memory.c.number)).scalars().all()
+        assert kept[1:] == awkward
+        assert audit.verify(conn).events == 3
+        assert resealing.count_keys(conn).get(0) == 0
+    reseal(opened, Mode.PLAIN)
+    with opened.begin() as conn:
+        keys.drop_all(conn)
+    opened.dispose()
+    with stores.connect() as conn:
+        assert dump(conn) == before
+
+
+def _remembered(number: int, document: bytes) -> dict[str, object]:
+    return {
+        "accession": f"M{number}",
+        "issuer": "",
+        "signer": "1001",
+        "state": "kept",
+        "document": document,
+        "signed_at": AT,
+    }
+
+
+def test_a_rotation_leaves_no_value_under_the_old_key(sealed: Stores) -> None:
+    """After `rotate --rewrite` the old key has sealed nothing that is still there."""
+    with sealed.begin() as conn:
+        plant(conn, AT)
+    ring = ring_of(sealed)
+    with sealed.begin() as conn:
+        number = ring.rotate(conn)
+    with sealed.begin() as conn:
+        ring.tend(conn)
+    reseal(sealed, Mode.NEWEST)
+    with sealed.connect() as conn:
+        assert set(resealing.count_keys(conn)) == {0, number}
+        assert audit.verify(conn).events == 3
+
+
+def test_a_journal_is_rotated_while_it_is_written(sealed: Stores, url: str, site: Encryption) -> None:
+    """A gateway that writes on, with the old key and then the new one, loses nothing to a rewrite beside it."""
+    gateway = open_store(Store(url=url), site)
+    with sealed.begin() as conn:
+        conn.execute(insert(memory), [_remembered(n, b"0") for n in range(20)])
+    stop = threading.Event()
+    written: dict[str, bytes] = {}
+
+    def work() -> None:
+        turn = 0
+        while not stop.is_set():
+            turn += 1
+            accession, value = f"M{turn % 20}", str(turn).encode()
+            with gateway.begin() as conn:
+                conn.execute(memory.update().where(memory.c.accession == accession).values(document=value))
+            written[accession] = value
+            if turn == 30:
+                with gateway.begin() as conn:
+                    ring_of(gateway).tend(conn)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        ring = ring_of(sealed)
+        for _ in range(3):
+            with sealed.begin() as conn:
+                ring.rotate(conn)
+            with sealed.begin() as conn:
+                ring.tend(conn)
+            reseal(sealed, Mode.NEWEST)
+    finally:
+        stop.set()
+        thread.join()
+    with sealed.connect() as conn:
+        found = {row.accession: row.document for row in conn.execute(select(memory.c.accession, memory.c.document))}
+    gateway.dispose()
+    assert len(written) > 0
+    assert found == {f"M{n}": b"0" for n in range(20)} | written
+
+
+def test_an_encrypted_backup_needs_the_key(sealed: Stores, site: Encryption, tmp_path: Path) -> None:
+    """A backup holds ciphertext and names its key; with another one it is refused before anything is written."""
+    with sealed.begin() as conn:
+        plant(conn, AT)
+    with sealed.connect() as conn:
+        manifest = backup.write(conn, tmp_path / "b")
+        before = dump(conn)
+    there = backup.read_keys(tmp_path / "b")
+    assert manifest.keys == [there[0].kek]
+    for wrong in (make_site(tmp_path / "other"), Encryption()):
+        with pytest.raises(SealError):
+            keys.check(wrong, there)
+    keys.check(site, there)
+    other = Store(url=f"sqlite:///{tmp_path}/other.db")
+    plain = open_store(other)
+    with plain.begin() as conn:
+        backup.restore(conn, tmp_path / "b")
+    plain.dispose()
+    opened = open_store(other, site)
+    with opened.connect() as conn:
+        assert dump(conn) == before
+    opened.dispose()

@@ -1,0 +1,47 @@
+"""Token buckets, by a clock of the test's own."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radbridge_adapters.security.rate import Buckets
+
+
+class Clock:
+    """Seconds, as they are set."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@given(
+    rate=st.floats(0.1, 1000),
+    burst=st.integers(1, 50),
+    pauses=st.lists(st.floats(0, 5), min_size=1, max_size=200),
+)
+def test_nobody_gets_more_than_the_rate_and_the_burst(rate: float, burst: int, pauses: list[float]) -> None:
+    """In any time, at most `burst + rate * time` pass; and who waits as long as told passes then."""
+    clock = Clock()
+    buckets = Buckets(rate, burst, clock)
+    passed = 0
+    for pause in pauses:
+        clock.now += pause
+        wait_s = buckets.take("a")
+        passed += wait_s == 0
+        assert passed <= burst + rate * (clock.now - 100.0) + 1e-6
+        if wait_s:
+            clock.now += wait_s * 1.001 + 1e-6
+            assert buckets.take("a") == 0
+            passed += 1
+
+
+def test_names_are_apart_and_zero_lets_everything_pass() -> None:
+    """One who asks too often takes nothing from another; a rate of 0 is none."""
+    buckets = Buckets(1.0, 1, Clock())
+    assert [buckets.take(name) > 0 for name in "aab"] == [False, True, False]
+    free = Buckets(0.0, 1, Clock())
+    assert not any(free.take("a") for _ in range(100))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -103,7 +103,7 @@ class PostgresBells(LocalBells):
         """Do a part until closed, on a new connection whenever one is lost."""
         while not self._closed:
             try:
-                with self._connect() as conn:
+                with closing(self._connect()) as conn:
                     part(conn)
             except Exception:
                 log.warning("no bells; work is looked for without them", exc_info=True, retry_in_s=RETRY_S)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, select, tuple_
 
 from radbridge.case import Case, CaseKey, CaseState
 from radbridge.imaging import fold_id
+from radbridge.journal.clock import NOW
 from radbridge.journal.schema import cases
 from radbridge.journal.upsert import insert
 
@@ -23,6 +24,8 @@ _SAVE = _INSERT.on_conflict_do_update(
     set_={c: _INSERT.excluded[c] for c in ("patient_id", "patient_issuer", "state", "document", "updated_at")},
 )
 _EACH = select(cases.c.patient_id, cases.c.document)
+_SAVE_BY_CLOCK = _SAVE.values(updated_at=NOW)
+"""Where several gateways save cases, the database's own clock says when."""
 _OF_PATIENT = select(cases.c.document).where(cases.c.patient_id == bindparam("patient_id"))
 _SIGNED_OF_PATIENT = (
     _OF_PATIENT.where(cases.c.patient_issuer == bindparam("patient_issuer"), cases.c.state == CaseState.SIGNED)
@@ -67,8 +70,9 @@ def find(conn: Connection, key: CaseKey, patient_id: str) -> Case | None:
 
 def save(conn: Connection, case: Case) -> None:
     """Insert or replace the case."""
+    is_sole = conn.dialect.name == "sqlite"
     conn.execute(
-        _SAVE,
+        _SAVE if is_sole else _SAVE_BY_CLOCK,
         {
             "issuer": case.key.issuer,
             "accession": case.key.accession,
@@ -76,8 +80,8 @@ def save(conn: Connection, case: Case) -> None:
             "patient_issuer": case.patient.issuer,
             "state": case.state,
             "document": _CASE.dump_json(case, exclude_defaults=True),
-            "updated_at": datetime.now(UTC),
-        },
+        }
+        | ({"updated_at": datetime.now(UTC)} if is_sole else {}),
     )
 
 

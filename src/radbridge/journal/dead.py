@@ -146,7 +146,7 @@ def _apply_again(conn: Connection, row: Row[Any], act: Act) -> None:
     said = {"number": row.id, "of_accession": row.accession, "of_touches": row.touches}
     if not act.force and (row.accession or row.touches) and conn.execute(_OVERTAKEN, said).scalar_one():
         raise ConfigError(
-            [f"{act.id}: a later message of the same case was applied, this one's older text would replace it; --force"]
+            [f"{act.id}: a later message of its case was applied and this one would undo it; drop it, or force it"]
         )
     conn.execute(_APPLY_AGAIN, {"number": row.id})
 

@@ -118,7 +118,7 @@ _KEEP = _INSERT.on_conflict_do_update(
 )
 _ADD = _INSERT.on_conflict_do_nothing().returning(dicom_instances.c.sop_uid)
 _WAIT = insert(dicom_waiting)
-_RELATE = upsert(dicom_studies).on_conflict_do_nothing()
+_RELATE = upsert(dicom_studies).on_conflict_do_nothing().returning(dicom_studies.c.study_uid)
 _KEYS = select(dicom_studies.c.accession, dicom_studies.c.issuer).where(dicom_studies.c.study_uid == bindparam("study"))
 _WAITING_FOR = (
     select(dicom_waiting.c.message_id)
@@ -237,7 +237,7 @@ def relate(conn: Connection, study_uid: str, key: CaseKey) -> None:
     """Note that a study belongs to an accession. What came in of it before that was known is applied again."""
     hold(conn, Lock.STUDY, [study_uid])
     relation = {"study_uid": study_uid, "accession": key.accession, "issuer": key.issuer}
-    if not study_uid or not key.accession or conn.execute(_RELATE, relation).rowcount < 1:
+    if not study_uid or not key.accession or conn.execute(_RELATE, relation).first() is None:
         return
     waiting = conn.execute(_WAITING_FOR, {"study": study_uid}).scalars().all()
     conn.execute(_FORGET_WAITING, {"study": study_uid})

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, Table, func, select
 
+from radbridge.journal.destinations import DestinationState
 from radbridge.journal.schema import (
     audit_events,
     audit_pending,
@@ -21,8 +22,6 @@ from radbridge.journal.tables.where import DELIVERY_FAILED, DELIVERY_WAITS, MESS
 
 SYSLOG = "syslog"
 """The cursor of the trail's forwarder."""
-PAUSED = "paused"
-"""The state of a destination that an operator stopped."""
 _MESSAGES = select(func.count(), func.min(messages.c.id)).where(MESSAGE_WAITS)
 _REQUESTS = select(func.count(), func.min(draft_requests.c.ready_at))
 _DELIVERIES = (
@@ -102,7 +101,7 @@ def dead(conn: Connection) -> dict[str, int]:
 def places(conn: Connection) -> list[Place]:
     """Every destination that was ever paused or failed."""
     return [
-        Place(name=row.name, is_paused=row.state == PAUSED, open_until=row.open_until)
+        Place(name=row.name, is_paused=row.state == DestinationState.PAUSED, open_until=row.open_until)
         for row in conn.execute(select(destinations.c.name, destinations.c.state, destinations.c.open_until))
     ]
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -81,6 +82,8 @@ class Lane:
         self._meter = meter
         self._work = threading.Condition()
         self._closed = False
+        self._conn: Connection | None = None
+        """Kept from one transaction to the next: to take one from the pool and give it back costs as much as an ACK."""
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     def start(self) -> None:
@@ -108,6 +111,7 @@ class Lane:
         while group := self._next_group():
             self._commit(group)
             self._loop.call_soon_threadsafe(_settle, group)
+        self._let_go()
 
     def _next_group(self) -> list[Write]:
         """What goes into the next commit; empty when the lane is closed and all is written."""
@@ -153,15 +157,25 @@ class Lane:
     def _try(self, group: Sequence[Write]) -> Exception | None:
         """One transaction with all of it. A commit that got no answer may stand: whoever repeats it is told apart."""
         try:
-            with self._engine.begin() as conn:
+            if self._conn is None:
+                self._conn = self._engine.connect()
+            with self._conn.begin():
                 for operation, writes in groupby(group, key=lambda w: w.operation):
                     neighbours = list(writes)
-                    results = operation(conn, [w.item for w in neighbours])
+                    results = operation(self._conn, [w.item for w in neighbours])
                     for write, result in zip(neighbours, results, strict=True):
                         write.result = result
         except Exception as error:  # noqa: BLE001 - it goes to whoever waits for this write
+            self._let_go()
             return error
         return None
+
+    def _let_go(self) -> None:
+        """Of the connection: what went wrong on it is nobody's else."""
+        if self._conn is not None:
+            conn, self._conn = self._conn, None
+            with suppress(SQLAlchemyError):
+                conn.close()
 
 
 def _settle(group: Sequence[Write]) -> None:

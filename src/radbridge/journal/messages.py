@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from radbridge.journal import postgres, sqlite
 from radbridge.journal.buckets import BUCKETS, bucket_of
 from radbridge.journal.schema import MessageState, messages
+from radbridge.journal.sealing import escape, sealer_of, unseal
 from radbridge.journal.tables.where import MESSAGE_STANDS, MESSAGE_WAITS
 from radbridge.journal.types import clean
 from radbridge.wire import Accepted, Received, Rejected
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 _SEPARATOR = "\x1f"
+_Name = tuple[str, str]
+"""What a message is told by: its sender's key, and the digest of its bytes."""
 WAITING_COLUMNS = (
     messages.c.id,
     messages.c.wire,
@@ -51,9 +54,6 @@ WAITING_COLUMNS = (
     messages.c.reply_to,
 )
 """What `read_row` reads."""
-_ANSWERED = select(messages.c.id, messages.c.sender_key, messages.c.digest, messages.c.ack, messages.c.reply).where(
-    messages.c.sender_key.in_(bindparam("keys", expanding=True)), MESSAGE_STANDS
-)
 _INSERT = insert(messages)
 _STATE = select(messages.c.state).where(messages.c.id == bindparam("message_id"))
 _SETTLE = (
@@ -114,54 +114,76 @@ def bucket_for(received: Received) -> int:
 
 def accept(conn: Connection, received: Sequence[Received]) -> list[Accepted]:
     """Store messages. The same bytes from the same sender under the same id get the first answer again, and no row."""
-    now = datetime.now(UTC)
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    names: list[tuple[str, str]] = []
-    reused: set[str] = set()
-    for message in received:
-        name = _key(message), _digest(message)
-        names.append(name)
-        if name not in rows:
-            rows[name] = _accepted_row(message, now, *name, reused_id=name[0] in reused)
-            reused.add(name[0])
-    known = _store_on_sqlite(conn, rows) if conn.dialect.name == "sqlite" else _store_on_postgresql(conn, rows)
-    result: list[Accepted] = []
-    for name in names:
-        accepted = known[name]
-        result.append(accepted)
-        if accepted.new:
-            known[name] = replace(accepted, new=False)
-    return result
+    names = [(_key(message), _digest(message)) for message in received]
+    first: dict[_Name, Received] = {}
+    for name, message in zip(names, received, strict=True):
+        first.setdefault(name, message)
+    known = _store_on_sqlite(conn, first) if conn.dialect.name == "sqlite" else _store_on_postgresql(conn, first)
+    if len(first) == len(names):
+        return [known[name] for name in names]
+    return [known[name] if name not in names[:n] else replace(known[name], new=False) for n, name in enumerate(names)]
 
 
-def _store_on_sqlite(conn: Connection, rows: dict[tuple[str, str], dict[str, Any]]) -> dict[tuple[str, str], Accepted]:
+def _store_on_sqlite(conn: Connection, first: Mapping[_Name, Received]) -> Mapping[_Name, Accepted]:
     """Look, then insert: nobody else can come between."""
-    known = _find(conn, {key for key, _ in rows})
-    reused = {key for key, _ in known}
-    new = {name: row for name, row in rows.items() if name not in known}
-    for (key, _), row in new.items():
-        row["reused_id"] = row["reused_id"] or key in reused
-    ids = sqlite.add_messages(conn, list(new.values())) if new else ()
+    known = _read(conn, sqlite.find_messages(conn, {key for key, _ in first}))
+    new = {name: message for name, message in first.items() if name not in known} if known else first
+    if not new:
+        return known
+    ids = sqlite.add_messages(conn, datetime.now(UTC), _rows(conn, new, {key for key, _ in known}))
     added = zip(new.items(), ids, strict=True)
-    return known | {name: Accepted(id=id, ack=row["ack"], new=True) for (name, row), id in added}
+    return known | {name: Accepted(id=id, ack=message.ack, new=True) for (name, message), id in added}
 
 
-def _store_on_postgresql(
-    conn: Connection, rows: dict[tuple[str, str], dict[str, Any]]
-) -> dict[tuple[str, str], Accepted]:
+def _store_on_postgresql(conn: Connection, first: Mapping[_Name, Received]) -> Mapping[_Name, Accepted]:
     """Insert, then look for what another gateway, or an earlier commit, has there already."""
-    added = postgres.add_messages(conn, list(rows.values()))
-    known = {name: Accepted(id=id, ack=rows[name]["ack"], new=True) for name, id in added.items()}
-    rest = {key for key, _ in rows.keys() - known.keys()}
-    return (_find(conn, rest) if rest else {}) | known
+    added = postgres.add_messages(conn, datetime.now(UTC), _rows(conn, first, set()))
+    known = {name: Accepted(id=id, ack=first[name].ack, new=True) for name, id in added.items()}
+    if len(known) == len(first):
+        return known
+    return _read(conn, postgres.find_messages(conn, {key for key, _ in first.keys() - known.keys()})) | known
 
 
-def _find(conn: Connection, keys: Collection[str]) -> dict[tuple[str, str], Accepted]:
+def _read(conn: Connection, found: Iterable[Sequence[Any]]) -> dict[_Name, Accepted]:
     """What senders sent under their ids, by key and digest."""
-    found = conn.execute(_ANSWERED, {"keys": list(keys)})
     return {
-        (key, digest): Accepted(id=id, ack=ack, new=False, reply=reply or b"") for id, key, digest, ack, reply in found
+        (key, digest): Accepted(
+            id=id,
+            ack=unseal(conn.dialect, ack, "message.ack"),
+            new=False,
+            reply=unseal(conn.dialect, reply, "message.reply") if reply else b"",
+        )
+        for id, key, digest, ack, reply in found
     }
+
+
+def _rows(conn: Connection, new: Mapping[_Name, Received], reused: set[str]) -> list[tuple[Any, ...]]:
+    """What is stored, in the order of ARRIVING. By hand: SQLAlchemy's handling of values costs as much as the rest."""
+    rows: list[tuple[Any, ...]] = []
+    sealer = sealer_of(conn.dialect)
+    for (key, digest), message in new.items():
+        raw, ack = message.raw, message.ack
+        rows.append(
+            (
+                message.wire,
+                clean(message.peer),
+                key,
+                digest,
+                clean(message.kind),
+                clean(message.accession),
+                escape(raw) if sealer is None else sealer.seal(raw, "message.raw"),
+                len(raw),
+                escape(ack) if sealer is None or not ack else sealer.seal(ack, "message.ack"),
+                bucket_for(message),
+                message.urgent,
+                clean(_SEPARATOR.join(message.touches)),
+                message.reply_to and clean(message.reply_to),
+                message.trace and clean(message.trace),
+                key in reused,
+            )
+        )
+        reused.add(key)
+    return rows
 
 
 def take(conn: Connection, received: Received) -> Waiting | None:
@@ -200,20 +222,6 @@ def _key(received: Received) -> str:
 
 def _digest(message: Received | Rejected) -> str:
     return hashlib.sha256(message.raw).hexdigest()
-
-
-def _accepted_row(message: Received, now: datetime, key: str, digest: str, *, reused_id: bool) -> dict[str, Any]:
-    return _row(message, now, key, digest) | {
-        "accession": clean(message.accession),
-        "state": MessageState.ACCEPTED.value,
-        "reason": "",
-        "reused_id": reused_id,
-        "bucket": bucket_for(message),
-        "urgent": message.urgent,
-        "touches": clean(_SEPARATOR.join(message.touches)),
-        "reply_to": clean(message.reply_to),
-        "trace": clean(message.trace),
-    }
 
 
 def _row(message: Received | Rejected, now: datetime, key: str, digest: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from radbridge.draft import DraftImpression, Severity, Stage
 from radbridge.edit import Edit
 from radbridge.edit import Outcome as Became
 from radbridge.guard.policy import BLOCKING_KINDS
+from radbridge.journal.marks import Mark
 from radbridge.journal.schema import EditState, drafts, edits
 from radbridge.trials import Outcome
 
@@ -35,7 +36,8 @@ _BEFORE = (
     .where(edits.c.seq < bindparam("below"))
     .order_by(edits.c.seq.desc())
 )
-_SIGNERS = select(drafts.c.signer).select_from(_PAIRED).where(edits.c.seq > bindparam("after")).distinct()
+_SIGNERS = select(drafts.c.signer).select_from(_PAIRED).distinct()
+_ABOVE = select(edits.c.seq, drafts.c.signer).select_from(_PAIRED).where(edits.c.seq > bindparam("after"))
 _LAST = select(func.max(edits.c.seq))
 _AT_ONCE = 50
 _BEYOND = 2**63 - 1
@@ -68,10 +70,12 @@ def read_outcomes_before(
     return list(islice((outcome for outcome in found if outcome.version != besides), at_most))
 
 
-def signed_since(conn: Connection, after: int) -> tuple[int, frozenset[str]]:
-    """Who signed over a draft after the edit of number `after`, and the number of the last edit there is."""
-    last = conn.execute(_LAST).scalar() or 0
-    return last, frozenset(conn.execute(_SIGNERS, {"after": after}).scalars())
+def signed_since(conn: Connection, mark: Mark, *, now_s: float) -> frozenset[str]:
+    """Who signed over a draft since `mark` was asked with last; the first time, whoever ever did."""
+    is_first = mark.begin(conn.execute(_LAST).scalar() or 0)
+    rows = {row.seq: row.signer for row in conn.execute(_ABOVE, {"after": mark.after})}
+    new = mark.take(rows, now_s)
+    return frozenset(conn.execute(_SIGNERS).scalars() if is_first else (rows[number] for number in new))
 
 
 def _outcomes(conn: Connection, query: Select[Any], values: Mapping[str, Any]) -> Iterator[Outcome]:

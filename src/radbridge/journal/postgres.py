@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -11,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from radbridge.config.store import Store
 from radbridge.errors import ConfigError, StoreRefused
-from radbridge.journal.sealing import seal
+from radbridge.journal.tables.core import ARRIVING
 
 if TYPE_CHECKING:  # an extra: on SQLite nobody needs it
     import psycopg
@@ -42,6 +45,7 @@ def make_engines(store: Store) -> tuple[Engine, Engine]:
     """A reader, each of whose transactions sees one moment, and a writer. Raises ConfigError."""
     url = read_url(store)
     try:
+        _array_types()  # before an engine copies what the driver knows
         reader = create_engine(url, pool_size=store.pool, connect_args=_arguments(), isolation_level="REPEATABLE READ")
         writer = create_engine(url, pool_size=4, connect_args=_arguments(), isolation_level="READ COMMITTED")
     except ModuleNotFoundError:
@@ -85,6 +89,7 @@ def _preparation(store: Store, *, reads: bool) -> Callable[[Any, Any], None]:
             f"SET statement_timeout = {round(store.statement_timeout_s * 1000)}",
             f"SET lock_timeout = '{_SILENT_S}s'",
             f"SET idle_in_transaction_session_timeout = '{_SILENT_S}s'",
+            f"SET enable_seqscan = {'on' if reads else 'off'}",  # a plan made for an empty table is kept as it fills
         )
     )
 
@@ -141,45 +146,84 @@ def state_of(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
 
 
-_NAMES = {
-    "wire": "text",
-    "peer": "text",
-    "sender_key": "text",
-    "digest": "text",
-    "kind": "text",
-    "accession": "text",
-    "raw": "bytea",
-    "size": "int",
-    "ack": "bytea",
-    "reused_id": "bool",
-    "bucket": "int",
-    "urgent": "bool",
-    "touches": "text",
-    "reply_to": "text",
-    "trace": "text",
-}
+_TEXT, _BYTES, _NUMBER, _TRUTH = 25, 17, 23, 16
+"""PostgreSQL's numbers for text, bytea, int and bool, and by them those of their arrays."""
+_ARRAYS = {_TEXT: 1009, _BYTES: 1001, _NUMBER: 1007, _TRUTH: 1000}
+_KINDS = {"raw": _BYTES, "ack": _BYTES, "size": _NUMBER, "bucket": _NUMBER, "urgent": _TRUTH, "reused_id": _TRUTH}
+_HEAD = Struct("!iiIii")
+"""Of a binary array: dimensions, whether there are nulls, its elements' type; length and first index."""
+_INT = Struct("!i")
+_NAMES = ", ".join(ARRIVING[:-1])
 _ADD = f"""
-INSERT INTO message (received_at, state, reason, reused_id, {", ".join(n for n in _NAMES if n != "reused_id")})
-SELECT %b::timestamp, 'accepted', '',
+INSERT INTO message (received_at, state, reason, {_NAMES}, reused_id)
+SELECT %b::timestamp, 'accepted', '', {_NAMES},
        reused_id OR (SELECT true FROM message m WHERE m.sender_key = new.sender_key AND m.state <> 'rejected' LIMIT 1)
-       IS NOT NULL,
-       {", ".join(n for n in _NAMES if n != "reused_id")}
-FROM unnest({", ".join(f"%b::{kind}[]" for kind in _NAMES.values())}) WITH ORDINALITY AS new({", ".join(_NAMES)}, line)
+       IS NOT NULL
+FROM unnest({", ".join("%b" for _ in ARRIVING)}) WITH ORDINALITY AS new({_NAMES}, reused_id, line)
 ORDER BY line
 ON CONFLICT (sender_key, digest) WHERE state <> 'rejected' DO NOTHING
 RETURNING id, sender_key, digest
 """  # noqa: S608 - our own names
-"""One statement for a whole group, which also tells the duplicates: those that aren't returned."""
+"""One statement for a whole group, which also tells the duplicates: those that aren't returned. LIMIT keeps a planner
+that knows no counts yet from reading the whole table once for a group."""
+_FIND = """
+SELECT id, sender_key, digest, ack, reply FROM message WHERE state <> 'rejected' AND sender_key = ANY(%s)
+"""
 
 
-def add_messages(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
-    """Store the messages that aren't there yet; the ids of these, by sender's key and digest."""
-    received_at = rows[0]["received_at"].replace(tzinfo=None)
-    columns = [[_value(conn, name, row) for row in rows] for name in _NAMES]
-    added = conn.exec_driver_sql(_ADD, (received_at, *columns))
+def find_messages(conn: Connection, keys: Collection[str]) -> Sequence[Sequence[Any]]:
+    """Id, sender's key, digest, answer and reply, as stored, of what senders sent under their ids."""
+    return conn.exec_driver_sql(_FIND, (list(keys),)).fetchall()
+
+
+def add_messages(
+    conn: Connection, received_at: datetime, rows: Sequence[tuple[Any, ...]]
+) -> dict[tuple[str, str], int]:
+    """Store the messages that aren't there yet, in the order of ARRIVING; their ids, by sender's key and digest."""
+    columns = [_array(name, values) for name, values in zip(ARRIVING, zip(*rows, strict=True), strict=True)]
+    added = conn.exec_driver_sql(_ADD, (received_at.replace(tzinfo=None), *columns))
     return {(key, digest): id for id, key, digest in added}
 
 
-def _value(conn: Connection, name: str, row: Mapping[str, Any]) -> Any:
-    value = row[name]
-    return seal(conn.dialect, value, f"message.{name}") if isinstance(value, bytes) else value
+def _array(name: str, values: Sequence[Any]) -> Any:
+    """A column as the driver would send an array, in a fifth of the time that it takes for one."""
+    kind = _KINDS.get(name, _TEXT)
+    if kind == _TEXT:
+        parts = [value.encode() for value in values]
+    elif kind == _BYTES:
+        parts = list(values)
+    elif kind == _NUMBER:
+        parts = [_INT.pack(value) for value in values]
+    else:
+        parts = [b"\1" if value else b"\0" for value in values]
+    head = _HEAD.pack(1, 0, kind, len(parts), 1)
+    return _array_types()[kind](head + b"".join([piece for part in parts for piece in (_INT.pack(len(part)), part)]))
+
+
+class _Array:
+    """A column that is encoded already."""
+
+    __slots__ = ("encoded",)
+
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded = encoded
+
+
+@cache
+def _array_types() -> Mapping[int, type[_Array]]:
+    """A class for each kind of elements, which the driver sends as an array of that kind."""
+    import psycopg
+    from psycopg.adapt import Dumper
+    from psycopg.pq import Format
+
+    class AsItIs(Dumper):
+        format = Format.BINARY
+
+        def dump(self, obj: _Array) -> bytes:
+            return obj.encoded
+
+    types: dict[int, type[_Array]] = {}
+    for kind, array in _ARRAYS.items():
+        types[kind] = type(f"Array{kind}", (_Array,), {"__slots__": ()})
+        psycopg.adapters.register_dumper(types[kind], type(f"Dumper{kind}", (AsItIs,), {"oid": array}))
+    return types

@@ -14,6 +14,8 @@ PSEUDONYMS = "pseudonyms"
 """The key of date shifts and pseudonyms: with the same key two exports move a patient's dates alike."""
 CASES = "cases"
 """The key of the names that the model server gets of cases."""
+SANDBOX = "sandbox"
+"""Made in the journal of a replay, so that no gateway ever works on it."""
 _BYTES = 32
 
 
@@ -22,6 +24,11 @@ def make(conn: Connection, names: Sequence[str]) -> list[None]:
     rows = [{"name": name, "value": random.token_bytes(_BYTES)} for name in names]
     conn.execute(insert(secrets).on_conflict_do_nothing(), rows)
     return [None] * len(names)
+
+
+def is_there(conn: Connection, name: str) -> bool:
+    """Whether `make` has made it."""
+    return conn.execute(select(secrets.c.name).where(secrets.c.name == name)).first() is not None
 
 
 def read(conn: Connection, name: str) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ from sqlalchemy.engine import URL
 
 from radbridge.errors import ConfigError, JournalError
 from radbridge.journal.schema import messages
-from radbridge.journal.sealing import seal
+from radbridge.journal.tables.core import ARRIVING
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 """FULL: a commit is on the disk when it returns, which is what an ACK promises (rule 1)."""
+_ADD = (
+    f"INSERT INTO message (received_at, state, reason, {', '.join(ARRIVING)})"  # noqa: S608 - our own names
+    f" VALUES (?, 'accepted', '', {', '.join('?' * len(ARRIVING))})"
+)
 _WAIT_S = 30.0
 """How long another program's transaction is waited for."""
 
@@ -62,28 +67,29 @@ def _prepare(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def add_messages(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Store new messages; their ids. Past SQLAlchemy's handling of each value, which costs as much as the insertion."""
-    columns = tuple(rows[0])
-    dialect, write_time = conn.dialect, _time_writer()
-    values = [
-        tuple(
-            write_time(value)
-            if name == "received_at"
-            else seal(dialect, value, f"message.{name}")
-            if isinstance(value, bytes)
-            else value
-            for name, value in row.items()
-        )
-        for row in rows
-    ]
-    conn.exec_driver_sql(_insertion(columns), values)
-    last = conn.exec_driver_sql("SELECT last_insert_rowid()").scalar_one()
-    return list(range(last - len(rows) + 1, last + 1))  # one writer, and AUTOINCREMENT counts by one
+def find_messages(conn: Connection, keys: Collection[str]) -> Sequence[Sequence[Any]]:
+    """Id, sender's key, digest, answer and reply, as stored, of what senders sent under their ids."""
+    return conn.exec_driver_sql(_search(len(keys)), tuple(keys)).fetchall()
 
 
 @cache
-def _insertion(columns: tuple[str, ...], table: str = "message") -> str:
+def _search(count: int) -> str:
+    wanted = ", ".join("?" * count)
+    return (
+        f"SELECT id, sender_key, digest, ack, reply FROM message WHERE state <> 'rejected' AND sender_key IN ({wanted})"  # noqa: S608 - marks
+    )
+
+
+def add_messages(conn: Connection, received_at: datetime, rows: Sequence[tuple[Any, ...]]) -> range:
+    """Store new messages, in the order of ARRIVING; their ids."""
+    at = _time_writer()(received_at)
+    conn.exec_driver_sql(_ADD, [(at, *row) for row in rows])
+    last = conn.exec_driver_sql("SELECT last_insert_rowid()").scalar_one()
+    return range(last - len(rows) + 1, last + 1)  # one writer, and AUTOINCREMENT counts by one
+
+
+@cache
+def _insertion(columns: tuple[str, ...], table: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our names
 
 

@@ -71,5 +71,5 @@ class Sealed(TypeDecorator[bytes]):
 def clean(text: str) -> str:
     """Without NUL, and with `?` for half of a surrogate pair: neither is text to PostgreSQL."""
     if text.isascii():
-        return text.replace("\0", "")
+        return text.replace("\0", "") if "\0" in text else text
     return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -4,47 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Boolean, Connection, DateTime, Integer, LargeBinary, MetaData, Table
 from sqlalchemy.exc import DBAPIError
 
-from radbridge import journal as journal_package
-from radbridge.config.store import Store
 from radbridge.journal import Journal, memory, messages
 from radbridge.journal.buckets import ALL, bucket_of
 from radbridge.journal.schema import metadata
-from radbridge.journal.stores import Stores, make_stores, migrate, open_store
-from tests.support.journals import received
+from radbridge.journal.stores import Stores, migrate, open_store
+from tests.support.journals import received, upgrade
 
 RELEASED = [f"{n:04}" for n in range(1, 8)]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).replace(tzinfo=None)
 CASE = b'{"signer":{"id":"900001"},"signed_at":"2026-03-01T12:00:00Z"}'
-
-
-@pytest.fixture
-def unmade(empty_url: str) -> Iterator[Stores]:
-    """A database without a table."""
-    stores = make_stores(Store(url=empty_url))
-    yield stores
-    stores.dispose()
-
-
-def upgrade(stores: Stores, revision: str) -> None:
-    """Bring it to one revision and no further."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(journal_package.__file__).parent / "migrations"))
-    with stores.begin() as conn:
-        config.attributes["connection"] = conn
-        command.upgrade(config, revision)
 
 
 def tables_of(conn: Connection) -> list[Table]:

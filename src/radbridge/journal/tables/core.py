@@ -47,6 +47,12 @@ messages = Table(
     sqlite_autoincrement=True,
 )
 
+ARRIVING = (
+    *("wire", "peer", "sender_key", "digest", "kind", "accession", "raw", "size", "ack", "bucket", "urgent"),
+    *("touches", "reply_to", "trace", "reused_id"),
+)
+"""The columns in which messages that come in together differ, in the order of `messages.accept`'s rows."""
+
 cases = Table(
     "case",
     metadata,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine
@@ -20,16 +17,6 @@ from radbridge.wire import Received
 
 KEY = CaseKey(accession="A1")
 OTHER = CaseKey(accession="A2")
-
-
-@pytest.fixture
-def conn(tmp_path: Path) -> Iterator[Connection]:
-    """A journal's database, rolled back at the end."""
-    engine = create_engine(f"sqlite:///{tmp_path}/m.db")
-    metadata.create_all(engine)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 def received(control_id: str, raw: bytes = b"x", accession: str = "A1") -> Received:

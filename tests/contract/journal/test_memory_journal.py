@@ -8,17 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection
 from typer.testing import CliRunner
 
-import radbridge.journal as package
 from radbridge.case import Case, CaseKey, CaseState, Radiologist, ReportText
 from radbridge.cli.app import app
 from radbridge.journal import cases, memory
-from radbridge.journal.stores import migrate
+from radbridge.journal.schema import memory as table
+from radbridge.journal.stores import Stores, migrate
 from radbridge.memory import Remembered
+from tests.support.journals import upgrade
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SIGNED = Case(
@@ -41,18 +40,9 @@ def report(number: int) -> Remembered:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An empty journal's file."""
-    made = create_engine(f"sqlite:///{tmp_path}/radbridge.db")
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def conn(engine: Engine) -> Iterator[Connection]:
+def conn(stores: Stores) -> Iterator[Connection]:
     """A connection to a journal in which three reports of two signers are remembered, signed a day apart."""
-    migrate(engine)
-    with engine.begin() as opened:
+    with stores.begin() as opened:
         for n, signer in enumerate(("1001", "1002", "1001"), 1):
             memory.expect(opened, key(n), signer=signer, signed_at=AT + timedelta(days=n))
             memory.keep(opened, [report(n)])
@@ -64,41 +54,35 @@ def numbers(conn: Connection) -> list[int]:
     return list(memory.kept(conn, 99, 99))
 
 
-def test_a_site_has_its_memory_from_its_history(engine: Engine) -> None:
+def test_a_site_has_its_memory_from_its_history(unmade: Stores) -> None:
     """Every report that was signed before this version waits to be remembered, in the order of signing."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(package.__file__).parent / "migrations"))
     history = (
         replace(SIGNED, key=key(1), signed_at=AT.astimezone(UTC) + timedelta(hours=2)),
         replace(SIGNED, key=key(2)),
         replace(SIGNED, key=key(3), state=CaseState.OPEN, signed_at=None),
         replace(SIGNED, key=key(4), signer=Radiologist()),
     )
-    with engine.begin() as conn:
-        config.attributes["connection"] = conn
-        command.upgrade(config, "0005")
+    upgrade(unmade, "0005")
+    with unmade.begin() as conn:
         for case in history:
             cases.save(conn, case)
-    migrate(engine)
-    with engine.begin() as conn:
+    migrate(unmade.writer)
+    with unmade.begin() as conn:
         assert [(e.number, e.key) for e in memory.waiting(conn, 9)] == [(2, key(1)), (1, key(2))]
         assert memory.forget_before(conn, AT + timedelta(hours=1)) == 1
         assert (memory.count(conn), [e.number for e in memory.waiting(conn, 9)]) == (0, [2])
 
 
-def test_reports_are_scrubbed_anew_with_their_context(engine: Engine) -> None:
+def test_reports_are_scrubbed_anew_with_their_context(unmade: Stores) -> None:
     """What was remembered before training learned from it waits to be scrubbed again, under its number; a bar stays."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(package.__file__).parent / "migrations"))
-    with engine.begin() as conn:
-        config.attributes["connection"] = conn
-        command.upgrade(config, "0006")
+    upgrade(unmade, "0006")
+    with unmade.begin() as conn:
         for n in (1, 2):
             memory.expect(conn, key(n), signer="1001", signed_at=AT)
         memory.keep(conn, [report(1)])
         memory.bar(conn, key(3), at=AT)
-    migrate(engine)
-    with engine.begin() as conn:
+    migrate(unmade.writer)
+    with unmade.begin() as conn:
         assert ([e.number for e in memory.waiting(conn, 9)], memory.count(conn)) == ([2, 1], 0)
         memory.expect(conn, key(3), signer="1001", signed_at=AT)
         assert len(memory.waiting(conn, 9)) == 2
@@ -115,7 +99,7 @@ def test_only_what_still_waits_is_kept(conn: Connection) -> None:
 
 def test_a_row_that_cant_be_read(conn: Connection) -> None:
     """A broken row is nobody's example, hides no other, and waits to be scrubbed anew under its number."""
-    conn.exec_driver_sql("UPDATE memory SET document = x'7b' WHERE number = 2")
+    conn.execute(table.update().where(table.c.number == 2).values(document=b"{"))
     assert memory.kept(conn, 99, 9) == {3: report(3), 2: None, 1: report(1)}
     assert set(memory.load(conn, [1, 2, 3])) == {1, 3}
     assert memory.renew(conn, [2, 9]) == [True, False]
@@ -141,26 +125,26 @@ def test_kept_in_blocks(conn: Connection) -> None:
     ("options", "left"), [(["--signer", "1001"], [2]), (["--before", "2026-03-03"], [3, 2]), (["--all"], [])]
 )
 def test_forgetting_by_command(
-    engine: Engine, conn: Connection, tmp_path: Path, options: list[str], left: list[int]
+    stores: Stores, conn: Connection, tmp_path: Path, options: list[str], left: list[int]
 ) -> None:
     """`radbridge memory forget` takes a signer's, older or all reports out of the table."""
     conn.commit()
     config = tmp_path / "site.toml"
-    config.write_text(f'[store]\nurl = "{engine.url}"\n')
+    config.write_text(f'[store]\nurl = "{stores.store.url}"\n')
     result = CliRunner().invoke(app, ["memory", "forget", "--config", str(config), *options])
     assert result.exit_code == 0
     assert result.stderr.startswith(f"{3 - len(left)} report")
-    with engine.connect() as other:
+    with stores.connect() as other:
         assert numbers(other) == left
 
 
 @pytest.mark.parametrize("options", [[], ["--all", "--signer", "1001"]])
-def test_forgetting_needs_one_word(engine: Engine, conn: Connection, tmp_path: Path, options: list[str]) -> None:
+def test_forgetting_needs_one_word(stores: Stores, conn: Connection, tmp_path: Path, options: list[str]) -> None:
     """Without saying what to forget, or with two ways of saying it, nothing is forgotten."""
     conn.commit()
     config = tmp_path / "site.toml"
-    config.write_text(f'[store]\nurl = "{engine.url}"\n')
+    config.write_text(f'[store]\nurl = "{stores.store.url}"\n')
     result = CliRunner().invoke(app, ["memory", "forget", "--config", str(config), *options])
     assert (result.exit_code, "one of --signer" in result.stderr) == (2, True)
-    with engine.connect() as other:
+    with stores.connect() as other:
         assert numbers(other) == [3, 2, 1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import Connection, update
 
@@ -24,18 +23,14 @@ def _save(conn: Connection, batches: Sequence[Sequence[tuple[CaseKey, datetime]]
     return [None] * len(batches)
 
 
-async def test_every_change_is_met_once(tmp_path: Path) -> None:
+async def test_every_change_is_met_once(journal: Journal) -> None:
     """Going from mark to mark meets each case once, in the order of change, also those that changed at once."""
     at_once = [(CaseKey(accession=f"A{n % 5}", issuer=str(n // 5)), AT) for n in range(15)]
     later = [(CaseKey(accession="A0", issuer="later"), AT + timedelta(microseconds=1))]
-    journal = await Journal.open(f"sqlite:///{tmp_path}/radbridge.db")
-    try:
-        await journal.write(_save, [*later, *at_once])
-        mark, met = (AT - timedelta(hours=1), "", ""), list[CaseKey]()
-        while found := journal.read_now(lambda conn: cases.changed_since(conn, mark, 4)):  # noqa: B023 - called at once
-            met += [case.key for case, _ in found]
-            last, at = found[-1]
-            mark = (at, last.key.accession, last.key.issuer)
-    finally:
-        await journal.close()
+    await journal.write(_save, [*later, *at_once])
+    mark, met = (AT - timedelta(hours=1), "", ""), list[CaseKey]()
+    while found := journal.read_now(lambda conn: cases.changed_since(conn, mark, 4)):  # noqa: B023 - called at once
+        met += [case.key for case, _ in found]
+        last, at = found[-1]
+        mark = (at, last.key.accession, last.key.issuer)
     assert met == [*sorted(key for key, _ in at_once), later[0][0]]

@@ -1,4 +1,4 @@
-"""The gauges on `/metrics`, read from a real journal."""
+"""The gauges on `/metrics`, read from a real journal, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,22 +25,20 @@ KEY = CaseKey(accession="ZQACC1")
 
 
 @asynccontextmanager
-async def gauged(folder: Path, *writes: Callable[[Connection, Sequence[None]], list[None]]) -> AsyncIterator[Metrics]:
+async def gauged(
+    journal: Journal, folder: Path, *writes: Callable[[Connection, Sequence[None]], list[None]]
+) -> AsyncIterator[Metrics]:
     """The metrics after a look at a journal to which `writes` were made."""
-    journal = await Journal.open(f"sqlite:///{folder}/radbridge.db")
     metrics = Metrics()
-    try:
-        for write in writes:
-            await journal.write(write, None)
-        work = asyncio.create_task(Gauging(journal, metrics, disk=folder).run())
-        async with asyncio.timeout(20):
-            while not value(metrics, "radbridge_disk_size_bytes"):
-                await asyncio.sleep(0.005)
-        yield metrics
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-    finally:
-        await journal.close()
+    for write in writes:
+        await journal.write(write, None)
+    work = asyncio.create_task(Gauging(journal, metrics, disk=folder).run())
+    async with asyncio.timeout(20):
+        while not value(metrics, "radbridge_disk_size_bytes"):
+            await asyncio.sleep(0.005)
+    yield metrics
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float:
@@ -70,9 +68,9 @@ def fill(conn: Connection, items: Sequence[None]) -> list[None]:
     return [None] * len(items)
 
 
-async def test_queues(tmp_path: Path) -> None:
+async def test_queues(journal: Journal, tmp_path: Path) -> None:
     """How many messages, drafts and deliveries wait, and for how long the oldest has; what isn't due has age 0."""
-    async with gauged(tmp_path, fill) as metrics:
+    async with gauged(journal, tmp_path, fill) as metrics:
         assert value(metrics, "radbridge_queue_depth", queue="apply", destination="") == 2
         assert 60 <= value(metrics, "radbridge_queue_age_seconds", queue="apply", destination="") < 90
         assert value(metrics, "radbridge_queue_depth", queue="draft", destination="") == 1
@@ -95,9 +93,9 @@ def settle(conn: Connection, items: Sequence[None]) -> list[None]:
     return [None] * len(items)
 
 
-async def test_what_waits_for_a_person(tmp_path: Path) -> None:
+async def test_what_waits_for_a_person(journal: Journal, tmp_path: Path) -> None:
     """What failed, was set aside, died or was refused is counted by its state, and waits in no queue."""
-    async with gauged(tmp_path, settle) as metrics:
+    async with gauged(journal, tmp_path, settle) as metrics:
         for kind in ("failed", "quarantined", "dead", "refused"):
             assert value(metrics, "radbridge_dead", kind=kind) == 1, kind
         assert value(metrics, "radbridge_dead", kind="rejected") == 0
@@ -120,9 +118,9 @@ def stop(conn: Connection, items: Sequence[None]) -> list[None]:
     return [None] * len(items)
 
 
-async def test_destinations_and_the_trail(tmp_path: Path) -> None:
+async def test_destinations_and_the_trail(journal: Journal, tmp_path: Path) -> None:
     """Pauses, open breakers, notes that aren't in the chain yet and those that syslog wasn't told are gauges."""
-    async with gauged(tmp_path, stop) as metrics:
+    async with gauged(journal, tmp_path, stop) as metrics:
         assert value(metrics, "radbridge_paused", destination="ris") == 1
         assert value(metrics, "radbridge_paused", destination="pacs") == 0
         assert value(metrics, "radbridge_breaker_open", destination="pacs") == 1
@@ -133,18 +131,15 @@ async def test_destinations_and_the_trail(tmp_path: Path) -> None:
         assert value(metrics, "radbridge_audit_pending_age_seconds") >= 120
 
 
-async def test_a_queue_that_ran_empty_is_zero(tmp_path: Path) -> None:
+async def test_a_queue_that_ran_empty_is_zero(journal: Journal) -> None:
     """A destination with nothing left to deliver has depth and age 0, not what they last were."""
-    journal = await Journal.open(f"sqlite:///{tmp_path}/radbridge.db")
     metrics = Metrics()
     gauges = Gauging(journal, metrics, disk=None)
-    try:
-        await journal.write(fill, None)
-        gauges._tell(await journal.read(gauging._look))  # noqa: SLF001 - one look, without its pause
-        await journal.write(confirm, None)
-        gauges._tell(await journal.read(gauging._look))  # noqa: SLF001 - as above
-    finally:
-        await journal.close()
+    await journal.write(fill, None)
+    gauges._tell(await journal.read(gauging._look))  # noqa: SLF001 - one look, without its pause
+    assert value(metrics, "radbridge_queue_depth", queue="deliver", destination="ris") == 2
+    await journal.write(confirm, None)
+    gauges._tell(await journal.read(gauging._look))  # noqa: SLF001 - as above
     assert value(metrics, "radbridge_queue_depth", queue="deliver", destination="ris") == 0
     assert value(metrics, "radbridge_queue_age_seconds", queue="deliver", destination="ris") == 0
 

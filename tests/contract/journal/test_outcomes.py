@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 
 from radbridge.case import ReportText
 from radbridge.draft import DraftState, Flag, Severity, Stage
 from radbridge.edit import compare
 from radbridge.journal import drafts, edits, schema
+from radbridge.journal.marks import Mark
 from radbridge.journal.outcomes import read_outcomes, read_outcomes_before, signed_since
-from radbridge.journal.stores import migrate
+from radbridge.journal.stores import Stores
 from tests.support.drafts import AT, CASE, DRAFT
 
 SIGNED = replace(CASE, report=ReportText(findings="Nodule.", impression=DRAFT.text), signed_at=AT)
 SIDE = Flag(kind="laterality", message="Invented.", severity=Severity.CRITICAL)
 URGENT = Flag(kind="critical", message="Invented.", severity=Severity.CRITICAL)
-
-
-@pytest.fixture
-def conn(tmp_path: Path) -> Iterator[Connection]:
-    """A journal's connection."""
-    engine = create_engine(f"sqlite:///{tmp_path}/radbridge.db")
-    migrate(engine)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 def sign(conn: Connection, id: str, *, signer: str = "1234", delivered: bool = True, **draft: Any) -> None:
@@ -116,9 +105,27 @@ def test_no_more_is_read_than_is_taken(conn: Connection) -> None:
 
 
 def test_who_signed_since_the_last_look(conn: Connection) -> None:
-    """A look tells whose drafts were signed over, and from where to look the next time."""
-    assert signed_since(conn, 0) == (0, frozenset())
+    """A look tells whose drafts were signed over since the last one; the first, whose ever were."""
+    mark = Mark()
+    assert signed_since(conn, mark, now_s=0.0) == frozenset()
     sign(conn, "D1")
-    last, signers = signed_since(conn, 0)
-    assert signers == {"1234"}
-    assert signed_since(conn, last) == (last, frozenset())
+    assert signed_since(conn, mark, now_s=1.0) == {"1234"}
+    assert signed_since(conn, mark, now_s=2.0) == frozenset()
+    assert signed_since(conn, Mark(), now_s=3.0) == {"1234"}
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_who_signed_while_another_transaction_was_open(stores: Stores) -> None:
+    """An edit that got its number earlier and is committed later is told, and the others aren't told again."""
+    mark = Mark()
+    with stores.writer.connect() as slow, stores.writer.connect() as fast:
+        for conn, id, signer in ((slow, "D1", "1111"), (fast, "D2", "2222")):
+            sign(conn, id)
+            conn.execute(schema.drafts.update().where(schema.drafts.c.id == id).values(signer=signer))
+        fast.commit()
+        with stores.connect() as conn:
+            assert signed_since(conn, mark, now_s=0.0) == {"2222"}
+        slow.commit()
+    with stores.connect() as conn:
+        assert signed_since(conn, mark, now_s=1.0) == {"1111"}
+        assert signed_since(conn, mark, now_s=2.0) == frozenset()

@@ -1,0 +1,183 @@
+"""Two gateways change the same at the same moment: what one reads before it writes is still so when it writes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection
+
+from radbridge.case import Case, CaseKey, Patient
+from radbridge.journal import cases, dicom, memory, messages, secrets, withdrawals
+from radbridge.journal.buckets import ALL
+from radbridge.journal.dicom import Begun, Changed, Filed, StepOutcome, StepState
+from radbridge.journal.locks import Lock, hold
+from radbridge.journal.schema import MessageState
+from radbridge.journal.stores import Stores
+from tests.support.journals import received
+
+pytestmark = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+Work = Callable[[Connection], Any]
+KEY = CaseKey(accession="A1")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as made:
+        yield made
+
+
+def run(stores: Stores, pool: ThreadPoolExecutor, *works: Work) -> list[Any]:
+    """Run each on a transaction of its own, all of them having begun before the first commits."""
+    begun = threading.Barrier(len(works))
+
+    def work_on(work: Work) -> Any:
+        with stores.begin() as conn:
+            conn.exec_driver_sql("SELECT 1")
+            begun.wait(30)
+            return work(conn)
+
+    return [future.result() for future in [pool.submit(work_on, work) for work in works]]
+
+
+def meet(stores: Stores, pool: ThreadPoolExecutor, first: Work, second: Work) -> list[Any]:
+    """Let `second` run as far as it can while the transaction of `first`, which has done its work, is still open."""
+    done: Future[Any]
+    with stores.writer.connect() as conn:
+        before = first(conn)
+        done = pool.submit(_whole, stores, second)
+        _until_it_waits(conn, done)
+        conn.commit()
+    return [before, done.result(30)]
+
+
+def _whole(stores: Stores, work: Work) -> Any:
+    with stores.begin() as conn:
+        return work(conn)
+
+
+def _until_it_waits(conn: Connection, done: Future[Any]) -> None:
+    """Until the other transaction is over, or waits for a lock of ours."""
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    while not done.done() and not conn.exec_driver_sql(waits).scalar_one():
+        pass
+
+
+def test_held_until_the_end(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """A case that one transaction holds is another's when the first has ended; nobody waits for other cases."""
+    order: list[str] = []
+
+    def first(conn: Connection) -> None:
+        hold(conn, Lock.CASE, ["A2", "A1"])
+        order.append("first")
+
+    def second(conn: Connection) -> None:
+        hold(conn, Lock.CASE, ["A9"])
+        order.append("free")
+        hold(conn, Lock.CASE, ["A1", "A2"])
+        order.append("second")
+
+    with stores.writer.connect() as conn:
+        first(conn)
+        done = pool.submit(_whole, stores, second)
+        _until_it_waits(conn, done)
+        assert order == ["first", "free"]
+        conn.commit()
+    done.result(30)
+    assert order == ["first", "free", "second"]
+
+
+def test_names_that_postgresql_refuses(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """Whatever a sender calls its cases can be held."""
+    with stores.begin() as conn:
+        hold(conn, Lock.CASE, ["\0", "\ud800", "", "ä" * 5000])
+
+
+def test_shared(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """Any number may share what nobody holds alone."""
+    with stores.writer.connect() as conn:
+        hold(conn, Lock.WITHDRAWAL, [""], shared=True)
+        pool.submit(_whole, stores, lambda other: hold(other, Lock.WITHDRAWAL, [""], shared=True)).result(30)
+
+
+def test_a_study_told_while_its_message_is_applied(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """A message whose accession becomes known while it is applied without is brought up again, and not lost."""
+    with stores.begin() as conn:
+        dicom.file(conn, [Filed(received=received("1", accession=""), studies=(("1.2", None),))])
+
+    def apply(conn: Connection) -> None:
+        [message] = messages.waiting(conn, buckets=ALL, at_most=9)
+        hold(conn, Lock.STUDY, ["1.2"])
+        assert dicom.study_key(conn, "1.2") is None
+        messages.settle(conn, message.id, MessageState.DONE, "not placed")
+
+    meet(stores, pool, apply, lambda conn: dicom.relate(conn, "1.2", KEY))
+    with stores.connect() as conn:
+        assert len(messages.waiting(conn, buckets=ALL, at_most=9)) == 1
+
+
+def test_a_study_told_twice(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """Two gateways that learn a study's accession at once bring its messages up once."""
+    with stores.begin() as conn:
+        dicom.file(conn, [Filed(received=received("1", accession=""), studies=(("1.2", None),))])
+        [message] = messages.waiting(conn, buckets=ALL, at_most=9)
+        messages.settle(conn, message.id, MessageState.DONE)
+    other = CaseKey(accession="A2")
+    meet(stores, pool, lambda conn: dicom.relate(conn, "1.2", KEY), lambda conn: dicom.relate(conn, "1.2", other))
+    with stores.connect() as conn:
+        assert len(messages.waiting(conn, buckets=ALL, at_most=9)) == 1
+
+
+def test_a_step_is_over_once(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """Of two modalities' words on one procedure step, the second is told that it is over (PS3.4 F.7.2.2.2)."""
+    step = Filed(received=received("8"), studies=())
+    begin = Begun(sop_uid="8", filed=step)
+    begun = meet(stores, pool, *[lambda conn: dicom.begin_step(conn, [begin])] * 2)
+    assert begun == [[StepOutcome.KEPT], [StepOutcome.KNOWN]]
+
+    def change(conn: Connection) -> list[StepOutcome]:
+        done = Changed(sop_uid="8", state=StepState.COMPLETED, merge=lambda _: step)
+        return dicom.change_step(conn, [done])
+
+    assert meet(stores, pool, change, change) == [[StepOutcome.KEPT], [StepOutcome.FINAL]]
+
+
+def test_withdrawn_while_a_report_comes_in(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """Who withdraws while a report of theirs is applied finds it: nothing of it stays."""
+    with stores.begin() as conn:
+        secrets.make(conn, [secrets.PSEUDONYMS])
+        secret = secrets.read(conn, secrets.PSEUDONYMS)
+    act = withdrawals.Act(at=NOON, actor="t", secret=secret)
+    case = Case(key=KEY, patient=Patient(id="900001"))
+
+    def apply(conn: Connection) -> None:
+        cases.save(conn, case)
+        if not withdrawals.is_withdrawn(conn, case):
+            memory.expect(conn, KEY, signer="1", signed_at=NOON)
+
+    meet(stores, pool, apply, lambda conn: withdrawals.note_patient(conn, "900001", "", act))
+    with stores.begin() as conn:
+        assert withdrawals.withdraw_patient(conn, "900001", "", act).reports == 1
+
+
+def test_crossing_transactions_end(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """Two that hold what the other wants are told apart within a second, by an error that is tried again."""
+
+    def cross(first: str, second: str) -> Callable[[Connection], None]:
+        def work(conn: Connection) -> None:
+            hold(conn, Lock.CASE, [first])
+            held.wait(30)
+            hold(conn, Lock.CASE, [second])
+
+        return work
+
+    held = threading.Barrier(2)
+    with pytest.raises(Exception, match="deadlock") as caught:
+        run(stores, pool, cross("A1", "A2"), cross("A2", "A1"))
+    assert isinstance(caught.value.__cause__, psycopg.errors.DeadlockDetected)

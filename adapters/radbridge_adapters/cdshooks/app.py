@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection, select
 
+from radbridge.audit import Note, What
 from radbridge.case import CaseKey, digest_findings
 from radbridge.config import Site
 from radbridge.draft import DraftState, StoredDraft
@@ -133,13 +135,25 @@ class CdsApp:
         stored = await self._desk.draft_of(
             event.key, digest_findings(event.report.findings), at_most_s=self._site.cdshooks.deadline_s
         )
-        return _NO_CARDS if stored is None or stored.state is not DraftState.CURRENT else await self._show(stored)
+        if stored is None or stored.state is not DraftState.CURRENT:
+            return _NO_CARDS
+        return await self._show(stored, caller, _peer(scope))
 
-    async def _show(self, stored: StoredDraft) -> Mapping[str, Any]:
+    async def _show(self, stored: StoredDraft, caller: str, peer: str) -> Mapping[str, Any]:
         case = await self._desk.store.read(lambda conn: cases.load(conn, stored.key))
         if case is None:
             return _NO_CARDS
-        await self._desk.store.write_first(remember, stored.draft)
+        note = Note(
+            at=datetime.now(UTC),
+            what=What.VIEWED,
+            actor=caller,
+            via=WIRE,
+            peer=peer,
+            entity=case.key,
+            patient=case.patient.id,
+            detail={"draft_id": stored.draft.id},
+        )
+        await self._desk.store.write_first(remember, (stored.draft, note))
         return {"cards": [make_card(stored.draft, self._composer.compose(case, stored.draft).observation)]}
 
     async def _journal(self, snapshot: Snapshot, key: CaseKey, caller: str, scope: Scope, request: HookRequest) -> None:

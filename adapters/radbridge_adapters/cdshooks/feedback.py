@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from radbridge.audit import Note
 from radbridge.draft import DraftImpression
+from radbridge.journal import audit
 from radbridge.journal.schema import cds_cards, draft_feedback
 from radbridge.journal.upsert import insert as insert_or_keep
 from radbridge_adapters.cdshooks.card import card_id
@@ -84,10 +86,11 @@ def _time_of(one: Mapping[str, Any]) -> datetime | None:
         return None
 
 
-def remember(conn: Connection, drafts: Sequence[DraftImpression]) -> list[None]:
-    """Note which draft each card shows, before it is shown."""
+def remember(conn: Connection, cards: Sequence[tuple[DraftImpression, Note]]) -> list[None]:
+    """Note which draft each card shows, and to whom, before it is shown."""
     now = datetime.now(UTC)
-    rows = [{"uuid": card_id(draft), "draft_id": draft.id, "at": now} for draft in drafts]
+    rows = [{"uuid": card_id(draft), "draft_id": draft.id, "at": now} for draft, _ in cards]
+    audit.note(conn, [note for _, note in cards])
     conn.execute(insert_or_keep(cds_cards).on_conflict_do_nothing(), rows)
     return [None] * len(rows)
 

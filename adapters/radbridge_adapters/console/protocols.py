@@ -35,7 +35,7 @@ def watch(base: type[Any], timeout_s: float) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            if not self._answering:
+            if not self._answering and not _has_body_to_come(self):
                 if self._head_bytes > MAX_HEAD_BYTES:
                     self.transport.abort()
                     return
@@ -50,3 +50,9 @@ def watch(base: type[Any], timeout_s: float) -> type[asyncio.Protocol]:
             self._answering += 1 if entered else -1
 
     return Watched
+
+
+def _has_body_to_come(connection: Any) -> bool:
+    """Whether an application has answered before the whole body came: what comes now are no headers."""
+    cycle = getattr(connection, "cycle", None)
+    return cycle is not None and bool(cycle.more_body)

@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import structlog
 import uvicorn
@@ -26,7 +27,7 @@ from radbridge_adapters.console.dispatch import Dispatcher, at_most
 from radbridge_adapters.console.protocols import MAX_HEAD_BYTES, watch
 from radbridge_adapters.resources.outcome import Issues
 from radbridge_adapters.security import CHALLENGE
-from radbridge_adapters.security.tls import server_context
+from radbridge_adapters.security.tls import expires_at, server_context
 
 log = structlog.get_logger(__name__)
 
@@ -158,6 +159,8 @@ class HttpServer:
         own = at_most(make_app(self._site, self._status), MAX_BODY_BYTES)
         app = Dispatcher(own, self._status.mounts, self._settings, lambda: self._status.meter.limited("http"))
         server = _Server(_configure(self._settings, app))
+        if (tls := self._settings.tls) is not None:
+            self._status.meter.expires("http", partial(expires_at, tls.cert))
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from radbridge.audit import Note, Outcome, What
 from radbridge.errors import JournalError
 from radbridge.flow.wake import Alarm
 from radbridge_adapters.fhir.request import Answer
@@ -107,7 +108,8 @@ class Audit:
         chunk = [self._waiting.popleft() for _ in range(min(at_most, len(self._waiting)))]
         try:
             if chunk:
-                await self._vault.commit(Change(versions=tuple(_version(event) for event in chunk)))
+                versions = tuple(_version(event) for event in chunk)
+                await self._vault.commit(Change(versions=versions, notes=tuple(_note(event) for event in chunk)))
         except JournalError:
             log.exception("journal unavailable", retry_in_s=RETRY_S)
             self._waiting.extendleft(reversed(chunk))
@@ -123,6 +125,33 @@ def _targets_of(found: Found, answer: Answer) -> tuple[str, ...]:
         places = [entry["response"].get("location", "") for entry in answer.document.get("entry", ())]
     stored = (place.rpartition("/_history/")[0].rsplit("/", 2)[-2:] for place in places if place)
     return tuple("/".join(parts) for parts in stored) or ((found.type,) if found.type else ())
+
+
+_WHAT: Mapping[str, What] = {
+    "create": What.MESSAGE_TAKEN,
+    "update": What.MESSAGE_TAKEN,
+    "bundle": What.MESSAGE_TAKEN,
+    "search": What.SEARCHED,
+}
+"""An interaction -> what the audit trail calls it; any other one shows something."""
+
+
+def _note(event: Event) -> Note:
+    """The same for the trail, whose chain covers what the stored resources can't: that none was taken out."""
+    refused = Outcome.MINOR if event.status < 500 else Outcome.SERIOUS
+    return Note(
+        at=event.at,
+        what=_WHAT.get(event.interaction, What.VIEWED),
+        outcome=Outcome.SUCCESS if event.status < 400 else refused,
+        actor=event.client or "unknown",
+        via="fhir",
+        peer=event.peer,
+        detail={
+            "interaction": event.interaction,
+            "status": str(event.status),
+            "targets": " ".join(event.targets),
+        },
+    )
 
 
 def _version(event: Event) -> Version:

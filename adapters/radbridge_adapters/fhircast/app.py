@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
 import structlog
 
+from radbridge.audit import Note, What
 from radbridge.config import Site
 from radbridge.errors import JournalError, LeaseLost
+from radbridge.journal import audit
 from radbridge.wire import Desk, Receive, Rejected, Scope, Send
 from radbridge_adapters.fhircast.dialect import Dialect
 from radbridge_adapters.fhircast.faults import CastFault
@@ -82,7 +85,9 @@ class HubApp:
         _ = self._hub.lease  # 503 where another gateway has it
         if method == "GET" and path.count("/") == 1 and len(path) > 1:
             client.require_cast(f"{REPORT}-open", "r")
-            return 200, (await self._hub.describe(unquote(path[1:]))).describe()
+            session = await self._hub.describe(unquote(path[1:]))
+            await self._desk.store.write_first(audit.record, _note_of(client, scope))
+            return 200, session.describe()
         if method != "POST" or path not in ("", "/"):
             raise CastFault(405 if path in ("", "/") else 404, "route", "POST to the hub's URL, or GET below it")
         body = await _read_body(receive, self._site.http.ws_max_bytes)
@@ -154,6 +159,13 @@ async def _read_body(receive: Receive, at_most: int) -> bytes:
             raise CastFault(413, "too_large", f"an event has at most {at_most} bytes")
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+def _note_of(client: Client, scope: Scope) -> Note:
+    """Somebody asked what a session holds. Which one isn't said: a topic is a secret."""
+    peer = (scope.get("client") or ("", 0))[0]
+    actor = client.actor
+    return Note(at=datetime.now(UTC), what=What.VIEWED, actor=actor.name, via=WIRE, peer=peer)
 
 
 def _header(scope: Scope, name: bytes) -> str:

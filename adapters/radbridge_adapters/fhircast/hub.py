@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
+from sqlalchemy import Connection
 
 from radbridge.case import CaseKey
-from radbridge.wire import Desk, Received
+from radbridge.wire import Desk, Kind, Received
 from radbridge_adapters.fhircast.content import Change, write_update
 from radbridge_adapters.fhircast.contexts import Saved, find_topics, load, save, write_session
 from radbridge_adapters.fhircast.dialect import Dialect

@@ -183,7 +183,7 @@ async def ask(
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         raise DeliveryFailed(name, f"can't be reached ({type(error).__name__})", sent=False) from None
     except (httpx.HTTPError, TimeoutError) as error:
-        raise DeliveryFailed(name, f"gave no answer ({type(error).__name__})") from None
+        raise DeliveryFailed(name, f"gave no answer ({type(error).__name__})", answered=False) from None
     return Reply(
         status=answer.status_code,
         document=_read(raw),

@@ -19,8 +19,9 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from radbridge.errors import ConfigError
 from radbridge_adapters.security.assertion import ALGORITHMS
 from radbridge_adapters.security.jwks import public_set
+from radbridge_adapters.security.pins import read_pin
 
-app = typer.Typer(help="Make our signing key for other people's FHIR servers, and show its public part.")
+app = typer.Typer(help="Our signing key for other people's FHIR servers; the pins of certificates.")
 
 _RSA_BITS = 3072
 
@@ -93,6 +94,19 @@ def show(key_file: Annotated[Path, typer.Argument(help="A private key.")]) -> No
     """
     try:
         _print_public(read_private(key_file).document)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def pin(certificate: Annotated[Path, typer.Argument(help="A certificate (PEM).")]) -> None:
+    """Print the pin of a certificate's key, for `pins` and `client_pins`; a renewal with the same key keeps it.
+
+    Example: [cyan]radbridge keys pin pacs.pem[/]
+    """
+    try:
+        typer.echo(read_pin(certificate))
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

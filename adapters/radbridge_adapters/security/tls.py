@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, Self
 
 import structlog
+from cryptography import x509
 
 from radbridge.config.tls import Tls, TlsClient, Trust
 from radbridge.errors import ConfigError
@@ -41,6 +43,11 @@ def server_context(name: str, settings: Tls) -> ssl.SSLContext:
         return context
 
     return _Renewing(ssl.PROTOCOL_TLS_SERVER, name, files, make)
+
+
+def expires_at(cert: Path) -> datetime:
+    """Until when a certificate (PEM, the first of its chain) is valid. Raises OSError, ValueError."""
+    return x509.load_pem_x509_certificate(cert.read_bytes()).not_valid_after_utc
 
 
 def client_context(name: str, trust: Trust) -> ssl.SSLContext:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from radbridge.case import Case, CaseKey, CaseState
 from radbridge.config import Dicom
 from radbridge.errors import DeliveryError, JournalError
 from radbridge.journal import cases
+from radbridge.journal.clock import now
 from radbridge.wire import Desk, Received
 from radbridge_adapters.dicom.asking.asked import journal
 from radbridge_adapters.dicom.asking.cache import ALONE_S, NOTHING_S, Cache
@@ -32,6 +33,8 @@ POLL_S = 1.0
 BATCH = 100
 LOOK_BACK = timedelta(hours=1)
 """Cases that changed so long before the start are asked about, too: their answers may not have come."""
+OVERLAP = timedelta(seconds=5)
+"""Read again: another gateway's change may be committed later than one that was made after it."""
 GIVE_UP_S = 3600.0
 """After so long without an answer a case isn't asked about any more, until it changes."""
 MOST_WAITING = 4096
@@ -76,7 +79,9 @@ class Enquirer:
         self.name = f"dicom {topic.name}"
         self._topic = topic
         self._desk = desk
-        self._seen = (datetime.now(UTC) - LOOK_BACK, "", "")
+        self._seen: datetime | None = None
+        self._known: set[tuple[datetime, CaseKey]] = set()
+        """What was read of the last OVERLAP."""
         self._asked: Cache[str] = Cache()
         self._waiting: OrderedDict[CaseKey, tuple[float, float]] = OrderedDict()
         """Cases that have no answer yet: when to ask again, and when to give up."""
@@ -95,16 +100,18 @@ class Enquirer:
                 await asyncio.sleep(POLL_S)
 
     def _changed(self, conn: Connection) -> list[Case]:
-        self._seen = min(self._seen, (datetime.now(UTC), "", ""))  # a clock that was set back
-        found = cases.changed_since(conn, self._seen, BATCH)
-        if found:
-            last, at = found[-1]
-            self._seen = (at, last.key.accession, last.key.issuer)
-        return [case for case, _ in found]
+        present = now(conn)
+        seen = min(self._seen or present - LOOK_BACK, present)  # a clock that was set back
+        found = cases.changed_since(conn, (seen - OVERLAP, "", ""), BATCH + len(self._known))
+        new = [case for case, at in found if (at, case.key) not in self._known]
+        self._seen = max([seen, *(at for _, at in found)])
+        self._known |= {(at, case.key) for case, at in found}
+        self._known = {(at, key) for at, key in self._known if at >= self._seen - OVERLAP}
+        return new
 
     def _due(self, conn: Connection) -> list[Case]:
-        now = monotonic()
-        due = [key for key, (at, _) in self._waiting.items() if at <= now][:BATCH]
+        now_s = monotonic()
+        due = [key for key, (at, _) in self._waiting.items() if at <= now_s][:BATCH]
         return [case for key in due if (case := cases.load(conn, key)) is not None]
 
     async def _ask_safely(self, case: Case) -> None:
@@ -137,12 +144,12 @@ class Enquirer:
         self._waiting.pop(case.key, None)
 
     def _wait(self, key: CaseKey, wait_s: float) -> None:
-        now = monotonic()
-        _, until = self._waiting.get(key, (0.0, now + GIVE_UP_S))
-        if now >= until:
+        now_s = monotonic()
+        _, until = self._waiting.get(key, (0.0, now_s + GIVE_UP_S))
+        if now_s >= until:
             self._waiting.pop(key, None)
             return
-        self._waiting[key] = (now + wait_s, until)
+        self._waiting[key] = (now_s + wait_s, until)
         if len(self._waiting) > MOST_WAITING:
             self._waiting.popitem(last=False)
 

@@ -296,9 +296,9 @@ async def call(
         raise
     except TimeoutError:
         association.abort()
-        raise DeliveryFailed(target.name, f"no answer within {timeout_s:g} s") from None
+        raise DeliveryFailed(target.name, f"no answer within {timeout_s:g} s", answered=False) from None
     except (OSError, asyncio.IncompleteReadError):
-        raise DeliveryFailed(target.name, "the peer closed the connection") from None
+        raise DeliveryFailed(target.name, "the peer closed the connection", answered=False) from None
     except BaseException:
         association.abort()
         raise

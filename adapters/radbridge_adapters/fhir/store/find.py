@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, not_, or_, select, tuple_
 
+from radbridge.journal.clock import SpelledTime
 from radbridge.journal.schema import resource_index, resource_versions, resources
 from radbridge_adapters.fhir.search.params import Kind
 from radbridge_adapters.fhir.search.query import SearchQuery, Term, Value
@@ -102,10 +103,10 @@ def _sort_key(query: SearchQuery) -> ColumnElement[Any]:
     if name == "_id":
         return _r.c.id
     if name == "_lastUpdated":
-        return func.strftime("%Y-%m-%dT%H:%M:%f", _r.c.at)
+        return SpelledTime(_r.c.at)
     i = resource_index.alias()
     low = select(func.min(i.c.low)).where(i.c.type == query.type, i.c.id == _r.c.id, i.c.param == name)
-    return func.coalesce(func.strftime("%Y-%m-%dT%H:%M:%f", low.scalar_subquery()), "")
+    return func.coalesce(SpelledTime(low.scalar_subquery()), "")
 
 
 def _where(query: SearchQuery) -> list[ColumnElement[bool]]:

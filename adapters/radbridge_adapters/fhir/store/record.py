@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Literal
 
+from radbridge.audit import Note
 from radbridge_adapters.fhir.search.query import SearchQuery
 from radbridge_adapters.fhir.store.index import IndexRow, rows_of
 from radbridge_adapters.resources.json import write_json
@@ -57,6 +58,8 @@ class Change:
     versions: tuple[Version, ...]
     checks: tuple[Check, ...] = ()
     peer: str = ""
+    notes: tuple[Note, ...] = ()
+    """For the audit trail, with it."""
 
     @property
     def is_plain(self) -> bool:

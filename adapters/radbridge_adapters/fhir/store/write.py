@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from radbridge.journal import audit
 from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import resource_index, resource_versions, resources
 from radbridge.journal.upsert import insert as upsert
@@ -97,6 +98,7 @@ class Vault:
         _insert(conn, stored)
         snapshots = Snapshots(conn, self._accessions, versions)
         snapshots.journal(changes[0].peer)
+        audit.note(conn, [note for change in changes for note in change.notes])
         for hook in self._hooks:
             hook(conn, stored)
 

@@ -140,7 +140,12 @@ def _error(reason: str) -> str:
 
 
 def _now() -> str:
-    return time.strftime("%Y%m%d%H%M%S+0000", time.gmtime())
+    return _write_time(int(time.time()))
+
+
+@lru_cache(maxsize=1)
+def _write_time(second: int) -> str:
+    return time.strftime("%Y%m%d%H%M%S+0000", time.gmtime(second))
 
 
 def _echo(raw: str, header: Header) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ import structlog
 
 from radbridge.errors import JournalError
 from radbridge.journal.schema import MessageState
+from radbridge.traces import Name, Span, begin
 from radbridge.wire import Accepted, Intake, Received, Rejected
 from radbridge_adapters.hl7v2.batch import BatchFile, is_batch
 from radbridge_adapters.hl7v2.framing import Fault, Frame
@@ -68,13 +70,23 @@ class Answering:
         if isinstance(block, Frame) and is_batch(block.payload):
             self._spawn(self._take_batch(block.payload, done))
             return
-        header, judged = self._reception.judge(block, self._peer)
-        self._hand_in(header, judged, done)
+        frame = begin(Name.FRAME)
+        self._judge(block, done, frame)
 
     def stop(self) -> None:
         """Wait for no application acknowledgement any more."""
         for task in tuple(self._open):
             task.cancel()
+
+    def _judge(self, block: Frame | Fault, done: Done, frame: Span | None = None) -> None:
+        try:
+            header, judged = self._reception.judge(block, self._peer)
+        except Exception as error:  # noqa: BLE001 - whatever somebody sends, it is answered and the listener lives
+            done(self._excuse(Header(), error), None)
+            return
+        if frame is not None and frame.carried:
+            judged, done = _trace(frame, judged, done)
+        self._hand_in(header, judged, done)
 
     def _hand_in(self, header: Header, judged: Received | Rejected, done: Done) -> None:
         if isinstance(judged, Received):
@@ -114,14 +126,23 @@ class Answering:
         return self._reception.refuse(header, "not_stored")
 
     async def _take_batch(self, block: bytes, done: Done) -> None:
-        opened = self._reception.open_batch(block, self._peer)
+        try:
+            opened = self._reception.open_batch(block, self._peer)
+        except Exception as error:  # noqa: BLE001 - as above
+            done(self._excuse(Header(), error), None)
+            return
         if not isinstance(opened, BatchFile):
             self._hand_in(*opened, done)
             return
         if not opened.agrees:
             self._intake.count(WIRE, "", "batch_count")
         follow: list[Callable[[], None]] = []
-        waiting = [[self._answer_of(message, follow) for message in batch.messages] for batch in opened.batches]
+        waiting: list[list[asyncio.Future[bytes]]] = []
+        for batch in opened.batches:
+            waiting.append([])
+            for message in batch.messages:
+                waiting[-1].append(self._answer_of(message, follow))
+                await asyncio.sleep(0)  # other connections have their turn between two messages
         answers = [[await answer for answer in batch] for batch in waiting]
 
         def go_on() -> None:
@@ -140,7 +161,7 @@ class Answering:
             if not future.done():
                 future.set_result(answer)
 
-        self._hand_in(*self._reception.judge(Frame(payload=message), self._peer), done)
+        self._judge(Frame(payload=message), done)
         return future
 
     def _follow_up(self, header: Header, accepted: Accepted) -> None:
@@ -174,3 +195,17 @@ class Answering:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _trace(frame: Span, judged: Received | Rejected, done: Done) -> tuple[Received | Rejected, Done]:
+    """Have what a block leads to belong to its span, which ends when its answer is there."""
+    frame.note(wire=WIRE)
+
+    def answered(answer: bytes, then: Callable[[], None] | None) -> None:
+        frame.end()
+        done(answer, then)
+
+    if isinstance(judged, Rejected):
+        frame.note(reason=judged.reason)
+        return judged, answered
+    return replace(judged, trace=frame.carried), answered

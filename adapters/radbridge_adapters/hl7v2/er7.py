@@ -88,7 +88,7 @@ class Segment:
     def text(self, position: int, component: int = 1, subcomponent: int = 1) -> str:
         """The text of one part of the first repetition, unescaped; empty when absent or null."""
         raw = self.raw(position)
-        if raw.isalnum():  # most fields, on the hot path
+        if not raw or raw.isalnum():  # most fields, on the hot path
             return raw if component == subcomponent == 1 else ""
         return Value(raw=raw.split(self._delimiters.repetition, 1)[0], delimiters=self._delimiters).text(
             component, subcomponent

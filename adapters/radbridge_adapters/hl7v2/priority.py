@@ -34,7 +34,8 @@ def find_touched(kind: str, message: Message, accession: str, places: AccessionP
     """
     if kind.startswith("ADT"):
         return _patients(message)
-    if kind.startswith("MDM") or sum(segment.name in ("OBR", "ORC") for segment in message.segments) < 2:
+    names = [segment.name for segment in message.segments]
+    if kind.startswith("MDM") or (names.count("OBR") < 2 and names.count("ORC") < 2):  # one order: the hot path
         return ()
     named = (places.find_number(group.segments) for group in split_groups(message.segments))
     return tuple(dict.fromkeys(number for number in named if number not in ("", accession)))

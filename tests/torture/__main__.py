@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -30,7 +31,10 @@ PATIENCE = 3
 
 
 async def torture(stage: Stage, seconds: float, console: Console) -> Evidence:
-    """One run, and what is known of it."""
+    """One run, and what is known of it. SIGTERM ends it with everything that it started."""
+    run = asyncio.current_task()
+    assert run is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, run.cancel)
     async with stage:
         watching = asyncio.create_task(_watch(stage))
         with Progress(console=console, transient=True) as progress:

@@ -120,9 +120,12 @@ class Stage:
 
     def _start_model(self) -> int:
         port = free_port()
-        model = subprocess.Popen(
-            [sys.executable, "-m", "tests.torture.model", str(port), str(self.folder), str(self.seed)]
-        )
+        with (self.folder / "model.log").open("ab") as log:
+            model = subprocess.Popen(
+                [sys.executable, "-m", "tests.torture.model", str(port), str(self.folder), str(self.seed)],
+                stdout=log,
+                stderr=log,
+            )
         self._stack.callback(model.wait)
         self._stack.callback(model.kill)
         return port

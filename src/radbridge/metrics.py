@@ -6,7 +6,8 @@ counted is of this one.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 
 from prometheus_client import (
@@ -147,11 +148,14 @@ class Metrics(WireMeter, JournalMeter):
         """A destination took a message and said nothing in time."""
         self.unanswered_sends.labels(destination).inc()
 
-    def expires(self, wire: str, at: datetime) -> None:
-        """Until when a wire's certificate is valid; the page tells the seconds that are left when it is read."""
+    def expires(self, wire: str, at: Callable[[], datetime]) -> None:
+        """Who can tell until when a wire's certificate is valid; one that can't be read any more counts as ended."""
 
         def left_s() -> float:
-            return (at - datetime.now(at.tzinfo)).total_seconds()
+            try:
+                return (at() - datetime.now(UTC)).total_seconds()
+            except (OSError, ValueError):
+                return 0.0
 
         self.certificate_expiry.labels(wire).set_function(left_s)
 

@@ -82,6 +82,15 @@ gpu: ## Parity, tokens/s and latency on a GPU; needs torch, transformers, peft (
 gpu-train: ## What QLoRA SFT, DPO and GRPO cost on a GPU; needs the extra `train` (PYTHON=… ARGS="--shape qwen-7b")
 	@$(PYTHON) -m tests.gpu.train $(ARGS)
 
+torture: $(VENV)/.dev ## Two gateways on PostgreSQL, everything breaks, every promise is checked (ARGS="--seconds 600 --seed 7")
+	@$(BIN)/python -m tests.torture $(ARGS)
+
+fuzz: $(VENV)/.dev ## Fuzz everything that reads bytes from a wire (ARGS="--seconds 60 --only mllp"); needs the extra `fuzz`
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+day: $(VENV)/.dev ## A day of 2,000 studies in 24 minutes: memory, files, threads, queues by minute (ARGS="--speed 120")
+	@$(BIN)/python -m tests.bench.day $(ARGS)
+
 train: $(VENV)/.dev ## Train the embedded base model and its three style LoRAs into var/training (hours on a CPU)
 	$(BIN)/python -m radbridge_training.pretrain --recipe training/recipes/base.yaml
 	for style in succinct elaborate numbered; do \

@@ -2,7 +2,7 @@
 
 radbridge.adapters        (site, desk) -> Wire
 radbridge.http            (site, status) -> Listener
-radbridge.model_clients   (url, timeout_s) -> ModelClient
+radbridge.model_clients   (url, timeout_s, trust) -> ModelClient
 radbridge.tracers         (traces, gateway) -> Tracer
 """
 
@@ -22,7 +22,9 @@ from typing import Any, Self
 import structlog
 
 from radbridge import traces
+from radbridge.audit import What
 from radbridge.config import Site
+from radbridge.config.tls import Trust
 from radbridge.embedded import EmbeddedModelServer
 from radbridge.errors import ConfigError, JournalError, ModelUnavailable
 from radbridge.flow import importing, trail
@@ -40,7 +42,7 @@ from radbridge.flow.scheduling import Scheduler
 from radbridge.flow.wake import Alarm
 from radbridge.flow.watching import Watcher
 from radbridge.guard.policy import GuardPolicy
-from radbridge.journal import Journal, secrets
+from radbridge.journal import Journal, audit, secrets
 from radbridge.meter import WireMeter
 from radbridge.metrics import Metrics
 from radbridge.registry import LoraRegistry
@@ -71,9 +73,9 @@ def make_wires(site: Site, desk: Desk) -> list[Wire]:
     return [make(site, desk) for make in load_entry_points("radbridge.adapters").values()]
 
 
-def make_model_client(url: str, timeout_s: float) -> ModelClient:
+def make_model_client(url: str, timeout_s: float, trust: Trust | None = None) -> ModelClient:
     """A client of the model server at `url`."""
-    client: ModelClient = load_entry_points("radbridge.model_clients")["http"](url, timeout_s)
+    client: ModelClient = load_entry_points("radbridge.model_clients")["http"](url, timeout_s, trust or Trust())
     return client
 
 
@@ -124,8 +126,12 @@ class Gateway(Status):
         await self._start_tracing()
         self.journal = await Journal.open(site.store, encryption=site.encryption, meter=self.metrics, alone=True)
         self._stack.push_async_callback(self.journal.close)
+        if await self.journal.read(lambda conn: secrets.is_there(conn, secrets.SANDBOX)):
+            raise ConfigError(["store.url: this journal is a replay's; a gateway would send its drafts once more"])
         for name in (secrets.PSEUDONYMS, secrets.CASES):
             await self.journal.write(secrets.make, name)
+        await self.journal.write(audit.record, trail.note_of(What.STARTED))
+        self._stack.push_async_callback(trail.note_end, self.journal)
         self.membership = Membership(self.journal, site.cluster, metrics=self.metrics, address=site.http.listen)
         self._stack.push_async_callback(self.membership.stop)
         bells, holder = self.membership.bells, self.membership.holder
@@ -274,7 +280,7 @@ class Gateway(Status):
                         await asyncio.sleep(10.0)
                         continue
                     url, died = child.url, asyncio.create_task(child.died())
-                self._model = make_model_client(url, self.site.model.deadline_s)
+                self._model = make_model_client(url, self.site.model.deadline_s, self.site.model)
                 stack.push_async_callback(self._model.close)
                 drafting = asyncio.create_task(self._draft_with(self._model, url))
                 try:

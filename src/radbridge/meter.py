@@ -6,6 +6,7 @@ may read `/metrics` (rule 5). `wire` and `destination` are names of the site's f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -33,8 +34,11 @@ class WireMeter(Protocol):
         """A destination took a message and said nothing in time."""
         ...
 
-    def expires(self, wire: str, at: datetime) -> None:
-        """Until when the certificate is valid that a wire shows."""
+    def expires(self, wire: str, at: Callable[[], datetime]) -> None:
+        """Who can tell until when the certificate is valid that a wire shows; asked whenever somebody looks.
+
+        It may raise OSError or ValueError.
+        """
         ...
 
 

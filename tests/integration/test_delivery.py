@@ -316,7 +316,7 @@ async def test_a_fault_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_reset_in_the_midst_of_a_send_on_uvloop(tmp_path: Path) -> None:
-    """A peer that resets the connection while it is waited for costs a try and no more, on the loop that is served by."""
+    """A peer that resets the connection while it is waited for costs a try and no more, on uvloop as on asyncio."""
 
     async def script(line: Line, control_id: str) -> None:
         if len(line.receiver.came) <= 3:

@@ -87,7 +87,7 @@ async def following(hub: ForeignHub, folder: Path, **more: Any) -> AsyncIterator
     """A gateway that follows the hub's session."""
     hubs = [{"name": "hub", "url": f"{hub.url}/", "topic": "a secret/topic", **more}]
     async with live(make_site(folder, fhircast={"hubs": hubs}), fhircast.wire) as gateway:
-        [client] = [w for wire in gateway.wires for w in wire.workers if isinstance(w, HubClient)]
+        [client] = [w for wire in gateway.wires for w in wire.leased if isinstance(w, HubClient)]
         await gateway.until(lambda: client.connected)
         yield gateway
 

@@ -62,7 +62,13 @@ async def test_a_trace_from_the_frame_to_the_delivery(tmp_path: Path) -> None:
     way = [delivered]
     while (parent := known.get(way[-1].parent_span_id)) is not None:
         way.append(parent)
-    assert [span.name for span in reversed(way)] == ["accept", "apply", "draft", "deliver"]
+    assert [span.name for span in reversed(way)] == [
+        "frame",
+        "accept",
+        "apply",
+        "draft",
+        "deliver",
+    ]
     assert {span.name for span in collector.spans if span.parent_span_id == way[1].span_id} == {
         "model",
         "guard",

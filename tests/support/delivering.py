@@ -172,11 +172,12 @@ async def receiving(script: Script) -> AsyncIterator[Receiver]:
 
 
 @asynccontextmanager
-async def delivering(folder: Path, receiver: Receiver, **rules: object) -> AsyncIterator[Delivering]:
-    """Couriers that deliver to `receiver` by these keys of a site's file."""
+async def delivering(where: Path | str, receiver: Receiver, **rules: object) -> AsyncIterator[Delivering]:
+    """Couriers that deliver to `receiver` by these keys of a site's file; `where` is a folder or a journal's URL."""
     said = {"name": NAME, "address": f"127.0.0.1:{receiver.port}", "ack_timeout_s": PATIENCE_S} | rules
     destination = Hl7Destination.model_validate(said)
-    journal, metrics = await Journal.open(f"sqlite:///{folder}/radbridge.db"), Metrics()
+    url = where if isinstance(where, str) else f"sqlite:///{where}/radbridge.db"
+    journal, metrics = await Journal.open(url), Metrics()
     sink = MllpSink(Hl7v2(), destination, on_stray=lambda: metrics.answered_late(NAME))
     wire = Wire(name="hl7v2", translate=lambda _: [], sinks=(sink,), max_attempts={NAME: destination.max_attempts})
     names = [f"deliver:{NAME}:{n}" for n in range(destination.sessions)]

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import Connection
 
+from radbridge import journal as journal_package
 from radbridge.case import Case, CaseKey
+from radbridge.config.store import Store
 from radbridge.journal import Journal, cases
-from radbridge.journal.stores import Stores, open_store
+from radbridge.journal.stores import Stores, make_stores, open_store
 from radbridge.wire import Received
 from tests.support.postgres import the_cluster
 
@@ -38,6 +42,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def unmade(empty_url: str) -> Iterator[Stores]:
+    """The engines on a database without a table."""
+    made = make_stores(Store(url=empty_url))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
 def stores(url: str) -> Iterator[Stores]:
     """The engines on it."""
     opened = open_store(url)
@@ -58,6 +70,15 @@ async def journal(url: str) -> AsyncIterator[Journal]:
     opened = await Journal.open(url)
     yield opened
     await opened.close()
+
+
+def upgrade(stores: Stores, revision: str) -> None:
+    """Bring a database to one revision and no further."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(journal_package.__file__).parent / "migrations"))
+    with stores.begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, revision)
 
 
 def received(control_id: str, raw: bytes = b"raw", *, sender: str = "RIS", **more: Any) -> Received:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from radbridge.entities import read_entities
-from radbridge.flow.turns import URGENT_IN_A_ROW, Turns
 from radbridge.guard.critical import is_critical, mentions_critical
 from radbridge_training.synth import generate_reports
 
@@ -47,29 +42,3 @@ def test_reading_less_hears_as_much() -> None:
         assert heard[-1] == whole, report.findings
     assert any(heard)
     assert not all(heard)
-
-
-@given(st.lists(st.booleans(), max_size=60), st.lists(st.booleans(), max_size=60))
-def test_urgent_first_and_nobody_for_ever(waiting: list[bool], coming: list[bool]) -> None:
-    """Urgent ones go first, each line keeps its order, and of five in a row at least one is of those that waited."""
-    turns, taken = Turns(), list[str]()
-    urgent = deque(f"u{n}" for n, is_urgent in enumerate(waiting) if is_urgent)
-    other = deque(f"o{n}" for n, is_urgent in enumerate(waiting) if not is_urgent)
-    arriving = deque((f"{'u' if is_urgent else 'o'}{n}", is_urgent) for n, is_urgent in enumerate(coming, 60))
-    overtaken = 0
-    while urgent or other or arriving:
-        if arriving:
-            name, is_urgent = arriving.popleft()
-            (urgent if is_urgent else other).append(name)
-        had_urgent, had_other = bool(urgent), bool(other)
-        name = turns.take(urgent, other) or ""
-        overtaken = overtaken + 1 if name.startswith("u") and had_other else 0
-        assert overtaken <= URGENT_IN_A_ROW
-        if name.startswith("o") and had_urgent:
-            assert [t[0] for t in taken[-URGENT_IN_A_ROW:]] == ["u"] * URGENT_IN_A_ROW
-        taken.append(name)
-    for line in "uo":
-        numbers = [int(name[1:]) for name in taken if name.startswith(line)]
-        assert numbers == sorted(numbers)
-    assert len(taken) == len(waiting) + len(coming)
-    assert turns.take(urgent, other) is None

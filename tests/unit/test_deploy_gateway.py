@@ -1,4 +1,4 @@
-"""The gateway's own deployment: container, compose, systemd and Helm agree with the program and give it no privilege."""
+"""The gateway's deployment: container, compose, systemd and Helm agree with the program and give it no privilege."""
 
 from __future__ import annotations
 

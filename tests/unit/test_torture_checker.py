@@ -1,6 +1,6 @@
 """The checker of a torture run, on the evidence of a real one: as it was, and with one promise broken each time.
 
-`tests/torture/recorded/quiet.json.gz` is a run of twelve seconds on SQLite in which nothing was broken.
+`tests/torture/recorded/quiet.json.gz` is a run of half a minute on SQLite in which nothing was broken.
 """
 
 from __future__ import annotations

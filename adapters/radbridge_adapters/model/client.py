@@ -9,6 +9,7 @@ from contextlib import suppress
 import httpx
 from pydantic import ValidationError
 
+from radbridge.config.tls import Trust
 from radbridge.contract import (
     OWNER_HEADER,
     PREFETCH,
@@ -27,6 +28,7 @@ from radbridge.errors import (
     Superseded,
 )
 from radbridge.registry import owner_of
+from radbridge_adapters.security.tls import client_context
 
 _CONNECT_S = 2.0
 _KEEP_ALIVE_S = 30.0
@@ -38,15 +40,16 @@ _PREFETCH_S = 2.0
 _DRAFT_ID = re.compile(r"D[0-9a-f]{16}")
 """A draft's id as the gateway makes it. Other ids may be a site's own, even accession numbers, and stay in the body."""
 _CONNECTIONS = 256
+_SYSTEM = Trust()
 
 
 class ModelClient:
     """Asks the model server at `url`; no answer takes longer than `timeout_s`. It never goes through a proxy.
 
-    Raises ConfigError for a URL that can't be used.
+    Raises ConfigError for a URL or a file of `trust` that can't be used.
     """
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, trust: Trust = _SYSTEM) -> None:
         self._timeout_s = timeout_s
         try:
             base = httpx.URL(url)
@@ -57,6 +60,7 @@ class ModelClient:
         self._http = httpx.AsyncClient(
             base_url=base,
             trust_env=False,
+            verify=client_context("model", trust),
             limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_KEEP_ALIVE_S),
             timeout=httpx.Timeout(timeout_s, connect=_CONNECT_S),
         )

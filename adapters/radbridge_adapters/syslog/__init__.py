@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from radbridge.config import Site, split_address
 from radbridge.errors import MessageFault
 from radbridge.events import Event
-from radbridge.wire import Desk, Wire
+from radbridge.wire import Desk, Ping, Wire
 from radbridge_adapters.security.tls import client_context
 from radbridge_adapters.syslog.forwarder import Forwarder, Repository
 
@@ -29,7 +29,12 @@ def wire(site: Site, desk: Desk) -> Wire:
         server_name=settings.server_name or host,
         format=settings.format,
     )
-    return Wire(name=WIRE, translate=_translate, leased=[Forwarder(desk.store, repository)])
+    return Wire(
+        name=WIRE,
+        translate=_translate,
+        leased=[Forwarder(desk.store, repository)],
+        pings=[Ping(name="audit repository", ask=repository.ping)],
+    )
 
 
 def _translate(raw: bytes) -> Sequence[Event]:

@@ -17,7 +17,7 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection, select
 
-from radbridge.errors import JournalError
+from radbridge.errors import DeliveryFailed, JournalError
 from radbridge.journal import audit
 from radbridge.journal.purge import SYSLOG
 from radbridge.journal.schema import cursors
@@ -52,6 +52,21 @@ class Repository:
     server_name: str
     format: Format
 
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection. Raises OSError, TimeoutError."""
+        name = self.server_name if self.tls else None
+        async with asyncio.timeout(CONNECT_S):
+            return await asyncio.open_connection(self.host, self.port, ssl=self.tls, server_hostname=name)
+
+    async def ping(self) -> None:
+        """Raise DeliveryFailed when nobody answers there as they should."""
+        try:
+            _, writer = await self.open()
+        except (OSError, TimeoutError) as error:
+            told = f"nobody at {self.host}:{self.port} takes syslog ({type(error).__name__}); see audit.syslog"
+            raise DeliveryFailed("audit.syslog", told, sent=False) from None
+        writer.transport.abort()
+
 
 class _Closed(Exception):
     """The repository closed the connection."""
@@ -81,17 +96,12 @@ class Forwarder:
                 log.exception("journal unavailable", retry_in_s=retry_s)
             else:
                 retry_s = FIRST_RETRY_S
-                continue
             await asyncio.sleep(retry_s)
             retry_s = min(LAST_RETRY_S, retry_s * 2)
 
     async def _connect_and_send(self) -> None:
         """One connection, until the repository closes it after having taken something. Raises what run handles."""
-        name = self._to.server_name if self._to.tls else None
-        async with asyncio.timeout(CONNECT_S):
-            reader, writer = await asyncio.open_connection(
-                self._to.host, self._to.port, ssl=self._to.tls, server_hostname=name
-            )
+        reader, writer = await self._to.open()
         # Nothing is ever said to us: a read that ends is the end of the connection.
         ended = asyncio.ensure_future(reader.read(1))
         try:

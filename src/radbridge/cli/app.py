@@ -18,11 +18,13 @@ from radbridge.cli import (
     edits,
     evaluate,
     forget,
+    gateways,
     guard,
     importing,
     loras,
     memory,
     problems,
+    replay,
     store,
     up,
     users,
@@ -47,6 +49,8 @@ app.command("import")(importing.import_reports)
 app.command("draft")(draft.draft)
 app.command("evaluate")(evaluate.evaluate)
 app.command("guard")(guard.guard)
+app.command("gateways")(gateways.gateways)
+app.command("replay")(replay.replay)
 app.add_typer(loras.app, name="loras")
 app.add_typer(memory.app, name="memory")
 app.add_typer(dead.app, name="dead")

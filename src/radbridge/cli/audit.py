@@ -54,7 +54,7 @@ def verify(
 def head(config: ConfigOption = None) -> None:
     """Print the end of the chain, to be kept elsewhere.
 
-    Example: [cyan]radbridge audit head --config site.toml >> /mnt/worm/radbridge-heads[/]
+    Example: [cyan]radbridge audit head --config site.toml >> /srv/worm/radbridge-heads[/]
     """
     with told(), reading(site_of(config)) as conn:
         end = audit.head(conn)

@@ -61,7 +61,7 @@ async def _ping_all(site: Site) -> list[tuple[str, str]]:
         results += [(ping.name, await _try(ping.ask)) for ping in wire.pings]
     if site.model.url == "embedded":
         return [*results, ("model", "")]
-    model = make_model_client(site.model.url, PING_S)
+    model = make_model_client(site.model.url, PING_S, site.model)
 
     async def ask() -> None:
         if not await model.ready():

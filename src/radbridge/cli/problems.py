@@ -33,7 +33,7 @@ def problems(
 def _bad_messages(conn: Connection, limit: int) -> Table:
     table = Table("id", "received (UTC)", "from", "type", "bytes", "state", "reason")
     table.title, table.title_justify = "messages not taken in or not applied", "left"
-    bad = (MessageState.REJECTED, MessageState.FAILED)
+    bad = (MessageState.REJECTED, MessageState.FAILED, MessageState.QUARANTINED)
     query = select(messages).where(messages.c.state.in_(bad)).order_by(messages.c.id.desc()).limit(limit)
     for row in conn.execute(query):
         table.add_row(str(row.id), clock(row.received_at), row.peer, row.kind, str(row.size), row.state, row.reason)

@@ -24,11 +24,11 @@ class Http(Section):
     ws_max_bytes: int = Field(default=2**20, ge=1024, le=2**30)
     """Of one message that comes in over a WebSocket."""
     rate_per_s: float = Field(default=50.0, ge=0, le=100_000)
-    """Requests of one client or address for long; more gets 429. 0: as many as come."""
+    """Requests of one known client, or of another machine, for long; more gets 429. 0: as many as come."""
     burst: int = Field(default=200, ge=1, le=1_000_000)
     """Requests at once before the rate counts."""
     request_timeout_s: float = Field(default=60.0, gt=0, le=3600)
-    """From a request's first byte to its last."""
+    """For a request's headers, and again for its body."""
     metrics_token_file: Path | None = None
     """Holds a bearer token that `/metrics` then asks for; None: whoever reaches the port may read it."""
 

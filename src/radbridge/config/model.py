@@ -6,13 +6,14 @@ from pathlib import Path
 
 from pydantic import Field
 
-from radbridge.config.values import Section, Strategy
+from radbridge.config.tls import Trust
+from radbridge.config.values import Strategy
 
 
-class Model(Section):
-    """The model server."""
+class Model(Trust):
+    """The model server, and whom to trust where its URL is `https://`."""
 
-    url: str = Field(default="embedded", pattern=r"^(embedded|https?://\S+)$")
+    url: str = Field(default="embedded", pattern=r"^(embedded|https?://[^\s@]+)$")
     deadline_s: float = Field(default=8.0, gt=0, le=600)
     settle_s: float = Field(default=0.25, ge=0, le=30)
     """How long the text must rest before it is drafted: a burst of saves makes one draft."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from radbridge.config.values import Section
 
 Pin = Annotated[str, Field(pattern=r"^sha256/[A-Za-z0-9+/]{43}=$")]
-"""The SHA-256 of a public key (SubjectPublicKeyInfo), as in RFC 7469: `sha256/<base64>`. `radbridge keys pin cert.pem` prints it."""
+"""The SHA-256 of a public key (SubjectPublicKeyInfo), as in RFC 7469 2.4: `radbridge keys pin cert.pem` prints it."""
 
 
 class Tls(Section):

@@ -131,7 +131,8 @@ def _begin_one(conn: Connection, item: Start, now: datetime) -> Begun:
     if dead := _why_dead(waiting, lane.rules, place.health):
         deliveries.end(conn, delivery.seq, DeliveryState.DEAD, dead)
         return Begun.NO
-    destinations.note_health(conn, lane.name, health)
+    if health != place.health:
+        destinations.note_health(conn, lane.name, health)
     return Begun.YES if deliveries.begin(conn, waiting, item.payload, at=now) else Begun.NO
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
+from radbridge import __version__
 from radbridge.audit import Note, What
 from radbridge.config import Site
 from radbridge.config.audit import Audit
@@ -159,6 +160,19 @@ def leased_workers(
 def own_workers(site: Site, journal: Journal) -> list[Worker]:
     """The workers that every gateway runs."""
     return [KeyTender(journal)] if site.encryption.is_on else []
+
+
+def note_of(what: What) -> Note:
+    """What this gateway itself has done: it started, or stops."""
+    return Note(at=datetime.now(UTC), what=what, detail={"version": __version__})
+
+
+async def note_end(journal: Journal) -> None:
+    """A journal that can't be written any more is no reason not to stop."""
+    try:
+        await journal.write(audit.record, note_of(What.STOPPED))
+    except JournalError:
+        log.exception("journal unavailable")
 
 
 def make_cut(site: Site, now: datetime) -> Cut:

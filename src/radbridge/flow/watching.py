@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
+from time import monotonic
 
 import structlog
 from sqlalchemy import Connection
@@ -22,6 +23,7 @@ from radbridge.errors import JournalError, LoraRefused, RegistryError
 from radbridge.flow.wake import Alarm
 from radbridge.journal import Journal, lora_events, sources
 from radbridge.journal.lora_events import LoraEvent
+from radbridge.journal.marks import Mark
 from radbridge.journal.outcomes import read_outcomes, read_outcomes_before, signed_since
 from radbridge.journal.schema import LoraAction
 from radbridge.metrics import Metrics
@@ -76,12 +78,11 @@ class Watcher:
 
     async def run(self) -> None:
         """Look at everybody's versions once, then at those of whoever signed a report, until cancelled."""
-        after = 0
+        mark = Mark()
         waiting: set[str] = set()
         while True:
             try:
-                after, radiologists = await self._journal.read(partial(signed_since, after=after))
-                waiting |= radiologists - {""}
+                waiting |= await self._journal.read(partial(signed_since, mark=mark, now_s=monotonic())) - {""}
                 waiting = {radiologist for radiologist in sorted(waiting) if not await self._look(radiologist)}
                 await asyncio.sleep(PAUSE_S)
                 await self.alarm.wait(MEND_S if waiting else None)

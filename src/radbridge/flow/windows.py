@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from radbridge.config.delivery import parse_window
 
-_WEEK = 8
-"""Days that are looked at: a week and the day that may have begun before it."""
+_DAYS = 15
+"""That are looked at: two weeks, for a window that a change of clocks left out."""
 
 
 class Windows:
@@ -25,14 +25,19 @@ class Windows:
         if not self._windows:
             return 0.0
         opening = [start for start, end in self._around(now) if now < end]
-        return max(0.0, (min(opening) - now).total_seconds()) if opening else _WEEK * 86400.0
+        return max(0.0, (min(opening) - now).total_seconds()) if opening else _DAYS * 86400.0
 
     def _around(self, now: datetime) -> Iterable[tuple[datetime, datetime]]:
-        """Begin and end of each window, from the one that began yesterday on, in UTC."""
+        """Begin and end of each window, from the one that began yesterday on, in UTC.
+
+        One that begins in the hour that a change of clocks skips may end before it begins: it doesn't open that day.
+        """
         today = now.astimezone(self._zone).date()
-        for day in (today + timedelta(days=offset) for offset in range(-1, _WEEK)):
+        for day in (today + timedelta(days=offset) for offset in range(-1, _DAYS)):
             for window in self._windows:
                 if day.weekday() in window.days:
                     last = day + timedelta(days=window.passes_midnight)
-                    start = datetime.combine(day, window.start, self._zone)
-                    yield start.astimezone(UTC), datetime.combine(last, window.end, self._zone).astimezone(UTC)
+                    start = datetime.combine(day, window.start, self._zone).astimezone(UTC)
+                    end = datetime.combine(last, window.end, self._zone).astimezone(UTC)
+                    if start < end:
+                        yield start, end

@@ -117,7 +117,7 @@ async def test_one_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 async def test_one_stands_still(tmp_path: Path) -> None:
-    """Stopped for longer than its leases, then woken up: what it was at is the other's now, and it does no more of it."""
+    """Stopped for longer than its leases, then woken: what it was at is the other's now, and it does no more of it."""
     async with pair(tmp_path) as both:
         still = both.gateways[1].process
         assert still is not None

@@ -1,0 +1,162 @@
+"""`radbridge audit` and `radbridge store`, as an operator types them, on each database."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner, Result
+
+from radbridge.audit import What
+from radbridge.cli.app import app
+from radbridge.cli.common import account
+from radbridge.journal import audit
+from radbridge.journal.schema import audit_events, messages
+from radbridge.journal.stores import Stores, open_store
+from radbridge_adapters.security.cipher import make_key
+from tests.support.planted import NAME, plant
+
+OLD = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def config(url: str, stores: Stores, tmp_path: Path) -> Path:
+    """A site whose journal holds a row of everything."""
+    with stores.begin() as conn:
+        plant(conn, OLD)
+    path = tmp_path / "site.toml"
+    path.write_text(f'[store]\nurl = "{url}"\n')
+    return path
+
+
+def radbridge(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def encrypt(config: Path, name: str = "kek") -> Path:
+    key = config.with_name(name)
+    key.write_text(make_key())
+    key.chmod(0o600)
+    config.write_text(f'{config.read_text()}[encryption]\nkey_file = "{key}"\n')
+    return key
+
+
+def notes_of(stores: Stores) -> list[tuple[str, str]]:
+    """Who did what, chained now."""
+    with stores.begin() as conn:
+        audit.chain_pending(conn)
+    with stores.connect() as conn:
+        return [(e.note.what, e.note.actor) for e in audit.chained(conn)]
+
+
+def test_verify_says_whole_or_where_it_broke(config: Path, stores: Stores, tmp_path: Path) -> None:
+    """Status 0 and the end of the chain; after a change status 1 and the event, also against a kept head."""
+    done = radbridge("audit", "verify", "--config", config)
+    assert (done.exit_code, "3 events" in done.output) == (0, True)
+    head = radbridge("audit", "head", "--config", config).output.strip()
+    assert radbridge("audit", "verify", "--head", head, "--config", config).exit_code == 0
+    with stores.begin() as conn:
+        audit.allow_purge(conn)
+        conn.execute(audit_events.delete().where(audit_events.c.seq == 3))
+    assert radbridge("audit", "verify", "--config", config).exit_code == 0
+    broken = radbridge("audit", "verify", "--head", head, "--config", config)
+    assert (broken.exit_code, "event 3" in broken.output) == (1, True)
+    assert radbridge("audit", "verify", "--head", "nonsense", "--config", config).exit_code == 2
+
+
+def test_who_reads_the_journal_is_noted(config: Path, stores: Stores) -> None:
+    """Commands that show or export patients' data note the account, before anything is shown."""
+    radbridge("cases", "--config", config)
+    radbridge("problems", "--config", config)
+    radbridge("show", "NOWHERE", "--config", config)
+    radbridge("audit", "show", "--config", config)
+    radbridge("audit", "export", "--config", config)
+    did = [what for what, who in notes_of(stores) if who == account()]
+    assert did == [What.SEARCHED, What.SEARCHED, What.VIEWED, What.VIEWED, What.EXPORTED]
+
+
+def test_the_trail_is_exported_as_fhir(config: Path, tmp_path: Path) -> None:
+    """One AuditEvent a line, whose id is the event's number."""
+    out = tmp_path / "audit.ndjson"
+    assert radbridge("audit", "export", "--out", out, "--from", 2, "--config", config).exit_code == 0
+    told = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [(t["resourceType"], t["id"]) for t in told] == [("AuditEvent", "2"), ("AuditEvent", "3")]
+
+
+def test_one_case_is_asked_for(config: Path) -> None:
+    """`audit show --accession` shows what was done with it."""
+    shown = radbridge("audit", "show", "--accession", "A1", "--config", config)
+    assert "case_changed" in shown.output
+    assert radbridge("audit", "show", "--accession", "NOWHERE", "--config", config).output.startswith("no event")
+
+
+def test_a_backup_is_made_and_restored(config: Path, stores: Stores, tmp_path: Path) -> None:
+    """The backup goes into a new journal whole, and not over another file or another journal."""
+    file = tmp_path / "b.tar.gz"
+    assert radbridge("store", "backup", file, "--config", config).exit_code == 0
+    assert "exists" in radbridge("store", "backup", file, "--config", config).output
+    full = radbridge("store", "restore", file, "--config", config)
+    assert (full.exit_code, "isn't empty" in full.output) == (1, True)
+    other = tmp_path / "other.toml"
+    other.write_text(f'[store]\nurl = "sqlite:///{tmp_path}/other.db"\n')
+    done = radbridge("store", "restore", file, "--config", other)
+    assert (done.exit_code, "whole up to" in done.output) == (0, True)
+    assert (What.BACKUP, account()) in notes_of(stores)
+
+
+def test_a_purge_is_counted_and_run(config: Path, stores: Stores) -> None:
+    """`--dry-run` takes nothing; without retention there is nothing to do, and that is an error of the file."""
+    assert radbridge("store", "purge", "--config", config).exit_code == 2
+    config.write_text(f"{config.read_text()}[retention]\nmessages_d = 30\n")
+    assert "messages: 1 would go" in radbridge("store", "purge", "--dry-run", "--config", config).output
+    assert "messages: 1 gone" in radbridge("store", "purge", "--config", config).output
+    assert "nothing is old enough" in radbridge("store", "purge", "--dry-run", "--config", config).output
+    assert (What.PURGED, account()) in notes_of(stores)
+
+
+def test_a_journal_is_encrypted_rotated_and_opened_again(config: Path, stores: Stores, url: str) -> None:
+    """seal, rotate --rewrite, rewrap, unseal: after each the commands read, and the file says what they did."""
+    plain = config.read_text()
+    assert radbridge("store", "seal", "--config", config).exit_code == 2
+    encrypt(config)
+    assert "values sealed" in radbridge("store", "seal", "--config", config).output
+    assert _raw(url).startswith(b"\0RB1")
+    rotated = radbridge("store", "rotate", "--rewrite", "--config", config)
+    assert "key 2 seals from now on" in rotated.output
+    status = radbridge("store", "status", "--keys", "--config", config)
+    assert "0 values are stored as they are" in status.output
+    second = config.with_name("second.toml")
+    second.write_text(plain)
+    encrypt(second, "kek2")
+    wrapped = radbridge("store", "rewrap", "--to-key-file", config.with_name("kek2"), "--config", config)
+    assert "2 keys wrapped anew" in wrapped.output
+    assert radbridge("audit", "verify", "--config", config).exit_code == 1
+    assert radbridge("audit", "verify", "--config", second).exit_code == 0
+    assert "values unsealed" in radbridge("store", "unseal", "--config", second).output
+    assert _raw(url) == f"PID|{NAME}".encode()
+    config.write_text(plain)
+    assert radbridge("audit", "verify", "--config", config).exit_code == 0
+
+
+def _raw(url: str) -> bytes:
+    """A message's bytes as they are stored."""
+    opened = open_store(url)
+    with opened.connect() as conn:
+        found = conn.exec_driver_sql("SELECT raw FROM message").scalar_one()
+    opened.dispose()
+    return bytes(found)
+
+
+def test_nothing_is_sealed_under_a_running_gateway(config: Path, stores: Stores) -> None:
+    """Whoever has the journal open with other settings would misread it: seal and unseal are refused."""
+    encrypt(config)
+    with stores.begin() as conn:
+        conn.exec_driver_sql("UPDATE gateway SET seen_at = CURRENT_TIMESTAMP")
+    with stores.claim():
+        refused = radbridge("store", "seal", "--config", config)
+    assert refused.exit_code == 2
+    with stores.connect() as conn:
+        assert conn.execute(select(messages.c.raw)).scalar_one() == f"PID|{NAME}".encode()

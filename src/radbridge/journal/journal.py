@@ -15,7 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,8 +28,8 @@ from radbridge.journal.stores import Stores, explain, open_store
 from radbridge.meter import JournalMeter
 from radbridge.wire import Item, Operation, Result
 
-if TYPE_CHECKING:  # an extra: on SQLite nobody needs it
-    import psycopg
+if TYPE_CHECKING:
+    from radbridge.journal.postgres import Apart
 
 
 class Journal:
@@ -42,6 +42,7 @@ class Journal:
         self._behind: deque[Write] = deque()
         # SQLite has one writer. Elsewhere an ACK needn't wait for what another case's draft does.
         lines = ([self._first], [self._behind]) if stores.is_shared else ([self._first, self._behind],)
+        self._reads: set[asyncio.Future[Any]] = set()
         outage = Outage()
         loop = asyncio.get_running_loop()
         self._lanes = [Lane(stores.writer, line, outage, loop=loop, meter=meter) for line in lines]
@@ -75,7 +76,7 @@ class Journal:
         """Whether other gateways may have the same journal open."""
         return self._stores.is_shared
 
-    def connect(self) -> psycopg.Connection:
+    def connect(self) -> Apart:
         """A connection of its own to PostgreSQL, in autocommit. Raises psycopg's errors."""
         return self._stores.open_apart()
 
@@ -97,7 +98,10 @@ class Journal:
 
     async def read(self, query: Callable[[Connection], Result]) -> Result:
         """Run `query` on one moment of the database, off the event loop. Readers never wait for a writer."""
-        return await asyncio.to_thread(self.read_now, query)
+        reading = asyncio.ensure_future(asyncio.to_thread(self.read_now, query))
+        self._reads.add(reading)
+        reading.add_done_callback(self._reads.discard)
+        return await asyncio.shield(reading)  # a thread goes on, though nobody waits for it any more
 
     def read_now(self, query: Callable[[Connection], Result]) -> Result:
         """`read` for callers that have no event loop, and for queries of microseconds."""
@@ -117,6 +121,8 @@ class Journal:
         """Commit what is queued, then close."""
         for lane in self._lanes:
             await asyncio.to_thread(lane.close)
+        if self._reads:
+            await asyncio.wait(set(self._reads))
         self._stores.dispose()
         self._claim.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ from radbridge.journal.tables.core import ARRIVING
 
 if TYPE_CHECKING:  # an extra: on SQLite nobody needs it
     import psycopg
+
+    Apart = psycopg.Connection[tuple[Any, ...]]
+    """A connection beside the engines."""
 
 LOCK_MIGRATE = 0x5241_4442
 """The advisory lock of whoever changes the tables."""
@@ -46,8 +49,10 @@ def make_engines(store: Store) -> tuple[Engine, Engine]:
     url = read_url(store)
     try:
         _array_types()  # before an engine copies what the driver knows
-        reader = create_engine(url, pool_size=store.pool, connect_args=_arguments(), isolation_level="REPEATABLE READ")
-        writer = create_engine(url, pool_size=4, connect_args=_arguments(), isolation_level="READ COMMITTED")
+        # An error names its statement, and no value: that may be PHI, and tracebacks are logged.
+        make = partial(create_engine, url, connect_args=_arguments(), hide_parameters=True)
+        reader = make(pool_size=store.pool, isolation_level="REPEATABLE READ")
+        writer = make(pool_size=4, isolation_level="READ COMMITTED")
     except ModuleNotFoundError:
         problem = "store.url: PostgreSQL needs a driver: pip install 'radbridge[postgres]'"
         raise ConfigError([problem]) from None
@@ -69,7 +74,7 @@ def read_url(store: Store) -> URL:
         raise ConfigError([f"store.password_file: {error.strerror}: {store.password_file}"]) from None
 
 
-def connect(store: Store) -> psycopg.Connection:
+def connect(store: Store) -> Apart:
     """A connection apart from the engines, in autocommit. Raises psycopg's errors."""
     import psycopg
 
@@ -83,19 +88,19 @@ def _arguments() -> dict[str, Any]:
 
 def _preparation(store: Store, *, reads: bool) -> Callable[[Any, Any], None]:
     """What every session begins with: a commit is on the server's disk when it returns (rule 1)."""
-    settings = "; ".join(
-        (
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-            f"SET statement_timeout = {round(store.statement_timeout_s * 1000)}",
-            f"SET lock_timeout = '{_SILENT_S}s'",
-            f"SET idle_in_transaction_session_timeout = '{_SILENT_S}s'",
-            f"SET enable_seqscan = {'on' if reads else 'off'}",  # a plan made for an empty table is kept as it fills
-        )
-    )
+    settings = [
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+        f"SET statement_timeout = {round(store.statement_timeout_s * 1000)}",
+        f"SET lock_timeout = '{_SILENT_S}s'",
+    ]
+    if not reads:
+        # Whoever reads holds nothing that others wait for, and may think about it as long as he wants.
+        settings.append(f"SET idle_in_transaction_session_timeout = '{_SILENT_S}s'")
+        settings.append("SET enable_seqscan = off")  # a plan made for an empty table is kept as it fills
 
     def prepare(connection: psycopg.Connection, _record: Any) -> None:
         before, connection.autocommit = connection.autocommit, True
-        connection.execute(settings, prepare=False)
+        connection.execute("; ".join(settings), prepare=False)
         connection.autocommit = before
         connection.read_only = reads
 

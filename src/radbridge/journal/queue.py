@@ -37,7 +37,7 @@ _WIDE_AHEAD = _AHEAD.where(_IS_WIDE)
 _OF_CASES_AHEAD = _AHEAD.where(messages.c.accession.in_(bindparam("accessions", expanding=True)))
 _CASES_OF = select(cases.c.accession).where(cases.c.patient_id.in_(bindparam("patients", expanding=True)))
 _THIS = update(messages).where(messages.c.id == bindparam("message_id"))
-_TRY = _THIS.values(tries=messages.c.tries + 1, not_before=bindparam("at"))
+_TRY = _THIS.values(tries=bindparam("so_far"), not_before=bindparam("at"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,9 +88,9 @@ def find_cases(conn: Connection, patients: Iterable[str]) -> frozenset[str]:
     return frozenset(conn.execute(_CASES_OF, {"patients": numbers}).scalars()) if numbers else frozenset()
 
 
-def note_try(conn: Connection, message_id: int, *, not_before: datetime | None) -> None:
-    """Count a try of a message that may have to be set aside; it isn't tried again before that."""
-    conn.execute(_TRY, {"message_id": message_id, "at": not_before})
+def note_try(conn: Connection, message_id: int, *, tries: int, not_before: datetime | None) -> None:
+    """Note how often a message was tried that may have to be set aside; it isn't tried again before that."""
+    conn.execute(_TRY, {"message_id": message_id, "so_far": tries, "at": not_before})
 
 
 def _ahead(row: Any) -> Ahead:

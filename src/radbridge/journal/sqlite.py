@@ -33,7 +33,9 @@ def make_engine(url: URL, *, begin: str) -> Engine:
     A transaction that reads first and writes then would lose what another program wrote between the two, if the first
     write were what begins it; that is Python's own way.
     """
-    engine = create_engine(url, connect_args={"timeout": _WAIT_S, "isolation_level": None})
+    # An error names its statement, and no value: that may be PHI, and tracebacks are logged.
+    arguments = {"timeout": _WAIT_S, "isolation_level": None}
+    engine = create_engine(url, connect_args=arguments, hide_parameters=True)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", lambda conn: conn.exec_driver_sql(begin))
     return engine

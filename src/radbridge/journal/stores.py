@@ -21,8 +21,8 @@ from radbridge.config.store import Store
 from radbridge.errors import ConfigError, JournalError, JournalLost
 from radbridge.journal import keys, postgres, sqlite
 
-if TYPE_CHECKING:  # an extra: on SQLite nobody needs it
-    import psycopg
+if TYPE_CHECKING:
+    from radbridge.journal.postgres import Apart
 
 _FOLDER = Path(__file__).parent / "migrations"
 
@@ -54,7 +54,7 @@ class Stores:
         """A transaction that may write, committed at the end of the block."""
         return self.writer.begin()
 
-    def open_apart(self) -> psycopg.Connection:
+    def open_apart(self) -> Apart:
         """A connection to PostgreSQL beside the engines, in autocommit. Raises psycopg's errors."""
         return postgres.connect(self.store)
 

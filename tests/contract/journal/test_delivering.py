@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from tests.support.delivering import Line, delivering, receiving
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from radbridge.case import CaseKey
+from radbridge.config import Delivery
+from radbridge.flow import results
+from radbridge.flow.holding import SoleHolder
+from radbridge.flow.results import Begun, Heard, Lane, Result, Start
+from radbridge.journal import deliveries, destinations
+from radbridge.journal.destinations import DestinationState, Health, Order
+from radbridge.journal.schema import DeliveryState
+from tests.support.delivering import NAME, Line, delivering, queue, receiving
+
+LANE = Lane(name=NAME, rules=Delivery(breaker_after=2), max_attempts=3, holder=SoleHolder(), lease="deliver:d:0")
 
 
 async def test_out_and_back(url: str) -> None:
@@ -44,3 +59,48 @@ async def test_two_gateways_and_one_breaker(url: str) -> None:
         await other.queue("A2", "A3")
         await other.until(lambda: len(other.of("A3")) == 1)
         assert len(receiver.came) <= 3
+
+
+def start(conn: Connection, accession: str) -> Start:
+    """A send that is to begin."""
+    queue(conn, [(accession, datetime.now(UTC))])
+    (waiting,) = deliveries.of_case(conn, CaseKey(accession=accession))
+    return Start(lane=LANE, held={}, delivery=waiting, payload=b"payload")
+
+
+def test_a_pause_that_comes_in_between(conn: Connection) -> None:
+    """A send that was about to begin doesn't, when its destination was paused since it was looked at."""
+    waiting = start(conn, "A1")
+    destinations.order(conn, [Order(name=NAME, state=DestinationState.PAUSED, actor="night", via="test")])
+    assert results.begin(conn, [waiting]) == [Begun.LATER]
+    (untouched,) = deliveries.of_case(conn, CaseKey(accession="A1"))
+    assert (untouched.attempts, untouched.payload) == (0, b"")
+
+
+def test_one_probe_of_all(conn: Connection) -> None:
+    """Of several sends that would begin behind a stop, whosever they are, one does; nobody reached gives it back."""
+    first, second = start(conn, "A1"), start(conn, "A2")
+    over = Health(failures=2, open_until=datetime.now(UTC) - timedelta(seconds=1), breaker_s=30)
+    destinations.hold(conn, NAME, datetime.now(UTC))
+    destinations.note_health(conn, NAME, over)
+    assert results.begin(conn, [first, second]) == [Begun.YES, Begun.LATER]
+    result = Result(
+        lane=LANE,
+        held={},
+        delivery=first.delivery,
+        state=DeliveryState.PENDING,
+        answer="nobody",
+        at=datetime.now(UTC),
+        heard=Heard.NOBODY,
+    )
+    results.end(conn, [result])
+    assert results.begin(conn, [second]) == [Begun.YES]
+    results.end(conn, [replace(result, delivery=second.delivery, state=DeliveryState.CONFIRMED, heard=Heard.YES)])
+    assert destinations.load(conn, NAME).health.open_until is None
+
+
+def test_cancelled_in_between(conn: Connection) -> None:
+    """A send that was about to begin doesn't, when its draft was taken back since."""
+    waiting = start(conn, "A1")
+    deliveries.end(conn, waiting.delivery.seq, DeliveryState.CANCELLED, "withdrawn")
+    assert results.begin(conn, [waiting]) == [Begun.NO]

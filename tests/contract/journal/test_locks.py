@@ -161,9 +161,18 @@ def test_withdrawn_while_a_report_comes_in(stores: Stores, pool: ThreadPoolExecu
         if not withdrawals.is_withdrawn(conn, case):
             memory.expect(conn, KEY, signer="1", signed_at=NOON)
 
-    meet(stores, pool, apply, lambda conn: withdrawals.note_patient(conn, "900001", "", act))
-    with stores.begin() as conn:
-        assert withdrawals.withdraw_patient(conn, "900001", "", act).reports == 1
+    def withdraw() -> int:
+        with stores.begin() as conn:
+            withdrawals.note_patient(conn, "900001", "", act)
+        with stores.begin() as conn:
+            return withdrawals.withdraw_patient(conn, "900001", "", act).reports
+
+    with stores.writer.connect() as conn:
+        apply(conn)
+        found = pool.submit(withdraw)
+        _until_it_waits(conn, found)
+        conn.commit()
+    assert found.result(30) == 1
 
 
 def test_crossing_transactions_end(stores: Stores, pool: ThreadPoolExecutor) -> None:

@@ -20,6 +20,5 @@ def spend(conn: Connection, assertions: Sequence[Assertion]) -> list[bool]:
 
 def _is_new(conn: Connection, assertion: Assertion) -> bool:
     row = {"issuer": assertion.issuer, "jti": assertion.jti, "expires_at": assertion.expires_at}
-    return (
-        conn.execute(insert(token_jtis).on_conflict_do_nothing().returning(token_jtis.c.jti), row).first() is not None
-    )
+    adding = insert(token_jtis).on_conflict_do_nothing().returning(token_jtis.c.jti)
+    return conn.execute(adding, row).first() is not None

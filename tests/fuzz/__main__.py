@@ -19,6 +19,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from tests.fuzz.mutating import mutate_json
+
+JSON = ("fhir", "fhircast")
 NAMES = ("mllp", "hl7v2", "batch", "fhir", "fhircast", "dicom")
 PACKAGES = ["radbridge.errors", "radbridge.case", "radbridge.imaging", "radbridge_adapters"]
 """What is watched for new edges."""
@@ -74,7 +77,12 @@ def _inside(name: str, corpus: Path, limits: list[str]) -> None:
     target = TARGETS[name]
     for number, seed in enumerate(target.seeds):
         (corpus / f"seed{number}").write_bytes(seed)
-    atheris.Setup([sys.argv[0], *limits, str(corpus)], target.run)
+
+    def mutate(data: bytes, at_most: int, seed: int) -> bytes:
+        return mutate_json(data, at_most, seed, target.seeds) or bytes(atheris.Mutate(data, at_most))
+
+    more = {"custom_mutator": mutate} if name in JSON else {}
+    atheris.Setup([sys.argv[0], *limits, str(corpus)], target.run, **more)
     atheris.Fuzz()
 
 

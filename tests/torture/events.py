@@ -16,7 +16,7 @@ from tests.support.postgres import Cluster
 from tests.torture.gateways import GatewayUnderTorture
 from tests.torture.stage import Stage
 
-BEYOND_LEASE = 2.0
+BEYOND_LEASE = 1.6
 """Times the lease: so long a gateway stands still when it is to lose what it holds."""
 
 

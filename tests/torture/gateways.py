@@ -34,7 +34,7 @@ class GatewayUnderTorture:
     destinations: Mapping[str, int]
     mutant: str = ""
     """A safeguard to take out: `tests.torture.mutants`."""
-    lease_s: float = 3.0
+    lease_s: float = 6.0
     hl7_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)

@@ -14,7 +14,7 @@ ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-vllm check format bench bench-guard bench-loop bench-serving bench-turn quality gpu gpu-train train lock sbom clean
+.PHONY: help demo test test-vllm test-postgres check format bench bench-guard bench-loop bench-serving bench-turn quality gpu gpu-train train lock sbom torture fuzz day clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -28,6 +28,9 @@ test: $(VENV)/.dev $(VENV)/.peers $(VLLM)/.made ## Run the tests (with ARGS: tho
 
 test-vllm: $(VLLM)/.made ## Run the tests on a real vLLM, in an environment of its own
 	@$(VLLM)/bin/python -m pytest tests/vllm $(ARGS)
+
+test-postgres: $(VENV)/.dev ## Run the journal's tests on the older of the two PostgreSQL that are tested
+	@RADBRIDGE_TEST_POSTGRES=16 $(BIN)/pytest tests/contract/journal tests/acceptance/test_postgres_main_line.py $(ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, import direction, known weaknesses
 	$(BIN)/ruff check $(CODE)

@@ -181,13 +181,23 @@ async def test_health(gateway: GatewayProcess) -> None:
     assert b'radbridge_messages_total{kind="ORM^O01",outcome="accepted",wire="hl7v2"}' in gateway.get("/metrics")[1]
 
 
-async def test_a_taken_port(gateway: GatewayProcess) -> None:
+async def test_a_taken_port(gateway: GatewayProcess, tmp_path: Path) -> None:
     """A second gateway on the same ports doesn't start, and says which port and what to look for."""
-    status, said = await command("up", "--config", str(gateway.config))
+    config = tmp_path / "second.toml"
+    config.write_text(gateway.config.read_text().replace(f"{gateway.folder}/radbridge.db", f"{tmp_path}/second.db"))
+    status, said = await command("up", "--config", str(config))
     assert status == 2
     assert "can't listen on 127.0.0.1:" in said
     assert "another gateway" in said
     assert ".listen" in said
+
+
+async def test_a_taken_file(gateway: GatewayProcess) -> None:
+    """A second gateway on the same journal file doesn't start: both would apply and deliver the same."""
+    status, said = await command("up", "--config", str(gateway.config))
+    assert status == 2
+    assert "another gateway has" in said
+    assert "PostgreSQL" in said
 
 
 async def test_check_pings(gateway: GatewayProcess, dictation: Dictation, tmp_path: Path) -> None:

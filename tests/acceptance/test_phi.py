@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from radbridge.traces import Name
+from tests.support.collector import collecting
 from tests.support.dictation import listening
 from tests.support.gateway import GatewayProcess, free_port
 from tests.support.ris import Ris
@@ -54,16 +56,14 @@ async def talk(port: int, *raw: bytes) -> bytes:
     return answers
 
 
-async def test_no_marker_anywhere(tmp_path: Path) -> None:
-    """Markers sent through every path turn up in no log line, no metric, no NACK and no HTTP answer."""
+async def play(folder: Path, model: str) -> tuple[GatewayProcess, bytes, bytes]:
+    """Send everything to a gateway; what it answered, and its pages."""
     small, all_logs = "max_message_bytes = 20000", {"RADBRIDGE_LOG__LEVEL": "debug"}
-    # The draft names the patient: let through here, so that the name gets to every place behind the guard too.
-    model = 'url = "embedded"\nstrategy = "coarse"\n[guard.policy]\nidentifier = "flag"'
     async with (
         listening() as dictation,
         listening(answer="AR") as refusing,
         GatewayProcess(
-            tmp_path, [dictation.port, refusing.port, free_port()], model=model, hl7v2=small, environment=all_logs
+            folder, [dictation.port, refusing.port, free_port()], model=model, hl7v2=small, environment=all_logs
         ) as gateway,
     ):
         answers = await talk(gateway.hl7_port, message("order"), message("dictated"))
@@ -82,13 +82,26 @@ async def test_no_marker_anywhere(tmp_path: Path) -> None:
         writer.close()
         await gateway.until("SELECT count(*) > 5 FROM message WHERE state = 'rejected'", 1)
         pages = b"".join(gateway.get(path)[1] for path in ("/metrics", "/readyz", "/healthz", "/ZQNAME"))
+    return gateway, answers, pages
+
+
+async def test_no_marker_anywhere(tmp_path: Path) -> None:
+    """Markers sent through every path turn up in no log line, metric, span, NACK or HTTP answer."""
+    # The draft names the patient: let through here, so that the name gets to every place behind the guard too.
+    model = 'url = "embedded"\nstrategy = "coarse"\n[guard.policy]\nidentifier = "flag"'
+    with collecting() as collector:
+        model += f'\n[traces]\nendpoint = "{collector.url}"\nsample = 1.0'
+        gateway, answers, pages = await play(tmp_path, model)
 
     # An acknowledgement must echo the control id in MSA-2, and nothing else of the message.
     echoed = answers.replace(b"ZQCTRLZQACC1", b"").replace(b"ZQCTRL", b"")
-    for where, text in {"log": gateway.log, "metrics": pages.decode(), "answers": echoed.decode("latin-1")}.items():
+    seen = {"log": gateway.log, "metrics": pages.decode(), "answers": echoed.decode("latin-1")}
+    seen["traces"] = b"".join(collector.bodies).decode("latin-1")
+    for where, text in seen.items():
         for marker in MARKERS:
             assert marker not in text, f"{marker} in {where}: …{text[max(0, text.find(marker) - 300) :][:400]}"
     assert gateway.query("SELECT count(*) FROM delivery WHERE state = 'refused'")[0][0] >= 1
     assert any(line.get("level") == "warning" for line in gateway.logged())
     served = [line for line in gateway.logged() if line.get("event") == "drafted" and "stage" in line]
     assert served, "the lines of the model server are in it too"
+    assert {span.name for span in collector.spans} == {str(name) for name in Name}

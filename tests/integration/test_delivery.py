@@ -85,11 +85,11 @@ async def test_a_night_without_answers(tmp_path: Path) -> None:
         if awake:
             await line.say(control_id)
 
-    rules = {"ack_timeout_s": 0.05, "breaker_after": 3, "breaker_s": 0.1, "max_unanswered": 2}
+    rules = {"ack_timeout_s": 0.05, "breaker_after": 11, "breaker_s": 0.1, "max_unanswered": 2}
     names = [f"A{n}" for n in range(5)]
     async with receiving(script) as receiver, delivering(tmp_path, receiver, **rules) as flow:
         await flow.queue(*names)
-        await flow.until(lambda: flow.place().health.failures >= 5)
+        await flow.until(lambda: flow.place().health.failures >= 13)
         health = flow.place().health
         assert health.open_until is not None
         assert health.breaker_s >= 0.3

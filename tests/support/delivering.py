@@ -107,7 +107,7 @@ class Delivering:
     async def queue(self, *accessions: str, at: datetime | None = None) -> None:
         """A case with a standing draft for each, to be delivered, by a clock that says `at`."""
         for accession in accessions:
-            await self.journal.write(_queue, (accession, at or datetime.now(UTC)))
+            await self.journal.write(queue, (accession, at or datetime.now(UTC)))
 
     async def withdraw(self, accession: str) -> None:
         """Take the draft of a case back."""
@@ -141,7 +141,8 @@ class Delivering:
                 await asyncio.sleep(0.005)
 
 
-def _queue(conn: Connection, items: Sequence[tuple[str, datetime]]) -> list[None]:
+def queue(conn: Connection, items: Sequence[tuple[str, datetime]]) -> list[None]:
+    """A case with a standing draft that is to be delivered, for each accession and time."""
     for accession, at in items:
         case, draft = specimen()
         key, order = CaseKey(accession=accession), case.order

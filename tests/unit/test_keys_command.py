@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from radbridge.errors import ConfigError
 from radbridge_adapters.security.keys import Algorithm, app, read_private
+from tests.support.certificates import Authority
 
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
@@ -48,3 +51,17 @@ def test_what_is_no_key_is_a_config_error(tmp_path: Path, text: str) -> None:
         read_private(path)
     with pytest.raises(ConfigError, match="radbridge keys make"):
         read_private(tmp_path / "nowhere.json")
+
+
+def test_a_pin_is_what_openssl_says(tmp_path: Path) -> None:
+    """`keys pin` prints the SHA-256 of the public key as openssl computes it; what is no certificate is an error."""
+    certificate = Authority(tmp_path).issue("pacs")
+    words = (f"x509 -in {certificate} -pubkey -noout", "pkey -pubin -outform der", "dgst -sha256 -binary")
+    digest = b""
+    for word in words:
+        digest = subprocess.run(["openssl", *word.split()], input=digest, capture_output=True, check=True).stdout  # noqa: S607 - whichever is there
+    printed = CliRunner().invoke(app, ["pin", str(certificate)])
+    assert printed.output.strip() == "sha256/" + base64.b64encode(digest).decode()
+    (tmp_path / "rubbish").write_text("rubbish")
+    assert CliRunner().invoke(app, ["pin", str(tmp_path / "rubbish")]).exit_code == 2
+    assert CliRunner().invoke(app, ["pin", str(tmp_path / "none")]).exit_code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import textwrap
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 LABELS = frozenset(
     "wire kind outcome destination queue stage action phase decision reason part".split(),
 )
-"""What a label may be called: words of ours, and names of the site's file. `kind` of a message is one that is taken in."""
+"""What a label may be called: its values are words of ours, or names of the site's file."""
 
 
 @cache
@@ -41,7 +42,7 @@ def told_by() -> dict[str, str]:
     for meter in (WireMeter, JournalMeter):
         for name, _ in inspect.getmembers(meter, inspect.isfunction):
             if not name.startswith("_"):
-                body = ast.parse(inspect.cleandoc(inspect.getsource(getattr(Metrics, name))))
+                body = ast.parse(textwrap.dedent(inspect.getsource(getattr(Metrics, name))))
                 found |= {node.attr: name for node in ast.walk(body) if isinstance(node, ast.Attribute)}
     return found
 
@@ -70,15 +71,15 @@ def test_the_process_is_measured() -> None:
 
 def test_a_certificates_end(tmp_path: Path) -> None:
     """The page says how long a certificate is still valid, as its file is then; one that is gone has ended."""
-    authority = Authority(tmp_path)
-    pem = authority.issue("server")[0]
+    pem = Authority(tmp_path).issue("server")
     ends = x509.load_pem_x509_certificate(pem.read_bytes()).not_valid_after_utc
     assert expires_at(pem) == ends
     metrics = Metrics()
     metrics.expires("http", lambda: expires_at(pem))
 
     def left() -> timedelta:
-        return timedelta(seconds=metrics.registry.get_sample_value("radbridge_certificate_expiry_seconds", {"wire": "http"}) or 0)
+        name, labels = "radbridge_certificate_expiry_seconds", {"wire": "http"}
+        return timedelta(seconds=metrics.registry.get_sample_value(name, labels) or 0)
 
     assert abs(datetime.now(UTC) + left() - ends) < timedelta(seconds=10)
     pem.write_bytes(b"no certificate")

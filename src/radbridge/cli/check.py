@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from radbridge.case import CaseKey
 from radbridge.cli.common import ConfigOption, err, out, site_of, told
 from radbridge.config import Site
+from radbridge.config.clear import find_clear
 from radbridge.errors import DeliveryError, RadBridgeError
 from radbridge.flow.holding import SoleHolder
 from radbridge.gateway import make_model_client, make_wires
@@ -46,10 +47,13 @@ def check(config: ConfigOption = None) -> None:
 
 def _find_warnings(site: Site) -> list[str]:
     """What is allowed, and surely not meant."""
+    found = find_clear(site)
     on_trial = site.training.every and site.training.trial.mode == "canary"
     if on_trial and site.model.url == "embedded" and not site.model.canary_share:
-        return ["training.trial.mode is canary and model.canary_share is 0: no new LoRA would ever write; set a share"]
-    return []
+        found.append(
+            "training.trial.mode is canary and model.canary_share is 0: no new LoRA would ever write; set a share"
+        )
+    return found
 
 
 async def _ping_all(site: Site) -> list[tuple[str, str]]:

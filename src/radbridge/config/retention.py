@@ -24,7 +24,7 @@ class Retention(Section):
     examples_d: Days = 0
     """Remembered reports and edits, from the signature on."""
     fhir_d: Days = 0
-    """Versions of FHIR resources that aren't the newest, and our own AuditEvents."""
+    """Versions of FHIR resources that aren't the newest, and resources that nothing refers to; no Subscription."""
     audit_d: Days = 0
     """The audit trail; the end of what goes stays as an anchor."""
     dedupe_d: Annotated[int, Field(ge=1, le=36_500)] = 14

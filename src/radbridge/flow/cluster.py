@@ -150,9 +150,10 @@ class ClusterHolder:
         self._held = dict(found.epochs)
         self._leaving = found.surplus
         self._metrics.gateways_alive.set(found.alive)
-        for taken in found.taken:
-            log.info("lease taken", lease=taken.name, epoch=taken.epoch, reason="" if taken.clean else "its owner died")
+        if found.taken:
+            log.info("leases taken", count=len(found.taken))
         if orphans := {t.name for t in found.taken if not t.clean}:
+            log.warning("a gateway went silent; its work is taken over", count=len(orphans))
             self._metrics.takeovers.inc()
             self._orphans |= orphans
         self._tell()

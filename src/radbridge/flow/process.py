@@ -41,6 +41,8 @@ BLOCKED_S = 0.05
 """Until it is looked again whether another gateway has applied what must go first."""
 LARGE = 64 * 1024
 """Bytes from which on a message is read off the event loop: below, it takes a few milliseconds."""
+OUTAGE_S = 1.0
+"""Before a journal that can't commit is tried again."""
 FIRST_AGAIN_S = 1.0
 LONGER = 4
 """How long a message rests after its first try that tripped a fault of ours, and how much longer after each other."""
@@ -118,8 +120,8 @@ class Processor:
             try:
                 wait_s = await self._round()
             except* JournalError:
-                log.exception("journal unavailable", retry_in_s=1.0)
-                await asyncio.sleep(1.0)
+                log.exception("journal unavailable", retry_in_s=OUTAGE_S)
+                await asyncio.sleep(OUTAGE_S)
             if wait_s != 0:
                 await self.alarm.wait(wait_s)
 
@@ -228,7 +230,7 @@ class Processor:
     def _note_try(self, conn: Connection, items: Sequence[tuple[Step, datetime | None]]) -> list[None]:
         for step, not_before in items:
             self._holder.fence(conn, step.share.leases)
-            queue.note_try(conn, step.message.id, not_before=not_before)
+            queue.note_try(conn, step.message.id, tries=step.message.tries + 1, not_before=not_before)
         return [None] * len(items)
 
     def _tell_failed(self, step: Step) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
+from radbridge.case import Patient
 from radbridge.errors import LeaseLost
-from radbridge.events import Event
+from radbridge.events import Event, PatientUpdated
 from radbridge.flow.cluster import ClusterHolder
+from radbridge.flow.holding import cases_lease
 from radbridge.flow.process import LARGE
 from radbridge.journal.bells import PostgresBells
+from radbridge.journal.buckets import bucket_of
 from radbridge.wire import Kind
 from tests.support.flow import translate
 from tests.support.postgres import the_cluster
@@ -142,3 +147,37 @@ async def test_bells_are_heard_elsewhere() -> None:
     await until(lambda: len(heard["B"]) == 3)
     for bell in bells.values():
         await bell.close()
+
+
+def renaming(raw: bytes) -> Sequence[Event]:
+    """The flow's wire, and `{"rename": name}` of its patient."""
+    said = json.loads(raw)
+    if "rename" in said:
+        return [PatientUpdated(patient=Patient(id="900001", name=said["rename"]), at=datetime.now(UTC))]
+    return translate(raw)
+
+
+async def test_an_update_of_a_patient_keeps_its_place() -> None:
+    """An ADT waits for an earlier message of its patient's case that another gateway has, and for nothing else.
+
+    A later one of the case waits for the ADT in turn.
+    """
+    own = cases_lease(bucket_of("A1"))
+    async with members("A", "B") as (cases_of_a1, rest):
+        await rest.holder.start(NAMES - {own})
+        await cases_of_a1.holder.start({own})
+        async with at_work(cases_of_a1.processor(renaming).run):
+            known = await rest.say(accession="A1", dictate="Begun.")
+            await until(lambda: rest.state(known) == "done")
+        before = await rest.say(accession="A1", dictate="More.")
+        update = await rest.say(accession="", touches=("P:900001",), rename="ROE^JANE")
+        behind = await rest.say(accession="A1", dictate="Most.")
+        async with at_work(rest.processor(renaming).run):
+            other = await rest.say(accession="A2", nonsense=True)
+            await until(lambda: rest.state(other) == "failed")
+            assert [rest.state(m) for m in (before, update, behind)] == ["accepted"] * 3
+            async with at_work(cases_of_a1.processor(renaming).run):
+                await until(lambda: rest.state(behind) == "done")
+        ordered = text("SELECT id FROM message WHERE id >= :first ORDER BY settled_at")
+        settled = rest.journal.read_now(lambda conn: conn.execute(ordered, {"first": before}).scalars().all())
+        assert [m for m in settled if m != other] == [before, update, behind]

@@ -1,0 +1,39 @@
+"""What a site speaks in clear beyond its own machine: allowed, and rarely meant."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from radbridge.config.site import Site
+from radbridge.config.values import is_loopback, split_address
+
+
+def find_clear(site: Site) -> list[str]:
+    """A warning for each listener and each destination without TLS that isn't on this machine."""
+    base = site.fhir.base_url or ""
+    listeners = {
+        "http": (site.http.listen, site.http.tls is not None or base.startswith("https://"), "http.tls_cert"),
+        "hl7v2": (site.hl7v2.listen, site.hl7v2.tls is not None, "[hl7v2.tls]"),
+        "dicom": (site.dicom.listen, site.dicom.tls is not None or not site.dicom.enabled, "[dicom.tls]"),
+    }
+    found = [
+        f"{name}.listen = {listen!r} takes patients' data in clear from other machines; set {key}"
+        for name, (listen, is_safe, key) in listeners.items()
+        if not is_safe and not is_loopback(split_address(listen)[0])
+    ]
+    addresses = {f"hl7v2.destinations: {d.name!r}": d.address for d in site.hl7v2.destinations if not d.tls}
+    addresses |= {f"dicom.peers: {p.name!r}": p.address for p in site.dicom.peers if p.address and not p.tls}
+    found += [
+        f"{place} is sent patients' data in clear; set its tls = true"
+        for place, address in addresses.items()
+        if not is_loopback(split_address(address)[0])
+    ]
+    urls = {f"fhir.destinations: {d.name!r}": d.url for d in site.fhir.destinations}
+    urls |= {f"fhircast.hubs: {hub.name!r}": hub.url for hub in site.fhircast.hubs}
+    urls |= {"dicom.dicomweb": site.dicom.dicomweb.url} if site.dicom.dicomweb else {}
+    urls |= {"model": site.model.url}
+    return found + [
+        f"{place}: {url} is asked in clear; use https://"
+        for place, url in urls.items()
+        if url.startswith("http://") and not is_loopback(urlsplit(url).hostname or "")
+    ]

@@ -1,0 +1,136 @@
+"""Messages that trip a fault of ours: tried again, with their case behind them, and set aside in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from radbridge.case import Case, CaseKey
+from radbridge.errors import JournalError
+from radbridge.journal import cases
+from tests.support.flow import Flow, running
+
+BAD = "Bad. More."
+
+
+class Fault:
+    """Trips over a text, the first `times`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+        self.tries = 0
+        self._times = times
+        self._save = cases.save
+        monkeypatch.setattr(cases, "save", self.save)
+        monkeypatch.setattr("radbridge.flow.process.FIRST_AGAIN_S", 0.3)
+
+    def save(self, conn: Connection, case: Case) -> None:
+        """In place of the real one."""
+        if case.report.findings == BAD and self.tries < self._times:
+            self.tries += 1
+            raise ZeroDivisionError
+        self._save(conn, case)
+
+
+def states(flow: Flow) -> list[tuple[str, int]]:
+    """Each message's state and tries, in order of arrival."""
+    query = text("SELECT state, tries FROM message ORDER BY id")
+    return flow.journal.read_now(lambda conn: [(row[0], row[1]) for row in conn.execute(query)])
+
+
+def findings(flow: Flow, accession: str) -> str:
+    """The text of a case."""
+    case = flow.journal.read_now(lambda conn: cases.load(conn, CaseKey(accession=accession)))
+    return case.report.findings if case else ""
+
+
+async def test_a_lane_waits_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a message that fails its case waits, and no other; set aside after its tries, it lets the case go on."""
+    fault = Fault(monkeypatch, 99)
+    async with running(tmp_path) as flow:
+        await flow.say(accession="A1", dictate=BAD)
+        await flow.say(accession="A1", dictate="Good. More.")
+        await flow.say(accession="A2", dictate="Other. More.")
+        await flow.until(lambda: findings(flow, "A2"))
+        assert states(flow)[:2] == [("accepted", 1), ("accepted", 0)]
+        await flow.until(lambda: findings(flow, "A1") == "Good. More.")
+        assert states(flow) == [("quarantined", 2), ("done", 0), ("done", 0)]
+        assert fault.tries >= 3
+        assert b"radbridge_quarantined_total 1.0" in flow.metrics.page()
+
+
+async def test_a_fault_that_passes_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that fails once is applied at its second try, before what came after it."""
+    Fault(monkeypatch, 2)  # once in its group, once alone
+    async with running(tmp_path) as flow:
+        await flow.say(accession="A1", dictate=BAD)
+        await flow.say(accession="A1", dictate="Good. More.")
+        await flow.until(lambda: findings(flow, "A1") == "Good. More.")
+        assert [state for state, _ in states(flow)] == ["done", "done"]
+
+
+async def test_a_message_that_kills_is_found(tmp_path: Path) -> None:
+    """One over which the process ended time and again is set aside at the next start, and the others are applied."""
+    async with running(tmp_path) as flow:
+        await flow.say(accession="A1", dictate="Killer. More.")
+        await flow.until(flow.applied)
+        await flow.say(accession="A1", dictate="Good. More.")
+        await flow.until(flow.applied)
+
+        def put_back(conn: Connection, items: Sequence[None]) -> list[None]:
+            conn.execute(text("UPDATE message SET state = 'accepted', tries = 3 WHERE id = 1"))
+            conn.execute(text('DELETE FROM "case"'))
+            return [None] * len(items)
+
+        await flow.journal.write(put_back, None)
+    async with running(tmp_path) as flow:
+        await flow.until(lambda: states(flow)[0][0] == "quarantined")
+        assert findings(flow, "A1") == ""
+
+
+async def test_a_statement_that_is_refused_is_told_without_its_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the database refuses for good is a message's fault, not an outage; values are in no log and no reason."""
+    monkeypatch.setattr("radbridge.flow.process.FIRST_AGAIN_S", 0.01)
+    save = cases.save
+
+    def refuse(conn: Connection, case: Case) -> None:
+        if case.key.accession == "A1":
+            conn.execute(text("INSERT INTO message (id, peer) VALUES (1, 'DOE^JANE')"))
+        save(conn, case)
+
+    monkeypatch.setattr(cases, "save", refuse)
+    async with running(tmp_path) as flow:
+        await flow.say(accession="A1", dictate="Bad. More.")
+        await flow.say(accession="A2", dictate="Good. More.")
+        await flow.until(lambda: findings(flow, "A2"))
+        await flow.until(lambda: states(flow)[0][0] == "quarantined")
+        [reason] = flow.journal.read_now(
+            lambda conn: conn.execute(text("SELECT reason FROM message WHERE id = 1")).scalars().all()
+        )
+    assert reason == "internal error (StatementRefused)"
+    assert "DOE" not in capsys.readouterr().out
+
+
+async def test_an_outage_is_nobodys_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that can't commit costs no message its tries."""
+    monkeypatch.setattr("radbridge.flow.process.OUTAGE_S", 0.01)
+    left = 5
+    save = cases.save
+
+    def fail(conn: Connection, case: Case) -> None:
+        nonlocal left
+        left -= 1
+        if left > 0:
+            raise JournalError
+        save(conn, case)
+
+    monkeypatch.setattr(cases, "save", fail)
+    async with running(tmp_path) as flow:
+        await flow.say(accession="A1", dictate="Good. More.")
+        await flow.until(lambda: findings(flow, "A1"))
+        [(state, tries)] = states(flow)
+        assert (state, tries <= 1) == ("done", True)  # one is noted of what waits when a gateway starts

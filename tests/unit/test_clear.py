@@ -1,0 +1,39 @@
+"""What `radbridge check` says of wires that speak in clear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from radbridge.config import Site
+from radbridge.config.clear import find_clear
+
+TLS = {"cert": "gateway.pem", "key": "gateway.key"}
+RIS = {"name": "ris", "address": "192.0.2.7:2575"}
+PACS = {"name": "pacs", "ae_title": "PACS", "address": "192.0.2.7:104"}
+EHR = {"name": "ehr", "url": "http://ehr.example/fhir"}
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({}, []),
+        ({"http": {"listen": "0.0.0.0:8080"}}, ["http.listen"]),
+        ({"http": {"listen": "0.0.0.0:8080"}, "fhir": {"base_url": "https://proxy.example/fhir"}}, []),
+        ({"hl7v2": {"listen": "0.0.0.0:2575"}}, ["hl7v2.listen"]),
+        ({"hl7v2": {"listen": "0.0.0.0:2575", "tls": TLS}}, []),
+        ({"dicom": {"listen": "0.0.0.0:104", "peers": [PACS | {"tls": True}]}}, ["dicom.listen"]),
+        ({"dicom": {"peers": [PACS], "tls": TLS}}, ["dicom.peers: 'pacs'"]),
+        ({"hl7v2": {"destinations": [RIS]}}, ["hl7v2.destinations: 'ris'"]),
+        ({"hl7v2": {"destinations": [RIS | {"tls": True}]}}, []),
+        ({"fhir": {"destinations": [EHR]}}, ["fhir.destinations: 'ehr'"]),
+        ({"model": {"url": "http://gpu.example:8090"}}, ["model"]),
+        ({"model": {"url": "http://127.0.0.1:8090"}}, []),
+    ],
+)
+def test_what_goes_in_clear_is_told(tables: dict[str, Any], said: list[str]) -> None:
+    """Each listener and each peer beyond this machine without TLS, and none that has it."""
+    warnings = find_clear(Site(**tables))
+    assert len(warnings) == len(said)
+    assert all(warning.startswith(place) for warning, place in zip(warnings, said, strict=True))

@@ -47,7 +47,7 @@ class MllpListener:
             desk.meter.expires(WIRE, partial(expires_at, settings.tls.cert))
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | Doorkeeper | None = None
         self._address = settings.listen
 
     @property
@@ -58,8 +58,11 @@ class MllpListener:
     async def start(self) -> None:
         """Bind and listen. Raises OSError when the address is taken."""
         host, port = split_address(self._settings.listen)
-        connect = self._keeper.open if self._keeper else self._connect
-        self._server = await asyncio.get_running_loop().create_server(connect, host, port, backlog=_BACKLOG)
+        if self._keeper:
+            self._server = await self._keeper.start(host, port, backlog=_BACKLOG)
+        else:
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(self._connect, host, port, backlog=_BACKLOG)
         bound = self._server.sockets[0].getsockname()
         self._address = f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
 
@@ -69,8 +72,6 @@ class MllpListener:
             return
         self._server.close()
         self._empty.clear()
-        if self._keeper:
-            self._keeper.stop()
         for connection in tuple(self._connections):
             connection.stop()
         if self._connections:

@@ -20,8 +20,9 @@ def is_urgent(message: Message) -> bool:
     """Whether an order says stat or as soon as possible, or the patient is an emergency."""
     for segment in message.segments:
         if (places := _PLACES.get(segment.name)) is not None:
-            if any(segment.text(position, component).upper() in _HURRIED for position, component in places):
-                return True
+            for position, component in places:  # hardly ever valued: the hot path ends at the raw field
+                if segment.raw(position) and segment.text(position, component).upper() in _HURRIED:
+                    return True
         elif segment.name == "PV1" and segment.text(2).upper() == _EMERGENCY:
             return True
     return False

@@ -51,9 +51,9 @@ async def torture(stage: Stage, seconds: float, console: Console) -> Evidence:
             await _settle(stage)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+        tables = await asyncio.to_thread(read_tables, stage.store)
         # In threads: the gateways' ways to the database and their peers go through this process.
         ended = await asyncio.gather(*(asyncio.to_thread(gateway.stop) for gateway in stage.up))
-        tables = read_tables(stage.store)
     if any(ended):
         console.print(f"the gateways ended with {ended}")
     return Evidence(notes=read_ledgers(stage.folder), tables=tables)

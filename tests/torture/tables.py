@@ -71,11 +71,14 @@ WAITING = {
     "deliveries": "SELECT count(*) AS n FROM delivery WHERE state = 'pending'",
 }
 
+UNCHAINED = "SELECT count(*) AS n FROM audit_pending"
+
 
 def count_waiting(url: str) -> dict[str, int]:
     """How much is still to be done."""
     with connected(url) as ask:
-        return {name: int(ask(sql)[0]["n"]) for name, sql in WAITING.items()}
+        wanted = WAITING | ({"notes": UNCHAINED} if "audit_pending" in _names(ask, url) else {})
+        return {name: int(ask(sql)[0]["n"]) for name, sql in wanted.items()}
 
 
 def unowned_leases(url: str) -> list[str]:
@@ -83,4 +86,7 @@ def unowned_leases(url: str) -> list[str]:
     with connected(url) as ask:
         if "lease" not in _names(ask, url):
             return []
-        return [row["name"] for row in ask("SELECT name FROM lease WHERE owner = '' OR until < now() ORDER BY name")]
+        return [
+            row["name"]
+            for row in ask("SELECT name FROM lease WHERE owner = '' OR until < timezone('utc', now()) ORDER BY name")
+        ]

@@ -37,7 +37,7 @@ from radbridge.flow.judging import Judge
 from radbridge.flow.membership import Membership, keep, keep_leased
 from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
-from radbridge.flow.remembering import Rememberer
+from radbridge.flow.remembering import LOOK_S, Rememberer
 from radbridge.flow.scheduling import Scheduler
 from radbridge.flow.wake import Alarm
 from radbridge.flow.watching import Watcher
@@ -46,11 +46,15 @@ from radbridge.journal import Journal, audit, secrets
 from radbridge.meter import WireMeter
 from radbridge.metrics import Metrics
 from radbridge.registry import LoraRegistry
-from radbridge.wire import Bells, Desk, Listener, Mount, Status, Store, Wire, Worker
+from radbridge.wire import Bells, Desk, Kind, Listener, Mount, Status, Store, Wire, Worker
 
 log = structlog.get_logger(__name__)
 
 MODEL_POLL_S = 0.5
+SCRUBBING = worker_lease(Rememberer.name)
+"""Whose holder takes patients out of signed reports; every gateway keeps an index of what is remembered."""
+SHARED_LOOK_S = 5.0
+"""Between two looks at what another gateway has remembered."""
 
 
 def load_entry_points(group: str) -> dict[str, Any]:
@@ -160,6 +164,8 @@ class Gateway(Status):
             secret=await self.journal.read(lambda conn: secrets.read(conn, secrets.PSEUDONYMS)),
             metrics=self.metrics,
             is_pressed=lambda: self.intake.is_pressed,
+            scrubs=lambda: holder.is_sole or SCRUBBING in holder.held(Kind.WORKER),
+            look_s=LOOK_S if holder.is_sole else SHARED_LOOK_S,
         )
         self.watcher = self._make_watcher()
         sinks = [sink for wire in self.wires for sink in wire.sinks]
@@ -182,7 +188,7 @@ class Gateway(Status):
         self._leased = self._make_leased()
         self._listen_to_bells()
         await self.membership.start(
-            {*(c.lease for c in self.couriers), *(worker_lease(w.name) for w in self._leased)}
+            {SCRUBBING, *(c.lease for c in self.couriers), *(worker_lease(w.name) for w in self._leased)}
             | {lease for wire in self.wires for lease in wire.bound.values()}
         )
         self.listeners = await self._start_listeners()
@@ -223,6 +229,9 @@ class Gateway(Status):
         if self._model_ready:
             self.drafter.alarm.ring()
         self.intake.bell.ring()
+        self.rememberer.alarm.ring()
+        if self.watcher is not None:
+            self.watcher.alarm.ring()
 
     def _make_watcher(self) -> Watcher | None:
         """None where there is no registry: then no LoRA of anybody's is on trial."""
@@ -335,9 +344,6 @@ class Gateway(Status):
         bells.ring("draft")
         for destination in {courier.destination for courier in self.couriers}:
             bells.ring(f"deliver:{destination}")
-        self.rememberer.alarm.ring()
-        if self.watcher is not None:
-            self.watcher.alarm.ring()
 
     @property
     def store(self) -> Store:

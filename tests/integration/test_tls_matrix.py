@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from radbridge.config import Dicom, Hl7Destination, Hl7v2, Http, Site
 from radbridge.config.tls import Tls, Trust
@@ -295,6 +296,18 @@ async def shown_at(port: int, papers: Papers) -> str:
     pin = tls.peer_pin(writer.transport)
     writer.transport.abort()
     return pin
+
+
+@pytest.mark.parametrize("wire", LISTENERS)
+def test_listeners_hold_on_the_gateways_own_loop(wire: str, papers: Papers, tmp_path: Path) -> None:
+    """On uvloop, which the gateway runs on, a listener answers the same caller alone as on asyncio."""
+    uvloop.run(test_a_listener_answers_only_whom_it_knows(wire, papers, tmp_path))
+
+
+@pytest.mark.parametrize("wire", CLIENTS)
+def test_clients_hold_on_the_gateways_own_loop(wire: str, papers: Papers) -> None:
+    """On uvloop, a client speaks with the same server alone."""
+    uvloop.run(test_a_client_speaks_only_with_whom_it_knows(wire, papers))
 
 
 async def test_what_goes_round_the_pins_fails(papers: Papers) -> None:

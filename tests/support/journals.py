@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 
 from radbridge import journal as journal_package
 from radbridge.case import Case, CaseKey
+from radbridge.config.encryption import Encryption
 from radbridge.config.store import Store
 from radbridge.journal import Journal, cases
 from radbridge.journal.stores import Stores, make_stores, open_store
@@ -20,6 +22,8 @@ from radbridge.wire import Received
 from tests.support.postgres import the_cluster
 
 DIALECTS = ("sqlite", "postgresql")
+SEALED = "sealed"
+"""SQLite with encrypted documents."""
 KEY = CaseKey(accession="A1", issuer="HOSP")
 
 
@@ -32,11 +36,11 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return cluster.url(cluster.empty_database())
 
 
-@pytest.fixture(params=DIALECTS)
+@pytest.fixture(params=[*DIALECTS, SEALED])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A journal's database, made."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/radbridge.db"
+    if request.param in {"sqlite", SEALED}:
+        return f"sqlite:///{tmp_path}/{request.param}.db"
     cluster = the_cluster()
     return cluster.url(cluster.database())
 
@@ -50,9 +54,20 @@ def unmade(empty_url: str) -> Iterator[Stores]:
 
 
 @pytest.fixture
-def stores(url: str) -> Iterator[Stores]:
+def encryption(url: str, tmp_path: Path) -> Encryption:
+    """Sealed documents behave like plain ones; it makes no difference to a promise which database holds them."""
+    if not url.endswith(f"{SEALED}.db"):
+        return Encryption()
+    key = tmp_path / "kek"
+    key.write_bytes(base64.b64encode(bytes(range(32))))
+    key.chmod(0o600)
+    return Encryption(key_file=key)
+
+
+@pytest.fixture
+def stores(url: str, encryption: Encryption) -> Iterator[Stores]:
     """The engines on it."""
-    opened = open_store(url)
+    opened = open_store(url, encryption)
     yield opened
     opened.dispose()
 
@@ -65,9 +80,9 @@ def conn(stores: Stores) -> Iterator[Connection]:
 
 
 @pytest.fixture
-async def journal(url: str) -> AsyncIterator[Journal]:
+async def journal(url: str, encryption: Encryption) -> AsyncIterator[Journal]:
     """The journal, open."""
-    opened = await Journal.open(url)
+    opened = await Journal.open(url, encryption=encryption)
     yield opened
     await opened.close()
 

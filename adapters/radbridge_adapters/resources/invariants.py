@@ -48,8 +48,11 @@ def _entries(bundle: Document) -> Sequence[Document]:
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
-def _has_in_every_entry(name: str, types: frozenset[str]) -> Callable[[Document], bool]:
-    """bdl-3, bdl-4: every entry has it in a Bundle of these types, none has it in another."""
+def _has_in_every_entry(name: str, types: Sequence[str]) -> Callable[[Document], bool]:
+    """bdl-3, bdl-4: every entry has it in a Bundle of these types, none has it in another.
+
+    A sequence: a type that is an array or an object is in none, and in a set it couldn't even be looked for.
+    """
     return lambda bundle: all((name in entry) is (bundle.get("type") in types) for entry in _entries(bundle))
 
 
@@ -60,8 +63,8 @@ def _full_urls_differ(bundle: Document) -> bool:
     return len(urls) == len(set(urls))
 
 
-_REQUESTS = frozenset({"batch", "transaction", "history"})
-_RESPONSES = frozenset({"batch-response", "transaction-response", "history"})
+_REQUESTS = ("batch", "transaction", "history")
+_RESPONSES = ("batch-response", "transaction-response", "history")
 
 RULES: Mapping[str, Sequence[tuple[Callable[[Document], bool], str]]] = {
     "Attachment": [(_needs("data", "contentType"), "att-1: data needs a contentType")],

@@ -75,8 +75,14 @@ class Rememberer:
         secret: bytes,
         metrics: Metrics,
         is_pressed: Callable[[], bool] = lambda: False,
+        scrubs: Callable[[], bool] = lambda: True,
+        look_s: float = LOOK_S,
     ) -> None:
-        """`secret` moves the dates in the texts; `is_pressed` says when acknowledging needs the time."""
+        """`secret` moves the dates in the texts; `is_pressed` says when acknowledging needs the time.
+
+        `scrubs` says whether it is this process that takes patients out of texts; what others have remembered is looked
+        for every `look_s`.
+        """
         self.alarm = Alarm()
         self._journal = journal
         self._translators = translators
@@ -84,6 +90,8 @@ class Rememberer:
         self._secret = secret
         self._metrics = metrics
         self._is_pressed = is_pressed
+        self._scrubs = scrubs
+        self._look_s = look_s
         self._index = StyleMemory()
         self._look_at = 0.0
         """Not before this time, by `time.monotonic()`."""
@@ -94,9 +102,9 @@ class Rememberer:
             try:
                 await self._restore()
                 while True:
-                    if not await self._remember_some():
+                    if not self._scrubs() or not await self._remember_some():
                         await self._notice()
-                        await self.alarm.wait(LOOK_S)
+                        await self.alarm.wait(self._look_s)
             except* JournalError:
                 log.exception("journal unavailable", retry_in_s=RETRY_S)
                 await asyncio.sleep(RETRY_S)
@@ -127,7 +135,7 @@ class Rememberer:
         """Index what another process has remembered: `radbridge import` may run beside a gateway."""
         if monotonic() < self._look_at or await self._journal.read(stored.count) == len(self._index):
             return
-        self._look_at = monotonic() + LOOK_S
+        self._look_at = monotonic() + self._look_s
         missing = [n for n in await self._journal.read(stored.numbers) if n not in self._index]
         for start in range(0, len(missing), BLOCK):
             block = missing[start : start + BLOCK]

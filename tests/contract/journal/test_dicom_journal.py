@@ -14,6 +14,7 @@ from radbridge.journal.buckets import ALL
 from radbridge.journal.dicom import Begun, Changed, Filed, Kept, StepOutcome, StepState
 from radbridge.journal.schema import MessageState, dicom_instances, metadata
 from radbridge.wire import Received
+from tests.support.journals import on_each
 
 KEY = CaseKey(accession="A1")
 OTHER = CaseKey(accession="A2")
@@ -104,6 +105,7 @@ def test_a_known_repeat_costs_no_look(conn: Connection) -> None:
     assert waiting(conn) == [b"1.1 c", b"2.1 d", b"2.1 c"]
 
 
+@on_each
 def test_what_came_before_its_accession_is_applied_then(conn: Connection) -> None:
     """A message that names no accession is queued again, behind the others, once its study's is known."""
     dicom.keep(conn, [kept("1.1", key=None)])

@@ -17,7 +17,7 @@ from radbridge.journal import cases, memory
 from radbridge.journal.schema import memory as table
 from radbridge.journal.stores import Stores, migrate
 from radbridge.memory import Remembered
-from tests.support.journals import upgrade
+from tests.support.journals import on_each, upgrade
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SIGNED = Case(
@@ -88,6 +88,7 @@ def test_reports_are_scrubbed_anew_with_their_context(unmade: Stores) -> None:
         assert len(memory.waiting(conn, 9)) == 2
 
 
+@on_each
 def test_only_what_still_waits_is_kept(conn: Connection) -> None:
     """A text that was scrubbed while its report was corrected or forgotten is never kept."""
     memory.expect(conn, key(4), signer="1001", signed_at=AT)

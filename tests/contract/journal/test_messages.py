@@ -16,7 +16,7 @@ from radbridge.journal.buckets import ALL, BUCKETS, bucket_of
 from radbridge.journal.schema import MessageState
 from radbridge.journal.stores import Stores, open_store
 from radbridge.wire import Accepted, Received, Rejected
-from tests.support.journals import DIALECTS, count, received
+from tests.support.journals import DIALECTS, count, on_each, received
 from tests.support.postgres import the_cluster
 
 MESSAGES = sorted((Path(__file__).parents[2] / "messages").rglob("*.hl7"))
@@ -141,6 +141,7 @@ def test_a_gateway_reads_its_own_buckets(conn: Connection) -> None:
     assert all(half == sorted(half, key=lambda m: m.id) for half in halves)
 
 
+@on_each
 def test_without_an_accession(conn: Connection) -> None:
     """A message of no case is in the bucket of what else it is about, or of its sender."""
     merged = received("1", accession="", touches=("P:900001",))
@@ -163,6 +164,7 @@ def test_urgent_ones_apart(conn: Connection) -> None:
     assert read(urgent=None) == ids[:5]
 
 
+@on_each
 def test_taken_and_applied_at_once(conn: Connection) -> None:
     """A message that is stored to be applied in the same transaction comes back as it will be read; once."""
     taken = messages.take(conn, received("1", b"x", urgent=True))
@@ -171,6 +173,7 @@ def test_taken_and_applied_at_once(conn: Connection) -> None:
     assert messages.take(conn, received("1", b"x", urgent=True)) is None
 
 
+@on_each
 def test_an_end_is_told_alike(conn: Connection) -> None:
     """What a sender is told of its message's end is kept before it leaves, and a repeat gets the very same."""
     (accepted,) = messages.accept(conn, [received("1")])

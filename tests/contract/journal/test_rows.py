@@ -12,8 +12,9 @@ from radbridge.case import Case, CaseKey, Patient, ReportText, Sex
 from radbridge.journal import Journal, cases, deliveries, lora_events
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import DeliveryState, LoraAction, Purpose
-from tests.support.journals import KEY, save
+from tests.support.journals import KEY, on_each, save
 
+pytestmark = on_each
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LORA_EVENT = LoraEvent(
     at=NOON,

@@ -14,6 +14,7 @@ import random
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +31,7 @@ PATIENCE = 3
 """Times the promised quiet that is waited for, so that what comes late is seen to come."""
 
 
-async def torture(stage: Stage, seconds: float, console: Console) -> Evidence:
+async def torture(stage: Stage, seconds: float, only: Sequence[str], console: Console) -> Evidence:
     """One run, and what is known of it. SIGTERM ends it with everything that it started."""
     run = asyncio.current_task()
     assert run is not None
@@ -45,7 +46,7 @@ async def torture(stage: Stage, seconds: float, console: Console) -> Evidence:
                 progress.console.print(f"{time.monotonic() - began:6.1f} s  {event}")
                 progress.update(bar, completed=time.monotonic() - began)
 
-            await Events(stage, random.Random(stage.seed)).run(seconds, tell)
+            await Events(stage, random.Random(stage.seed), only).run(seconds, tell)
             await stage.calm_down()
             progress.update(bar, completed=seconds, description="until all is done")
             await _settle(stage)
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument("--store", choices=("sqlite", "postgresql"), default="postgresql")
     parser.add_argument("--gateways", type=int, default=2, help="on PostgreSQL; SQLite has one")
     parser.add_argument("--senders", type=int, default=8)
+    parser.add_argument("--only", action="append", default=[], metavar="EVENT", help="such as 'kill a gateway'")
     parser.add_argument("--mutant", default="", help="take a safeguard out: the run must then fail")
     parser.add_argument("--keep", type=Path, help="leave ledgers, logs and evidence.json.gz there")
     args = parser.parse_args()
@@ -130,7 +132,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         gateways = 1 if args.store == "sqlite" else args.gateways
         stage = Stage(folder, args.store, gateways, args.seed, mutant=args.mutant, senders=args.senders)
-        evidence = asyncio.run(torture(stage, args.seconds, console))
+        evidence = asyncio.run(torture(stage, args.seconds, args.only, console))
         save(evidence, folder / "evidence.json.gz")
         broken = check(evidence)
         (folder / "broken.json").write_text(json.dumps(broken, indent=1))

@@ -6,7 +6,7 @@ import asyncio
 import random
 import signal
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -26,11 +26,13 @@ class Events:
 
     stage: Stage
     chance: random.Random
+    only: Sequence[str] = ()
+    """Names of events; empty: every kind."""
 
     async def run(self, seconds: float, told: Callable[[str], None]) -> None:
         """Do one thing after the other for so long."""
         end = asyncio.get_running_loop().time() + seconds
-        known = self._known()
+        known = {name: what for name, what in self._known().items() if name in (self.only or name)}
         names = list(known)
         while (left := end - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(min(left, self.chance.uniform(0.5, 4.0)))

@@ -79,7 +79,7 @@ class OtlpTracer:
     def begin(self, name: Name, parent: str) -> _Recorded | None:
         """A span, where its trace is sampled."""
         context = _W3C.extract({"traceparent": parent}, Context())
-        span = self._tracer.start_span(name, context, )
+        span = self._tracer.start_span(name, context)
         return _Recorded(span) if span.is_recording() else None
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvloop
 
@@ -24,8 +25,10 @@ from radbridge_adapters.fhircast.client import HubClient
 from radbridge_adapters.hl7v2.client import read_control_id
 from radbridge_adapters.hl7v2.framing import Decoder, Frame, encode
 from radbridge_adapters.hl7v2.sink import MllpSink
+from radbridge_adapters.model.client import ModelClient
 from radbridge_adapters.rest import FhirClient
 from radbridge_adapters.security import tls
+from radbridge_adapters.security.fetching import fetch
 from radbridge_adapters.security.pins import read_pin
 from radbridge_adapters.security.tls import client_context, server_context
 from tests.support import mllp
@@ -210,9 +213,28 @@ async def send_fhir(port: int, trust: dict[str, Any]) -> None:
         await client.close()
 
 
+async def ask_model(port: int, trust: dict[str, Any]) -> None:
+    client = ModelClient(f"https://127.0.0.1:{port}", 10.0, Trust(**trust))
+    try:
+        if not await client.ready():
+            raise DeliveryFailed("model", "not ready")
+    finally:
+        await client.close()
+
+
+async def fetch_keys(port: int, trust: dict[str, Any]) -> None:
+    """As keys of clients and the provider's documents are fetched."""
+    try:
+        await fetch(f"https://127.0.0.1:{port}/jwks", client_context("keys", Trust(**trust)))
+    except httpx.HTTPError:
+        raise DeliveryFailed("keys", "not fetched") from None
+
+
 CLIENTS: dict[str, tuple[Callable[[int, dict[str, Any]], Awaitable[None]], Reply]] = {
     "hl7v2": (send_mllp, acknowledge),
     "fhir": (send_fhir, answer_http),
+    "model": (ask_model, answer_http),
+    "keys": (fetch_keys, answer_http),
 }
 
 
@@ -260,6 +282,8 @@ async def test_a_hub_is_followed_only_where_it_is_known(papers: Papers, tmp_path
             with pytest.raises(DeliveryFailed):
                 await client.ping()
         assert not any(client.connected for client in others)
+        for client in clients:
+            await client.close()
 
 
 # Renewal.

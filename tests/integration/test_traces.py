@@ -130,10 +130,12 @@ async def test_only_sampled_messages_are_traced(tracer_of: Make) -> None:
 
 
 async def test_no_trace_begins_in_the_middle(tracer_of: Make) -> None:
-    """Work whose message wasn't traced makes no span, though a collector is there."""
+    """Work whose message wasn't traced makes no span, though a collector is there, and though others would be."""
     with collecting() as collector:
         tracer = tracer_of(Traces(endpoint=collector.url, sample=1.0))
         with span(Name.DELIVER, ""), span(Name.MODEL):
+            pass
+        with span(Name.ACCEPT, DECLINED):
             pass
         await tracer.close()
     assert collector.bodies == []

@@ -23,7 +23,9 @@ from tests.support.postgres import the_cluster
 
 DIALECTS = ("sqlite", "postgresql")
 SEALED = "sealed"
-"""SQLite with encrypted documents."""
+"""SQLite with encrypted documents: for what reads and writes such."""
+on_each = pytest.mark.parametrize("url", [*DIALECTS, SEALED], indirect=True)
+"""A test on each of the three."""
 KEY = CaseKey(accession="A1", issuer="HOSP")
 
 
@@ -36,7 +38,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return cluster.url(cluster.empty_database())
 
 
-@pytest.fixture(params=[*DIALECTS, SEALED])
+@pytest.fixture(params=DIALECTS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A journal's database, made."""
     if request.param in {"sqlite", SEALED}:

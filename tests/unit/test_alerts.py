@@ -15,7 +15,9 @@ import promql_parser
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
+from typer.main import get_command
 
+from radbridge.cli.app import app
 from radbridge.metrics import Metrics
 from radbridge_model_server.drafts.metrics import EngineMetrics
 from radbridge_model_server.drafts.metrics import Metrics as ModelMetrics
@@ -140,3 +142,20 @@ def test_panels_stand_beside_each_other() -> None:
         cells |= own
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(ids) == len(set(ids))
+
+
+def test_what_the_night_page_says_to_do_can_be_done() -> None:
+    """Every command and flag on the page is one of ours."""
+    page = (ROOT / "docs" / "how-to" / "something-is-wrong-at-night.md").read_text()
+    told = re.findall(r"(?<![\w/])radbridge ((?:[a-z-]+(?: |`|$))+)((?:.*?--[a-z-]+)*)", page, re.MULTILINE)
+    assert len(told) > 15
+    for words, flags in told:
+        command: Any = get_command(app)
+        for word in words.rstrip("` ").split():
+            if not hasattr(command, "commands"):
+                break  # arguments
+            assert word in command.commands, words
+            command = command.commands[word]
+        known_flags = {name for parameter in command.params for name in parameter.opts}
+        asked = flags.split("`")[0]
+        assert set(re.findall(r"--[a-z-]+", asked)) <= known_flags, words

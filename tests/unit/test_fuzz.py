@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.mutating import mutate_json
 from tests.fuzz.targets import TARGETS
 
 EXAMPLES = 100
@@ -45,3 +48,15 @@ def test_any_bytes_have_an_answer(name: str) -> None:
 def test_what_was_found_once(name: str, data: bytes) -> None:
     """An input that broke a reader before has an answer now."""
     TARGETS[name].run(data)
+
+
+@given(seed=st.integers(0, 2**32), rounds=st.integers(1, 20))
+@settings(max_examples=50)
+def test_documents_stay_documents(seed: int, rounds: int) -> None:
+    """A document that is changed again and again stays JSON, and no longer than it may be."""
+    seeds = TARGETS["fhir"].seeds
+    raw = seeds[seed % len(seeds)]
+    for round_ in range(rounds):
+        raw = mutate_json(raw, 20_000, seed + round_, seeds) or raw
+    assert len(raw) <= 20_000
+    json.loads(raw)

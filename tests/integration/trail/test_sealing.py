@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import insert, select
 
@@ -19,7 +20,11 @@ from radbridge.journal.resealing import Mode
 from radbridge.journal.schema import cases, memory
 from radbridge.journal.sealing import MARK, sealer_of
 from radbridge.journal.stores import Stores, open_store
+from radbridge_adapters import cdshooks
 from radbridge_adapters.security.cipher import make_key
+from tests.support.cds import REPORT_DRAFT, draft_call
+from tests.support.live import live
+from tests.support.live import make_site as make_live_site
 from tests.support.planted import NAME, dump, plant
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -202,3 +207,18 @@ def test_an_encrypted_backup_needs_the_key(sealed: Stores, site: Encryption, tmp
     with opened.connect() as conn:
         assert dump(conn) == before
     opened.dispose()
+
+
+async def test_a_gateway_works_on_an_encrypted_journal(url: str, site: Encryption, tmp_path: Path) -> None:
+    """A report comes in, is drafted and shown, and no document of it can be read in the database."""
+    made = make_live_site(tmp_path, store={"url": url}, encryption=site.model_dump())
+    async with (
+        live(made, cdshooks.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
+    ):
+        (card,) = (await http.post(REPORT_DRAFT, json=draft_call())).json()["cards"]
+        assert "7 mm nodule" in card["detail"]
+    found = read_raw(url)
+    assert "RB1" in found
+    for word in ("nodule", "900001", "A500001"):
+        assert word not in found

@@ -109,6 +109,11 @@ class Delivery:
     sent_at: datetime | None = None
     """The send whose answer is still open; None: there is none."""
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was never sent."""
+        return self.attempts == 0
+
 
 def new_control_id() -> str:
     """18 characters, of at most 20 (MSH-10 in 2.5.1). Random, so that a journal started afresh never repeats one."""
@@ -173,14 +178,18 @@ def due(
     urgent: bool,
     buckets: Collection[int] | None = None,
     withdrawals_only: bool = False,
+    fresh_only: bool = False,
 ) -> Delivery | None:
     """The next urgent or the next other delivery to a destination, maybe due later; of some `buckets`, or of all.
+
+    `fresh_only` are those that were never sent.
 
     Of one case only the oldest, so that its order is kept.
     """
     query = _DUE if buckets is None else _DUE_OF_LANE
+    query = query.where(_WITHDRAWN) if withdrawals_only else query
     row = conn.execute(
-        query.where(_WITHDRAWN) if withdrawals_only else query,
+        query.where(deliveries.c.attempts == 0) if fresh_only else query,
         {"to_destination": destination, "is_urgent": urgent}
         | ({} if buckets is None else {"of_buckets": sorted(buckets)}),
     ).first()

@@ -92,6 +92,7 @@ def _preparation(store: Store, *, reads: bool) -> Callable[[Any, Any], None]:
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         f"SET statement_timeout = {round(store.statement_timeout_s * 1000)}",
         f"SET lock_timeout = '{_SILENT_S}s'",
+        "SET jit = off",  # no statement is long enough to be compiled, and some look so to the planner
     ]
     if not reads:
         # Whoever reads holds nothing that others wait for, and may think about it as long as he wants.

@@ -82,6 +82,18 @@ def open_store(store: Store | str, encryption: Encryption | None = None) -> Stor
     return stores
 
 
+def ask(store: Store) -> None:
+    """See that a server answers and may hold a journal; nothing is changed. Raises ConfigError, JournalError."""
+    stores = make_stores(store)
+    try:
+        with stores.reader.connect() as conn:
+            postgres.check(conn)
+    except SQLAlchemyError as error:
+        raise explain(error) from None
+    finally:
+        stores.dispose()
+
+
 def make_stores(store: Store) -> Stores:
     """The engines on a database that nobody has looked at yet. Raises ConfigError, JournalError."""
     if store.is_shared:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from sqlalchemy import Connection
 
 from radbridge.case import Case, CaseKey, Patient
-from radbridge.journal import cases, dicom, memory, messages, secrets, withdrawals
+from radbridge.journal import Journal, cases, dicom, memory, messages, secrets, withdrawals
 from radbridge.journal.buckets import ALL
 from radbridge.journal.dicom import Begun, Changed, Filed, StepOutcome, StepState
 from radbridge.journal.locks import Lock, hold
@@ -190,3 +192,25 @@ def test_crossing_transactions_end(stores: Stores, pool: ThreadPoolExecutor) -> 
     with pytest.raises(Exception, match="deadlock") as caught:
         run(stores, pool, cross("A1", "A2"), cross("A2", "A1"))
     assert isinstance(caught.value.__cause__, psycopg.errors.DeadlockDetected)
+
+
+async def test_two_gateways_that_cross(url: str) -> None:
+    """Whatever cases their transactions hold, in whatever order: each write is done in the end, and none is lost."""
+    dice = random.Random(9)
+    opened = [await Journal.open(url) for _ in range(2)]
+
+    def touch(conn: Connection, items: Sequence[list[str]]) -> list[None]:
+        for names in items:
+            for name in names:  # one after the other: an order of our own, as of several operations in a group
+                hold(conn, Lock.CASE, [name])
+                before = cases.load(conn, CaseKey(accession=name))
+                number = int(before.patient.id) if before else 0
+                cases.save(conn, Case(key=CaseKey(accession=name), patient=Patient(id=str(number + 1))))
+        return [None] * len(items)
+
+    pairs = [[f"A{n}" for n in dice.sample(range(6), 2)] for _ in range(60)]
+    await asyncio.gather(*(opened[n % 2].write(touch, pair) for n, pair in enumerate(pairs)))
+    found = opened[0].read_now(lambda conn: [cases.load(conn, CaseKey(accession=f"A{n}")) for n in range(6)])
+    assert sum(int(case.patient.id) for case in found if case) == 2 * len(pairs)
+    for journal in opened:
+        await journal.close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
 
+from radbridge.config.store import Store
 from radbridge.errors import JournalError, JournalLost, StoreRefused
 from radbridge.journal import Journal, messages
 from radbridge.journal.stores import open_store
@@ -157,3 +159,17 @@ def test_a_newer_journal(empty_url: str) -> None:
     stores.dispose()
     with pytest.raises(JournalError, match="newer"):
         open_store(empty_url)
+
+
+def test_ways_to_the_server(cluster: Cluster, tmp_path: Path) -> None:
+    """Several hosts, of which the one that takes writes is found; a password from a file, which nothing shows."""
+    secret = tmp_path / "password"
+    secret.write_text("planted-secret\n")
+    url = cluster.url(cluster.database()).replace("@127.0.0.1", "@127.0.0.1,localhost")
+    store = Store(url=f"{url}?target_session_attrs=read-write", password_file=secret)
+    stores = open_store(store)
+    with stores.connect() as conn, stores.open_apart() as apart:
+        assert conn.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
+        assert apart.execute("SHOW transaction_read_only").fetchone() == ("off",)
+    assert "planted" not in repr(stores) + str(stores.reader.url)
+    stores.dispose()

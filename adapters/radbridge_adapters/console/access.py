@@ -28,8 +28,9 @@ class Door:
 
     @property
     def is_open(self) -> bool:
-        """Whether looking needs no login."""
-        return self._site.http.is_loopback and not self._site.access.required
+        """Whether looking needs no login: where the FHIR server asks for none either, and on this machine alone."""
+        site = self._site
+        return site.http.is_loopback and not site.access.required and not site.fhir.clients
 
     async def actor_of(self, request: Request) -> Actor:
         """Who asks. Raises Issues (401, 403)."""

@@ -83,12 +83,12 @@ async def _watch(stage: Stage) -> None:
             if gateway.has_died:
                 stage.note("died", gateway=gateway.name)
                 gateway.start()
+        alive = len(stage.at_work)
         try:
             unowned = await asyncio.to_thread(unowned_leases, stage.store)
-        except Exception:  # noqa: BLE001, S112 - the database is away: that is what the run is for
-            continue
-        lease_s = stage.up[0].lease_s
-        stage.ledger.note("leases", unowned=unowned, alive=len(stage.alive), lease_s=lease_s)
+        except Exception:  # noqa: BLE001 - the database is away: that is what the run is for
+            unowned, alive = [], 0
+        stage.ledger.note("leases", unowned=unowned, alive=alive, lease_s=stage.up[0].lease_s)
 
 
 def tell(evidence: Evidence, broken: dict[str, list[str]], console: Console) -> None:

@@ -41,6 +41,8 @@ class GatewayUnderTorture:
     process: subprocess.Popen[bytes] | None = None
     is_wanted: bool = False
     """Whether it should be running."""
+    is_at_work: bool = False
+    """Whether it is up, and nobody made it stand still."""
 
     @property
     def has_died(self) -> bool:
@@ -92,6 +94,7 @@ class GatewayUnderTorture:
                 if self.process is None or self.process.poll() is not None:
                     raise RuntimeError(f"{self.name} ended: see {self.folder / self.name}.log")
                 await asyncio.sleep(0.1)
+        self.is_at_work = True
 
     def is_ready(self) -> bool:
         """Whether every part of it answers."""
@@ -118,6 +121,7 @@ class GatewayUnderTorture:
     def send(self, what: signal.Signals) -> None:
         """A signal, to a gateway that runs."""
         if self.process is not None and self.process.poll() is None:
+            self.is_at_work = what is signal.SIGCONT
             self.process.send_signal(what)
 
     def kill(self) -> None:

@@ -176,6 +176,6 @@ class Stage:
         return not all(task.done() for task in self._sending)
 
     @property
-    def alive(self) -> Sequence[GatewayUnderTorture]:
-        """The gateways whose processes are there."""
-        return [g for g in self.up if g.process is not None and g.process.poll() is None]
+    def at_work(self) -> Sequence[GatewayUnderTorture]:
+        """The gateways that could take what is nobody's."""
+        return [g for g in self.up if g.is_at_work and not g.has_died]

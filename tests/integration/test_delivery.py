@@ -110,14 +110,48 @@ async def test_the_breaker_outlives_a_restart(tmp_path: Path) -> None:
     rules = {"breaker_after": 2, "breaker_s": 600}
     async with receiving(script) as receiver:
         async with delivering(tmp_path, receiver, **rules) as flow:
-            await flow.queue("A1")
+            await flow.queue("A1", "A2")
             await flow.until(lambda: flow.place().health.open_until)
+            sent = len(receiver.came)
         async with delivering(tmp_path, receiver, **rules) as flow:
-            await flow.queue("A2")
+            await flow.queue("A3")
             for _ in range(20):
                 await asyncio.sleep(0.005)
-            assert flow.states("A1", "A2") == ["pending", "pending"]
-            assert receiver.accessions() == ["A1", "A1"]
+            assert flow.states("A1", "A2", "A3") == ["pending", "pending", "pending"]
+            assert len(receiver.came) == sent
+
+
+async def test_one_message_that_it_chokes_on(tmp_path: Path) -> None:
+    """A peer that answers AE to one message again and again isn't left alone for it: others go out meanwhile."""
+
+    async def script(line: Line, control_id: str) -> None:
+        await line.say(control_id, "AE" if silent_about(line.receiver, "BAD") else "AA")
+
+    rules = {"breaker_after": 2, "breaker_s": 600, "max_attempts": 1000}
+    async with receiving(script) as receiver, delivering(tmp_path, receiver, **rules) as flow:
+        await flow.queue("BAD")
+        await flow.until(lambda: receiver.accessions().count("BAD") > 5)
+        assert flow.place().health.open_until is None
+        await flow.queue("A1")
+        await flow.until(lambda: flow.states("A1", "BAD") == ["confirmed", "pending"])
+
+
+async def test_a_fresh_message_wakes_it(tmp_path: Path) -> None:
+    """A message that was never tried goes before those that got nothing, as soon as the first stop would be over."""
+
+    async def script(line: Line, control_id: str) -> None:
+        if not silent_about(line.receiver, "BAD"):
+            await line.say(control_id)
+
+    rules = {"ack_timeout_s": 0.05, "breaker_after": 1, "breaker_s": 0.2}
+    async with receiving(script) as receiver, delivering(tmp_path, receiver, **rules) as flow:
+        await flow.queue("BAD")
+        await flow.until(lambda: flow.place().health.breaker_s >= 0.8)
+        tried = len(receiver.came)
+        await flow.queue("A1")
+        await flow.until(lambda: flow.states("A1") == ["confirmed"])
+        assert receiver.accessions()[tried] == "A1"
+        assert flow.place().health.failures == 0
 
 
 async def test_no_second_copy_by_itself(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ class Receiver:
         self.script = script
         self.port = 0
         self.lines = 0
+        self.tasks: set[asyncio.Task[None]] = set()
         self.came: list[tuple[int, str, bytes]] = []
         """Connection, MSH-10 and bytes of each message."""
         self.open: set[str] = set()
@@ -77,6 +78,9 @@ class Receiver:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.lines += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
         line, decoder, mine = Line(self, self.lines, writer), Decoder(1 << 20), set[str]()
         try:
             while data := await reader.read(65536):
@@ -94,6 +98,7 @@ class Receiver:
         finally:
             self.open -= mine
             writer.close()
+            self.tasks.discard(task)
 
 
 @dataclass
@@ -170,6 +175,10 @@ async def receiving(script: Script) -> AsyncIterator[Receiver]:
         yield receiver
     finally:
         server.close()
+        serving = tuple(receiver.tasks)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
 
 @asynccontextmanager

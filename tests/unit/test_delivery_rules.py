@@ -29,20 +29,20 @@ def fail(health: Health, at: datetime) -> Health:
 def test_so_many_in_a_row_open_it() -> None:
     """Three sends without a yes open the breaker, two don't, and a yes between them begins the count anew."""
     health = fail(fail(Health(), NOW), NOW)
-    assert BREAKER.wait_s(health, NOW) == 0
-    assert BREAKER.wait_s(fail(BREAKER.said_yes(health, NOW), NOW), NOW) == 0
-    assert BREAKER.wait_s(fail(health, NOW), NOW) == 30
+    assert BREAKER.wait_s(health, NOW, fresh=False) == 0
+    assert BREAKER.wait_s(fail(BREAKER.said_yes(health, NOW), NOW), NOW, fresh=False) == 0
+    assert BREAKER.wait_s(fail(health, NOW), NOW, fresh=False) == 30
 
 
 def test_one_probe_at_a_time() -> None:
     """Once the stop is over one send is claimed; nobody else gets one until that one has come to something."""
     opened = fail(fail(fail(Health(), NOW), NOW), NOW)
-    assert BREAKER.claim(opened, after(29)) is None
-    claimed = BREAKER.claim(opened, after(30))
+    assert BREAKER.claim(opened, after(29), fresh=False) is None
+    claimed = BREAKER.claim(opened, after(30), fresh=False)
     assert claimed is not None
-    assert BREAKER.claim(claimed, after(31)) is None
+    assert BREAKER.claim(claimed, after(31), fresh=False) is None
     assert BREAKER.said_yes(claimed, after(31)) == Health(answered_at=after(31))
-    assert BREAKER.claim(BREAKER.unreached(claimed, after(31)), after(31)) is not None
+    assert BREAKER.claim(BREAKER.unreached(claimed, after(31)), after(31), fresh=False) is not None
 
 
 def test_longer_each_time() -> None:
@@ -56,10 +56,23 @@ def test_longer_each_time() -> None:
     assert BREAKER.failed(health, after(5), answered=True).answered_at == after(5)
 
 
+def test_a_message_that_was_never_tried() -> None:
+    """However long the stop is, a message that was never tried may be tried 30 s after it began, and only one may."""
+    health = fail(fail(fail(Health(), NOW), NOW), NOW)
+    for _ in range(6):
+        health = fail(health, NOW)
+    assert BREAKER.wait_s(health, NOW, fresh=False) == LONGEST_S
+    assert BREAKER.wait_s(health, NOW, fresh=True) == 30
+    assert BREAKER.claim(health, after(29), fresh=True) is None
+    claimed = BREAKER.claim(health, after(30), fresh=True)
+    assert claimed is not None
+    assert BREAKER.claim(claimed, after(31), fresh=True) is None
+
+
 def test_a_clock_that_steps_back() -> None:
     """However far a clock is set back, nobody waits for longer than the stop was."""
     opened = fail(fail(fail(Health(), NOW), NOW), NOW)
-    assert BREAKER.wait_s(opened, NOW - timedelta(days=1)) == 30
+    assert BREAKER.wait_s(opened, NOW - timedelta(days=1), fresh=False) == 30
 
 
 @given(st.lists(st.tuples(st.sampled_from(["yes", "error", "silence", "nobody"]), st.floats(0, 2000)), max_size=40))
@@ -68,12 +81,12 @@ def test_never_more_probes_than_stops(events: list[tuple[str, float]]) -> None:
     health, now = Health(), NOW
     for said, seconds in events:
         now += timedelta(seconds=seconds)
-        wait_s = BREAKER.wait_s(health, now)
+        wait_s = BREAKER.wait_s(health, now, fresh=False)
         assert 0 <= wait_s <= LONGEST_S
-        claimed = BREAKER.claim(health, now)
+        claimed = BREAKER.claim(health, now, fresh=False)
         assert (claimed is None) == (wait_s > 0)
         if claimed is None:
-            assert BREAKER.claim(health, now + timedelta(seconds=wait_s)) is not None
+            assert BREAKER.claim(health, now + timedelta(seconds=wait_s), fresh=False) is not None
             continue
         match said:
             case "yes":

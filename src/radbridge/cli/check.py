@@ -17,6 +17,7 @@ from radbridge.config.clear import find_clear
 from radbridge.errors import DeliveryError, RadBridgeError
 from radbridge.flow.holding import SoleHolder
 from radbridge.gateway import make_model_client, make_wires
+from radbridge.journal import stores
 from radbridge.journal.bells import LocalBells
 from radbridge.meter import WireMeter
 from radbridge.metrics import Metrics
@@ -48,6 +49,11 @@ def check(config: ConfigOption = None) -> None:
 def _find_warnings(site: Site) -> list[str]:
     """What is allowed, and surely not meant."""
     found = find_clear(site)
+    if site.store.is_shared and site.model.url == "embedded" and site.model.loras is not None:
+        found.append(
+            "model.loras is a folder of this machine and store.url is shared: each gateway would draft with its own "
+            "LoRAs; set model.url to one model server, or share the folder"
+        )
     on_trial = site.training.every and site.training.trial.mode == "canary"
     if on_trial and site.model.url == "embedded" and not site.model.canary_share:
         found.append(
@@ -58,6 +64,8 @@ def _find_warnings(site: Site) -> list[str]:
 
 async def _ping_all(site: Site) -> list[tuple[str, str]]:
     results = [("config", "")]
+    if site.store.is_shared:  # a file is made when it is first opened, and here nothing is
+        results.append(("store", await _try(lambda: asyncio.to_thread(stores.ask, site.store))))
     for wire in make_wires(site, _NoDesk()):
         for sink in wire.sinks:
             results.append((f"destination {sink.name}", await _try(sink.ping)))

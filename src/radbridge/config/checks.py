@@ -17,10 +17,28 @@ def find_problems(site: Site) -> list[str]:
         *_check_names(site),
         *_check_dicom(site.dicom),
         *_check_open(site),
+        *_check_access(site),
         *_check_model(site.model),
         *_check_registry(site),
         *(check_training(site) if site.training.every else ()),
     ]
+
+
+def _check_access(site: Site) -> list[str]:
+    """Who is known by a certificate can show one; and the provider sends people back to where they are waited for."""
+    known, problems = site.access.certificates, []
+    if known and site.http.client_ca is None:
+        problems.append("access.certificates: no caller is asked for a certificate; set http.client_ca")
+    for key in ("name", "pin"):
+        values = [getattr(one, key) for one in known]
+        problems += [
+            f"access.certificates: the {key} {value!r} is used twice"
+            for value in sorted(set(values))
+            if values.count(value) > 1
+        ]
+    if site.access.oidc is not None and not site.access.oidc.redirect_url.endswith("/auth/callback"):
+        problems.append("access.oidc: redirect_url has to end in /auth/callback, where the answer is waited for")
+    return problems
 
 
 def _check_model(model: Model) -> list[str]:

@@ -5,6 +5,8 @@ Pure: the time comes from outside, what is known of a destination is a value (`r
     closed   sends go out; so many without a yes in a row open it
     open     nothing is sent until `open_until`
     half     from then on one send is tried: a yes closes it, anything else opens it for twice as long
+
+A message that was never tried need not wait for longer than the first stop was: the peer may choke on others alone.
 """
 
 from __future__ import annotations
@@ -27,17 +29,21 @@ class Breaker:
     first_s: float
     """How long the first stop is."""
 
-    def wait_s(self, health: Health, now: datetime) -> float:
-        """Seconds until a send may be tried; 0: now. Never longer than the stop was, whatever the clock did since."""
+    def wait_s(self, health: Health, now: datetime, *, fresh: bool) -> float:
+        """Seconds until a send may be tried; 0: now. Never longer than the stop was, whatever the clock did since.
+
+        `fresh` says that the message was never tried.
+        """
         if health.open_until is None:
             return 0.0
-        return max(0.0, min((health.open_until - now).total_seconds(), health.breaker_s))
+        left_s = min((health.open_until - now).total_seconds(), health.breaker_s)
+        return max(0.0, left_s - max(0.0, health.breaker_s - self.first_s) if fresh else left_s)
 
-    def claim(self, health: Health, now: datetime) -> Health | None:
+    def claim(self, health: Health, now: datetime, *, fresh: bool) -> Health | None:
         """A send begins: how it looks to all others from here on. None when there may be none now."""
         if health.open_until is None:
             return health
-        if self.wait_s(health, now) > 0:
+        if self.wait_s(health, now, fresh=fresh) > 0:
             return None
         return replace(health, open_until=now + timedelta(seconds=health.breaker_s))
 
@@ -48,6 +54,10 @@ class Breaker:
     def said_yes(self, health: Health, now: datetime) -> Health:
         """It took a message, or refused that one for good: it works."""
         return Health(answered_at=now)
+
+    def said_no_again(self, health: Health, now: datetime) -> Health:
+        """It answered, and asked once more for the same message: one message that it chokes on opens nothing."""
+        return replace(health, answered_at=now)
 
     def failed(self, health: Health, now: datetime, *, answered: bool) -> Health:
         """It gave no yes: an error, or no answer at all."""

@@ -125,7 +125,8 @@ class Courier:
             return self._poll_s
         look = await self._journal.read(self._look)
         now = datetime.now(UTC)
-        wait_s = self._lane.breaker.wait_s(look.place.health, now)
+        fresh = any(head and head.is_fresh for head in look.heads)
+        wait_s = self._lane.breaker.wait_s(look.place.health, now, fresh=fresh)
         if look.place.is_paused or wait_s > 0:
             return wait_s or self._poll_s
         waits = [_wait_s(head, now) if head else None for head in look.heads]
@@ -159,13 +160,28 @@ class Courier:
         return None if epoch is None else {self._lane.lease: epoch}
 
     def _look(self, conn: Connection) -> _Look:
-        """The destination, and what is next to go there; in closed hours only what takes a draft back."""
+        """The destination, and what is next to go there.
+
+        In closed hours only what takes a draft back; behind a breaker what was never sent, where there is such.
+        """
         closed = self._windows.wait_s(datetime.now(UTC)) > 0
-        heads = [
-            deliveries.due(conn, self._lane.name, urgent=urgent, buckets=self._buckets, withdrawals_only=closed)
-            for urgent in (True, False)
-        ]
-        return _Look(place=destinations.load(conn, self._lane.name), heads=heads)
+        place = destinations.load(conn, self._lane.name)
+
+        def heads(*, fresh_only: bool) -> list[Delivery | None]:
+            return [
+                deliveries.due(
+                    conn,
+                    self._lane.name,
+                    urgent=urgent,
+                    buckets=self._buckets,
+                    withdrawals_only=closed,
+                    fresh_only=fresh_only,
+                )
+                for urgent in (True, False)
+            ]
+
+        fresh = [None] if place.health.open_until is None else heads(fresh_only=True)
+        return _Look(place=place, heads=fresh if any(fresh) else heads(fresh_only=False))
 
     async def _compose(self, delivery: Delivery, held: Mapping[str, int]) -> bytes:
         case, stored = await self._journal.read(

@@ -124,10 +124,12 @@ def _begin_one(conn: Connection, item: Start, now: datetime) -> Begun:
         deliveries.end(conn, delivery.seq, DeliveryState.CANCELLED, "withdrawn")
         return Begun.NO
     place = destinations.hold(conn, lane.name, now)
-    health = None if place.is_paused else lane.breaker.claim(place.health, now)
     waiting = deliveries.find_waiting(conn, delivery.seq)
-    if health is None or waiting is None:
-        return Begun.NO if waiting is None else Begun.LATER
+    if waiting is None:
+        return Begun.NO
+    health = lane.breaker.claim(place.health, now, fresh=waiting.is_fresh)
+    if place.is_paused or health is None:
+        return Begun.LATER
     if dead := _why_dead(waiting, lane.rules, place.health):
         deliveries.end(conn, delivery.seq, DeliveryState.DEAD, dead)
         return Begun.NO
@@ -187,6 +189,8 @@ def _note_health(conn: Connection, result: Result) -> Health:
         health = breaker.said_yes(before, now)
     elif result.heard is Heard.NOBODY:
         health = breaker.unreached(before, now)
+    elif result.heard is Heard.ERROR and result.delivery.nacks and before.open_until is None:
+        health = breaker.said_no_again(before, now)
     else:
         health = breaker.failed(before, now, answered=result.heard is Heard.ERROR)
     destinations.note_health(conn, result.lane.name, health)

@@ -211,7 +211,8 @@ def test_an_encrypted_backup_needs_the_key(sealed: Stores, site: Encryption, tmp
 
 async def test_a_gateway_works_on_an_encrypted_journal(url: str, site: Encryption, tmp_path: Path) -> None:
     """A report comes in, is drafted and shown, and no document of it can be read in the database."""
-    made = make_live_site(tmp_path, store={"url": url}, encryption=site.model_dump())
+    patient = {"cdshooks": {"deadline_s": 10.0}}
+    made = make_live_site(tmp_path, store={"url": url}, encryption=site.model_dump(), **patient)
     async with (
         live(made, cdshooks.wire) as gateway,
         httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,

@@ -26,7 +26,7 @@ def notes(gateway: LiveGateway, via: str) -> list[Note]:
 
 async def test_a_card_a_resource_and_a_session_are_noted(tmp_path: Path) -> None:
     """A CDS card with its case, a FHIR read and refusal with its ids, a FHIRcast GET without its topic."""
-    site = make_site(tmp_path)
+    site = make_site(tmp_path, cdshooks={"deadline_s": 10.0})
     async with (
         live(site, cdshooks.wire, fhir.wire, fhircast.wire) as gateway,
         httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,

@@ -1,7 +1,8 @@
 """What is kept no longer: rows that are old enough, kind by kind, some hundred in a transaction.
 
     for kind in KINDS:
-        while purge_some(conn, kind, cut): ...
+        while rows := look(reader, kind, cut):
+            take(writer, kind, cut, rows)
 
 Each kind says what goes, so that a dry run counts exactly what a run would take. What is still worked on never goes: a
 message that waits, an open case, a draft that stands, a delivery on its way, an event that no auditor has got yet.
@@ -17,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Row,
@@ -96,8 +98,11 @@ class Kind:
 
     name: str
     days: Callable[[Retention], int]
+    key: tuple[Column[Any], ...]
     find: Callable[[Cut], Select[Any]]
-    """The keys of all that may go."""
+    """All that may go, by their keys first."""
+    again: Callable[[Cut], Select[Any]] | None = None
+    """The same without what takes long to find out, for the moment when they go."""
     remove: Callable[[Connection, Sequence[Row[Any]], Cut], None]
 
 
@@ -106,15 +111,22 @@ def count(conn: Connection, cut: Cut) -> dict[str, int]:
     return {kind.name: _count(conn, kind, cut) for kind in KINDS if kind.days(cut.retention)}
 
 
-def purge_some(conn: Connection, kind: Kind, cut: Cut) -> int:
-    """Take some of a kind; how many. 0: there is nothing more to take."""
+def look(conn: Connection, kind: Kind, cut: Cut) -> list[Row[Any]]:
+    """The keys of some that may go; empty: there are no more. A reader asks: it may take a while."""
     if not kind.days(cut.retention):
-        return 0
+        return []
+    return list(conn.execute(kind.find(cut).limit(AT_ONCE)).all())
+
+
+def take(conn: Connection, kind: Kind, cut: Cut, rows: Sequence[Row[Any]]) -> int:
+    """Take those of them that may still go; how many."""
     _overwrite(conn)
-    rows = conn.execute(kind.find(cut).limit(AT_ONCE)).all()
-    if rows:
-        kind.remove(conn, rows, cut)
-    return len(rows)
+    keys = [tuple(row[: len(kind.key)]) for row in rows]
+    again = (kind.again or kind.find)(cut).where(tuple_(*kind.key).in_(keys))
+    found = conn.execute(again).all()
+    if found:
+        kind.remove(conn, found, cut)
+    return len(found)
 
 
 def finish(url: str) -> None:
@@ -269,13 +281,19 @@ def _remove_versions(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> No
     _remove_versions_where(conn, [row.seq for row in rows])
 
 
+def _old_resources(cut: Cut) -> Select[Any]:
+    r = resources
+    old = r.c.at < cut.before(cut.retention.fhir_d)
+    return select(r.c.type, r.c.id, r.c.seq).where(old, r.c.type.not_in(_KEPT_TYPES), ~_is_awaited(r.c.seq))
+
+
 def _find_resources(cut: Cut) -> Select[Any]:
+    """Those that nothing refers to. All references are read once, in a table of its own: no index is by value alone."""
     r, i = resources, resource_index
-    name = r.c.type + literal("/") + r.c.id
-    is_meant = exists().where(i.c.value == name, ~and_(i.c.type == r.c.type, i.c.id == r.c.id))
-    return select(r.c.type, r.c.id, r.c.seq).where(
-        r.c.at < cut.before(cut.retention.fhir_d), r.c.type.not_in(_KEPT_TYPES), ~is_meant, ~_is_awaited(r.c.seq)
-    )
+    meant = select(i.c.value).where(i.c.value.contains("/")).distinct().subquery("meant")
+    named = r.c.type + literal("/") + r.c.id
+    unmeant = r.outerjoin(meant, meant.c.value == named)
+    return _old_resources(cut).select_from(unmeant).where(meant.c.value.is_(None))
 
 
 def _remove_resources(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
@@ -323,16 +341,49 @@ def _remove_audit(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
 
 
 KINDS: Final[Sequence[Kind]] = (
-    Kind(name="messages", days=lambda r: r.messages_d, find=_find_messages, remove=_remove_messages),
-    Kind(name="cases", days=lambda r: r.cases_d, find=_find_cases, remove=_remove_cases),
-    Kind(name="dicom_steps", days=lambda r: r.cases_d, find=_find_steps, remove=_remove_steps),
-    Kind(name="fhircast_contexts", days=lambda r: r.cases_d, find=_find_contexts, remove=_remove_contexts),
-    Kind(name="drafts", days=lambda r: r.drafts_d, find=_find_drafts, remove=_remove_drafts),
-    Kind(name="memory", days=lambda r: r.examples_d, find=_find_memory, remove=_remove_memory),
-    Kind(name="edits", days=lambda r: r.examples_d, find=_find_edits, remove=_remove_edits),
-    Kind(name="fhir_versions", days=lambda r: r.fhir_d, find=_find_versions, remove=_remove_versions),
-    Kind(name="fhir_resources", days=lambda r: r.fhir_d, find=_find_resources, remove=_remove_resources),
-    Kind(name="audit", days=lambda r: r.audit_d, find=_find_audit, remove=_remove_audit),
+    Kind(
+        name="messages", key=(messages.c.id,), days=lambda r: r.messages_d, find=_find_messages, remove=_remove_messages
+    ),
+    Kind(
+        name="cases",
+        key=(cases.c.accession, cases.c.issuer),
+        days=lambda r: r.cases_d,
+        find=_find_cases,
+        remove=_remove_cases,
+    ),
+    Kind(
+        name="dicom_steps",
+        key=(dicom_steps.c.sop_uid,),
+        days=lambda r: r.cases_d,
+        find=_find_steps,
+        remove=_remove_steps,
+    ),
+    Kind(
+        name="fhircast_contexts",
+        key=(fhircast_contexts.c.hub, fhircast_contexts.c.topic_digest),
+        days=lambda r: r.cases_d,
+        find=_find_contexts,
+        remove=_remove_contexts,
+    ),
+    Kind(name="drafts", key=(drafts.c.id,), days=lambda r: r.drafts_d, find=_find_drafts, remove=_remove_drafts),
+    Kind(name="memory", key=(memory.c.number,), days=lambda r: r.examples_d, find=_find_memory, remove=_remove_memory),
+    Kind(name="edits", key=(edits.c.seq,), days=lambda r: r.examples_d, find=_find_edits, remove=_remove_edits),
+    Kind(
+        name="fhir_versions",
+        key=(resource_versions.c.seq,),
+        days=lambda r: r.fhir_d,
+        find=_find_versions,
+        remove=_remove_versions,
+    ),
+    Kind(
+        name="fhir_resources",
+        key=(resources.c.type, resources.c.id),
+        days=lambda r: r.fhir_d,
+        find=_find_resources,
+        again=_old_resources,
+        remove=_remove_resources,
+    ),
+    Kind(name="audit", key=(audit_events.c.seq,), days=lambda r: r.audit_d, find=_find_audit, remove=_remove_audit),
 )
 
 

@@ -79,6 +79,10 @@ def test_a_session_is_its_accounts(conn: Connection) -> None:
     assert found.roles == {Role.VIEWER}
     assert sessions.check(conn, begun.token, idle_s=0) is None
     assert sessions.check(conn, "another", idle_s=900) is None
+    conn.execute(update(rows).values(disabled=True))
+    assert sessions.check(conn, begun.token, idle_s=900) is None
+    conn.execute(update(rows).values(disabled=False))
+    assert sessions.check(conn, begun.token, idle_s=900) is not None
     accounts.alter(conn, [replace(ALICE, roles=None)])
     assert sessions.check(conn, begun.token, idle_s=900) is None
 

@@ -19,6 +19,9 @@ from tests.torture.stage import Stage
 BEYOND_LEASE = 1.6
 """Times the lease: so long a gateway stands still when it is to lose what it holds."""
 
+RUSH_S = 2.0
+"""So long nobody pauses before a gateway is stopped."""
+
 
 @dataclass(eq=False)
 class Events:
@@ -76,7 +79,15 @@ class Events:
         await self._stand_still(self.chance.uniform(0.2, 2.0))
 
     async def _stop_long(self) -> None:
+        """With its hands full: what it had read it would apply when it wakes."""
+        self._rush(True)
+        await asyncio.sleep(RUSH_S)
         await self._stand_still(BEYOND_LEASE * self.stage.up[0].lease_s)
+        self._rush(False)
+
+    def _rush(self, is_rushed: bool) -> None:
+        for ris in self.stage.ris:
+            ris.is_rushed = is_rushed
 
     async def _stand_still(self, seconds: float) -> None:
         gateway = self._one()

@@ -61,6 +61,8 @@ class Ris:
     timeout_s: float
     is_over: bool = False
     """No new case is begun."""
+    is_rushed: bool = False
+    """Nobody pauses between two saves: what comes in queues up."""
     cases: int = 0
     _seen: list[Said] = field(default_factory=list)
 
@@ -82,7 +84,8 @@ class Ris:
         while not self.is_over:
             for said in self._patient():
                 await self._insist(said)
-                await asyncio.sleep(self._random.expovariate(1 / self.pause_s))
+                pause_s = self._random.expovariate(1 / self.pause_s)
+                await asyncio.sleep(0.0 if self.is_rushed else pause_s)
                 if self._random.random() < REPEATS:
                     await self._insist(self._random.choice(self._seen[-50:]))
 

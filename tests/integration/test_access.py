@@ -153,9 +153,11 @@ async def test_plain_loopback_use_needs_no_login(tmp_path: Path) -> None:
 async def test_a_loopback_with_clients_asks_at_the_api_too(tmp_path: Path) -> None:
     """Once FHIR wants tokens, the API shows nothing to who has none."""
     clients = [{"id": "pacs", "jwks": es384().jwks, "scopes": ["system/*.rs"]}]
-    async with live(make_site(tmp_path, fhir={"clients": clients}), fhir.wire) as gateway:
-        async with httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
-            assert [await ask(http, "GET", path, "") for path in ("/api/v1/dead", "/fhir/Patient")] == [401, 401]
+    async with (
+        live(make_site(tmp_path, fhir={"clients": clients}), fhir.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http,
+    ):
+        assert [await ask(http, "GET", path, "") for path in ("/api/v1/dead", "/fhir/Patient")] == [401, 401]
 
 
 async def test_metrics_with_a_token(tmp_path: Path) -> None:

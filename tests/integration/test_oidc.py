@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from radbridge.access import Role
 from radbridge.config import Oidc
 from radbridge.errors import ConfigError, LoginRefused
-from radbridge.journal import Journal
-from radbridge.journal.accounts import Stranger
+from radbridge.journal import Journal, accounts
+from radbridge.journal.accounts import Change, Stranger
 from radbridge_adapters import fhir
 from radbridge_adapters.security.oidc import OpenId
 from tests.support.gateway import free_port
@@ -77,7 +77,7 @@ async def is_there(http: httpx.AsyncClient, url: str) -> bool:
 
 
 async def test_a_whole_login_at_a_foreign_provider(tmp_path: Path) -> None:
-    """Sent to the provider, back with a code, a session with the roles of the claim; without such a role, none."""
+    """Sent to the provider, back with a code, a session with the claim's roles; without a role or closed, none."""
     people = ({"sub": "alice", "roles": ["radiology-operators"]}, {"sub": "bob", "roles": ["cafeteria"]})
     async with foreign_provider(*people) as issuer:
         (tmp_path / "secret").write_text("made up\n")
@@ -90,7 +90,7 @@ async def test_a_whole_login_at_a_foreign_provider(tmp_path: Path) -> None:
         }
         site = make_site(tmp_path, access={"required": True, "oidc": oidc})
         async with live(site, fhir.wire) as gateway:
-            for sub, expected in (("alice", 303), ("bob", 401)):
+            for sub, expected in (("alice", 303), ("bob", 401), ("alice", 401)):
                 async with httpx.AsyncClient(trust_env=False, timeout=20) as browser:
                     assert "/auth/oidc" in (await browser.get(f"{gateway.base}/auth/login")).text
                     away = await browser.get(f"{gateway.base}/auth/oidc")
@@ -104,6 +104,8 @@ async def test_a_whole_login_at_a_foreign_provider(tmp_path: Path) -> None:
                         assert (me.json()["roles"], me.json()["via"]) == (["operator"], "oidc")
                         again = await browser.get(f"{gateway.base}/auth/callback?{query}")
                         assert again.status_code == 401
+                        closed = Change(name="alice", actor="test", via="test", disabled=True)
+                        await gateway.journal.write(accounts.alter, closed)
 
 
 async def test_a_right_answer_says_who_it_is(tmp_path: Path) -> None:

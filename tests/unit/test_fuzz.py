@@ -14,6 +14,8 @@ from tests.fuzz.targets import TARGETS
 EXAMPLES = 100
 FOUND = [
     ("fhir", b'{"resourceType": "Bundle", "type": ["batch"], "entry": [{"request": {}}]}'),  # TypeError in bdl-3
+    ("fhir", b'{"resourceType": "Observation", "valueInteger": 1e9999999999999999999}'),  # InvalidOperation
+    ("fhircast", b'{"id": "1", "timestamp": 1e-9999999999999999999}'),
 ]
 """What `make fuzz` found, cut down to what matters."""
 

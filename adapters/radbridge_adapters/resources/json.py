@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
@@ -15,6 +15,8 @@ import orjson
 from radbridge_adapters.resources.outcome import Issues, refuse
 
 MAX_DEPTH = 64
+MAX_MAGNITUDE = 400
+"""Decimal places before or behind the point: more than any double has (308), or anything that is measured."""
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NO_BRACKET = bytes(set(range(256)) - set(b"{}[]"))
@@ -30,7 +32,7 @@ def read_json(raw: bytes, *, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
             orjson.loads(raw)  # the standard library takes a lone surrogate, which no UTF-8 can hold
         document = json.loads(
             raw.decode("utf-8-sig"),
-            parse_float=Decimal,
+            parse_float=_read_decimal,
             parse_constant=_refuse_constant,
             object_pairs_hook=_refuse_twice,
         )
@@ -62,6 +64,17 @@ def _depth_of(raw: bytes, enough: int) -> int:
         else:
             depth -= 1
     return deepest
+
+
+def _read_decimal(text: str) -> Decimal:
+    """The number as it was written. One beyond all measure would cost its reader digits without end."""
+    try:
+        number = Decimal(text)
+        if abs(number.adjusted()) <= MAX_MAGNITUDE:
+            return number
+    except InvalidOperation:
+        pass
+    raise refuse("value", f"a number has more than {MAX_MAGNITUDE} places")
 
 
 def _refuse_constant(_: str) -> Any:

@@ -21,6 +21,7 @@ from radbridge.errors import BackupFault, ConfigError, SealError
 from radbridge.flow.trail import make_cut
 from radbridge.journal import audit, backup, keys, purge, resealing
 from radbridge.journal.keys import Ring
+from radbridge.journal.purge import Cut, Kind
 from radbridge.journal.resealing import Mode
 from radbridge.journal.schema import gateways
 from radbridge.journal.sealing import sealer_of
@@ -140,15 +141,21 @@ def _purge(site: Site) -> Counter[str]:
     cut, gone = make_cut(site, datetime.now(UTC)), Counter[str]()
     with _opened(site) as stores:
         for kind in purge.KINDS:
-            rows = -1
-            while rows:
-                with stores.begin() as conn:
-                    rows = purge.purge_some(conn, kind, cut)
-                gone[kind.name] += rows
+            while taken := _take_some(stores, kind, cut):
+                gone[kind.name] += taken
         with stores.begin() as conn:
             audit.note(conn, [noted(What.PURGED, "store purge", **purge.tell(gone))])
     purge.finish(site.store.url)
     return +gone
+
+
+def _take_some(stores: Stores, kind: Kind, cut: Cut) -> int:
+    with stores.connect() as conn:
+        rows = purge.look(conn, kind, cut)
+    if not rows:
+        return 0
+    with stores.begin() as conn:
+        return purge.take(conn, kind, cut, rows)
 
 
 @app.command()

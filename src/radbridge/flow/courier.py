@@ -180,7 +180,7 @@ class Courier:
                 for urgent in (True, False)
             ]
 
-        fresh = [None] if place.health.open_until is None else heads(fresh_only=True)
+        fresh: list[Delivery | None] = [] if place.health.open_until is None else heads(fresh_only=True)
         return _Look(place=place, heads=fresh if any(fresh) else heads(fresh_only=False))
 
     async def _compose(self, delivery: Delivery, held: Mapping[str, int]) -> bytes:

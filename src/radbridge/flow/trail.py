@@ -6,9 +6,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from radbridge import __version__
 from radbridge.audit import Note, What
@@ -105,7 +107,7 @@ class Purger:
         cut = make_cut(self._site, now)
         gone = Counter[str]()
         for kind in purge.KINDS:
-            while rows := await self._journal.write(_purge, (kind, cut)):
+            while rows := await self._take_some(kind, cut):
                 gone[kind.name] += rows
                 self._metrics.purged.labels(kind.name).inc(rows)
                 await _yield_to_peers(self._is_pressed)
@@ -114,6 +116,10 @@ class Purger:
         await asyncio.to_thread(purge.finish, self._site.store.url)
         log.info("purged", rows=gone.total())
         return gone
+
+    async def _take_some(self, kind: Kind, cut: Cut) -> int:
+        rows = await self._journal.read(partial(purge.look, kind=kind, cut=cut))
+        return await self._journal.write(_purge, (kind, cut, rows)) if rows else 0
 
     def _seconds_left(self, now: datetime) -> float:
         """To the hour that comes next, in local time."""
@@ -192,8 +198,8 @@ def _chain(conn: Connection, items: Sequence[int]) -> list[int]:
     return [audit.chain_pending(conn, at_most) for at_most in items]
 
 
-def _purge(conn: Connection, items: Sequence[tuple[Kind, Cut]]) -> list[int]:
-    return [purge.purge_some(conn, kind, cut) for kind, cut in items]
+def _purge(conn: Connection, items: Sequence[tuple[Kind, Cut, Sequence[Row[Any]]]]) -> list[int]:
+    return [purge.take(conn, kind, cut, rows) for kind, cut, rows in items]
 
 
 def _tend(conn: Connection, items: Sequence[None]) -> list[None]:

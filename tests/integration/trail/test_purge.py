@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, make_url, select, update
+from sqlalchemy import Connection, delete, make_url, select, update
 
 from radbridge.audit import What
 from radbridge.config import Site
 from radbridge.config.retention import Retention
 from radbridge.flow.trail import Purger, make_cut
 from radbridge.journal import Journal, audit, purge
+from radbridge.journal.purge import Cut, Kind
 from radbridge.journal.schema import (
     audit_events,
     cases,
@@ -22,6 +23,8 @@ from radbridge.journal.schema import (
     drafts,
     memory,
     messages,
+    resource_index,
+    resources,
     subscription_events,
 )
 from radbridge.journal.stores import Stores
@@ -44,6 +47,10 @@ def plant_all(conn: Connection, items: Sequence[datetime]) -> list[None]:
     for at in items:
         plant(conn, at)
     return [None] * len(items)
+
+
+def purge_some(conn: Connection, kind: Kind, cut: Cut) -> int:
+    return purge.take(conn, kind, cut, purge.look(conn, kind, cut))
 
 
 async def test_a_purged_journal_holds_no_byte_of_a_name(journal: Journal, url: str) -> None:
@@ -85,7 +92,7 @@ def test_a_dry_run_counts_what_a_run_takes(stores: Stores, url: str) -> None:
     with stores.connect() as conn:
         told = purge.count(conn, cut)
     with stores.begin() as conn:
-        gone = {name: purge.purge_some(conn, kind, cut) for name, kind in _KINDS.items() if name in told}
+        gone = {name: purge_some(conn, kind, cut) for name, kind in _KINDS.items() if name in told}
     assert {**told, **dict.fromkeys(WITH_THE_CASE, 0)} == gone
 
 
@@ -106,7 +113,29 @@ def test_what_is_worked_on_stays(stores: Stores, url: str, name: str, change: ob
     with stores.begin() as conn:
         plant(conn, OLD)
         conn.execute(change)  # type: ignore[call-overload]  # an update
-        assert purge.purge_some(conn, _KINDS[name], make_cut(site_of(url), NOW)) == 0
+        assert purge_some(conn, _KINDS[name], make_cut(site_of(url), NOW)) == 0
+
+
+def test_a_resource_that_something_refers_to_stays(stores: Stores, url: str) -> None:
+    """An old Patient stays for as long as a newer report is about them; then it goes."""
+    with stores.begin() as conn:
+        plant(conn, OLD)
+        conn.execute(update(resource_index).values(value="X1/X1", id="X2"))
+        cut = make_cut(site_of(url), NOW)
+        assert purge_some(conn, _KINDS["fhir_resources"], cut) == 0
+        conn.execute(delete(resource_index))
+        assert purge_some(conn, _KINDS["fhir_resources"], cut) == 1
+
+
+def test_what_changed_since_the_look_stays(stores: Stores, url: str) -> None:
+    """What was found may be at work again before it goes: a case that was opened, a resource that was written."""
+    with stores.begin() as conn:
+        plant(conn, OLD)
+        cut = make_cut(site_of(url), NOW)
+        seen = {name: purge.look(conn, _KINDS[name], cut) for name in ("cases", "fhir_resources")}
+        conn.execute(update(cases).values(state="open"))
+        conn.execute(update(resources).values(at=NOW))
+        assert [purge.take(conn, _KINDS[name], cut, rows) for name, rows in seen.items()] == [0, 0]
 
 
 def test_nothing_is_purged_by_default(stores: Stores, url: str) -> None:
@@ -114,7 +143,7 @@ def test_nothing_is_purged_by_default(stores: Stores, url: str) -> None:
     with stores.begin() as conn:
         plant(conn, OLD)
         cut = make_cut(site_of(url, Retention()), NOW)
-        assert not any(purge.purge_some(conn, kind, cut) for kind in purge.KINDS)
+        assert not any(purge_some(conn, kind, cut) for kind in purge.KINDS)
 
 
 def test_a_purged_message_is_still_known_as_a_duplicate(stores: Stores, url: str) -> None:
@@ -123,8 +152,8 @@ def test_a_purged_message_is_still_known_as_a_duplicate(stores: Stores, url: str
         plant(conn, NOW - timedelta(days=5))
         before = conn.execute(select(messages.c.digest, messages.c.ack)).one()
         cut = make_cut(site_of(url, Retention(messages_d=1)), NOW)
-        assert purge.purge_some(conn, _KINDS["messages"], cut) == 1
-        assert purge.purge_some(conn, _KINDS["messages"], cut) == 0
+        assert purge_some(conn, _KINDS["messages"], cut) == 1
+        assert purge_some(conn, _KINDS["messages"], cut) == 0
         row = conn.execute(select(messages)).one()
     assert (row.raw, row.accession, row.reply) == (b"", "", None)
     assert (row.digest, row.ack) == tuple(before)
@@ -140,5 +169,5 @@ def test_events_that_no_auditor_has_got_stay(stores: Stores, url: str) -> None:
     with stores.begin() as conn:
         plant(conn, OLD)
         conn.execute(update(cursors).values(name=purge.SYSLOG, seq=2))
-        assert purge.purge_some(conn, _KINDS["audit"], make_cut(site, NOW)) == 2
+        assert purge_some(conn, _KINDS["audit"], make_cut(site, NOW)) == 2
         assert conn.execute(select(audit_events.c.seq)).scalars().all() == [3]

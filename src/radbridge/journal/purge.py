@@ -70,7 +70,7 @@ from radbridge.journal.schema import (
     subscription_events,
 )
 
-AT_ONCE: Final = 500
+AT_ONCE: Final = 200
 """Rows in one transaction."""
 SYSLOG: Final = "syslog"
 """The cursor of the events that an audit repository has got."""
@@ -122,7 +122,7 @@ def take(conn: Connection, kind: Kind, cut: Cut, rows: Sequence[Row[Any]]) -> in
     """Take those of them that may still go; how many."""
     _overwrite(conn)
     keys = [tuple(row[: len(kind.key)]) for row in rows]
-    again = (kind.again or kind.find)(cut).where(tuple_(*kind.key).in_(keys))
+    again = (kind.again or kind.find)(cut).where(_among(kind.key, keys))
     found = conn.execute(again).all()
     if found:
         kind.remove(conn, found, cut)
@@ -140,6 +140,12 @@ def finish(url: str) -> None:
 def _count(conn: Connection, kind: Kind, cut: Cut) -> int:
     found: int = conn.execute(select(func.count()).select_from(kind.find(cut).subquery())).scalar_one()
     return found
+
+
+def _among(columns: Sequence[ColumnElement[Any]], keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
+    """Whether a row has one of the keys. By each column apart too: for a row of columns SQLite uses no index."""
+    apart = [column.in_({key[place] for key in keys}) for place, column in enumerate(columns)]
+    return and_(*apart, tuple_(*columns).in_(keys)) if len(columns) > 1 else apart[0]
 
 
 def _overwrite(conn: Connection) -> None:
@@ -196,10 +202,10 @@ _OF_CASES = (deliveries, edits, draft_requests, dicom_studies, dicom_instances, 
 def _remove_cases(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
     hold(conn, Lock.CASE, [row.accession for row in rows])
     keys = [(row.accession, row.issuer) for row in rows]
-    _remove_drafts_where(conn, tuple_(drafts.c.accession, drafts.c.issuer).in_(keys))
+    _remove_drafts_where(conn, _among((drafts.c.accession, drafts.c.issuer), keys))
     for table in _OF_CASES:
-        conn.execute(delete(table).where(tuple_(table.c.accession, table.c.issuer).in_(keys)))
-    conn.execute(delete(cases).where(tuple_(cases.c.accession, cases.c.issuer).in_(keys)))
+        conn.execute(delete(table).where(_among((table.c.accession, table.c.issuer), keys)))
+    conn.execute(delete(cases).where(_among((cases.c.accession, cases.c.issuer), keys)))
 
 
 # What is kept of a case's surroundings, and names the case only inside, or not at all.
@@ -221,7 +227,7 @@ def _find_contexts(cut: Cut) -> Select[Any]:
 def _remove_contexts(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
     c = fhircast_contexts.c
     keys = [(row.hub, row.topic_digest) for row in rows]
-    conn.execute(delete(fhircast_contexts).where(tuple_(c.hub, c.topic_digest).in_(keys)))
+    conn.execute(delete(fhircast_contexts).where(_among((c.hub, c.topic_digest), keys)))
 
 
 # Drafts that don't stand.
@@ -300,9 +306,9 @@ def _remove_resources(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> N
     hold(conn, Lock.FHIR, [""])
     keys = [(row.type, row.id) for row in rows]
     v = resource_versions
-    seqs = conn.execute(select(v.c.seq).where(tuple_(v.c.type, v.c.id).in_(keys))).scalars().all()
+    seqs = conn.execute(select(v.c.seq).where(_among((v.c.type, v.c.id), keys))).scalars().all()
     for table in (resource_index, resources):
-        conn.execute(delete(table).where(tuple_(table.c.type, table.c.id).in_(keys)))
+        conn.execute(delete(table).where(_among((table.c.type, table.c.id), keys)))
     _remove_versions_where(conn, seqs)
 
 
@@ -312,9 +318,9 @@ def _remove_versions_where(conn: Connection, seqs: Sequence[int]) -> None:
 
 
 def _is_awaited(seq: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether a subscriber hasn't got it yet."""
+    """Whether a subscriber hasn't got it yet; those few are read once."""
     e = subscription_events
-    return exists().where(e.c.version_seq == seq, e.c.state == "pending")
+    return seq.in_(select(e.c.version_seq).where(e.c.state == "pending"))
 
 
 # The audit trail: only ever its beginning.

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -103,6 +104,8 @@ def main() -> None:
 
         TARGETS[names[0]].run(args.again.read_bytes())
         return
+    if find_spec("atheris") is None:
+        parser.error("atheris isn't installed: pip install -e '.[fuzz]' (it has wheels for Python 3.11 to 3.13)")
     console = Console()
     with Progress(console=Console(stderr=True)) as progress:
         tracked = progress.track(names, description="fuzz")

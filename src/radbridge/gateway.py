@@ -37,7 +37,7 @@ from radbridge.flow.judging import Judge
 from radbridge.flow.membership import Membership, keep, keep_leased
 from radbridge.flow.prefetch import Prefetcher
 from radbridge.flow.process import Processor
-from radbridge.flow.remembering import LOOK_S, Rememberer
+from radbridge.flow.remembering import Rememberer
 from radbridge.flow.scheduling import Scheduler
 from radbridge.flow.wake import Alarm
 from radbridge.flow.watching import Watcher
@@ -53,8 +53,6 @@ log = structlog.get_logger(__name__)
 MODEL_POLL_S = 0.5
 SCRUBBING = worker_lease(Rememberer.name)
 """Whose holder takes patients out of signed reports; every gateway keeps an index of what is remembered."""
-SHARED_LOOK_S = 5.0
-"""Between two looks at what another gateway has remembered."""
 
 
 def load_entry_points(group: str) -> dict[str, Any]:
@@ -165,7 +163,7 @@ class Gateway(Status):
             metrics=self.metrics,
             is_pressed=lambda: self.intake.is_pressed,
             scrubs=lambda: holder.is_sole or SCRUBBING in holder.held(Kind.WORKER),
-            look_s=LOOK_S if holder.is_sole else SHARED_LOOK_S,
+            is_shared=not holder.is_sole,
         )
         self.watcher = self._make_watcher()
         sinks = [sink for wire in self.wires for sink in wire.sinks]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from radbridge.cli.app import app as radbridge
@@ -16,7 +15,7 @@ from radbridge.errors import ConfigError
 from radbridge.journal import learning, lora_events, memory, secrets, sources
 from radbridge.journal.schema import LoraAction
 from radbridge.journal.sources import Mark
-from radbridge.journal.stores import open_store
+from radbridge.journal.stores import Stores, open_store
 from radbridge.learning import EXAMPLE, SHOWN, Ways
 from radbridge.registry import LoraRegistry, LoraVersion, digest_weights
 from radbridge_training.cli.steps import settle_out
@@ -44,27 +43,27 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def engine(site: Path) -> Iterator[Engine]:
+def stores(site: Path) -> Iterator[Stores]:
     made = open_store(f"sqlite:///{site.parent}/radbridge.db")
     yield made
     made.dispose()
 
 
-def secret_of(engine: Engine) -> bytes:
-    with engine.connect() as conn:
+def secret_of(stores: Stores) -> bytes:
+    with stores.connect() as conn:
         return secrets.read(conn, secrets.PSEUDONYMS)
 
 
-def lineage_of(engine: Engine, count: int) -> Lineage:
+def lineage_of(stores: Stores, count: int) -> Lineage:
     """Of the first so many reports."""
-    with engine.connect() as conn:
-        reports = learning.read_reports(conn, secret=secret_of(engine), radiologist="1001", consent=lambda _: True)
+    with stores.connect() as conn:
+        reports = learning.read_reports(conn, secret=secret_of(stores), radiologist="1001", consent=lambda _: True)
     ids = [report.id for report in reports[:count]]
     return Lineage(base_digest="b" * 64, prompt_version="p2", ids=ids, trained={"upto": count})
 
 
-def actions(engine: Engine, version: str) -> list[LoraAction]:
-    with engine.connect() as conn:
+def actions(stores: Stores, version: str) -> list[LoraAction]:
+    with stores.connect() as conn:
         return [e.action for e in lora_events.of_owner(conn, OWNER) if e.version == version]
 
 
@@ -73,53 +72,53 @@ def run(site: Path, *words: str) -> tuple[int, str]:
     return run_train(*words, "--config", str(site))
 
 
-def test_published_once(engine: Engine, tmp_path: Path) -> None:
+def test_published_once(stores: Stores, tmp_path: Path) -> None:
     """A version tells what days it learned from, the journal which cases; done again it changes nothing."""
     registry = LoraRegistry(tmp_path / "loras")
-    publisher = Publisher(registry, engine, secret=secret_of(engine))
-    weights, lineage = trained(tmp_path / "weights"), lineage_of(engine, 8)
+    publisher = Publisher(registry, stores, secret=secret_of(stores))
+    weights, lineage = trained(tmp_path / "weights"), lineage_of(stores, 8)
     for _ in range(2):
         version = publisher.publish(weights, OWNER, lineage, reason="passed")
         assert publisher.serve(version, Trial(), reason="passed") is LoraAction.CHALLENGED
     assert [v.name for v in registry.versions(OWNER)] == [version.name]
     assert registry.alias_names(OWNER).challenger == version.folder
-    assert actions(engine, version.name) == [LoraAction.PUBLISHED, LoraAction.CHALLENGED]
+    assert actions(stores, version.name) == [LoraAction.PUBLISHED, LoraAction.CHALLENGED]
     manifest = json.loads((version.path / "manifest.json").read_text())
     assert (manifest["data_from"], manifest["data_to"]) == ("2026-03-01", "2026-03-01")
     assert manifest["trained"] == {"upto": 8, "examples_sha256": lineage.digest}
-    with engine.connect() as conn:
-        keys = learning.keys_of(conn, lineage.ids, secret=secret_of(engine))
+    with stores.connect() as conn:
+        keys = learning.keys_of(conn, lineage.ids, secret=secret_of(stores))
         assert version.name in sources.trained_on(conn, keys[:1])
 
 
-def test_taken_back_stays_so(engine: Engine, tmp_path: Path) -> None:
+def test_taken_back_stays_so(stores: Stores, tmp_path: Path) -> None:
     """A turn that goes on after its version was rolled back doesn't put it in service again."""
     registry = LoraRegistry(tmp_path / "loras")
-    publisher = Publisher(registry, engine, secret=secret_of(engine))
-    version = publisher.publish(trained(tmp_path / "w", b"other"), OWNER, lineage_of(engine, 4), reason="passed")
+    publisher = Publisher(registry, stores, secret=secret_of(stores))
+    version = publisher.publish(trained(tmp_path / "w", b"other"), OWNER, lineage_of(stores, 4), reason="passed")
     assert publisher.serve(version, Trial(mode="none"), reason="passed") is LoraAction.PROMOTED
     registry.retire(OWNER)
     publisher.serve(version, Trial(mode="none"), reason="passed")
     assert registry.champion(OWNER) is None
 
 
-def test_withdrawn_while_it_was_trained(engine: Engine, tmp_path: Path) -> None:
+def test_withdrawn_while_it_was_trained(stores: Stores, tmp_path: Path) -> None:
     """Weights that learned from a report which was withdrawn meanwhile are marked, and draft for nobody."""
     registry = LoraRegistry(tmp_path / "loras")
-    publisher = Publisher(registry, engine, secret=secret_of(engine))
-    lineage = lineage_of(engine, 24)
-    with engine.begin() as conn:
-        (key,) = learning.keys_of(conn, list(lineage.ids)[-1:], secret=secret_of(engine))
+    publisher = Publisher(registry, stores, secret=secret_of(stores))
+    lineage = lineage_of(stores, 24)
+    with stores.begin() as conn:
+        (key,) = learning.keys_of(conn, list(lineage.ids)[-1:], secret=secret_of(stores))
         memory.forget(conn, key)
     version = publisher.publish(trained(tmp_path / "w", b"third"), OWNER, lineage, reason="passed")
     assert publisher.serve(version, Trial(), reason="passed") is None
     assert registry.alias_names(OWNER).challenger == ""
-    with engine.connect() as conn:
+    with stores.connect() as conn:
         assert version.name in sources.marked(conn)
 
 
-def mark(engine: Engine, version: LoraVersion) -> None:
-    with engine.begin() as conn:
+def mark(stores: Stores, version: LoraVersion) -> None:
+    with stores.begin() as conn:
         sources.mark(conn, [version.name], Mark(at=BEGAN, actor="somebody", reason="a patient withdrew"))
 
 
@@ -127,12 +126,12 @@ def mark(engine: Engine, version: LoraVersion) -> None:
     ("state", "serves"),
     [(None, True), (State.FAILED, True), (State.REFUSED, False), (State.SKIPPED, False), ("not asked", False)],
 )
-def test_marked_weights_go(site: Path, engine: Engine, tmp_path: Path, state: State | str | None, serves: bool) -> None:
+def test_marked_weights_go(site: Path, stores: Stores, tmp_path: Path, state: State | str | None, serves: bool) -> None:
     """A marked champion drafts on only while its replacement is trained; a marked challenger is on trial no more."""
     registry = LoraRegistry(tmp_path / "loras")
     champion, challenger = publish_rivals(registry, tmp_path)
-    mark(engine, champion)
-    mark(engine, challenger)
+    mark(stores, champion)
+    mark(stores, challenger)
     part = Owner(radiologist="900001", owner=champion.owner, reports=60, new=0, marked=True)
     told = Told(began=BEGAN, recipe="r", base="b", owners=() if state == "not asked" else (part,))
     turn = begin(tmp_path / "turns", told)
@@ -142,7 +141,7 @@ def test_marked_weights_go(site: Path, engine: Engine, tmp_path: Path, state: St
         site=load_site(site),
         serving=Serving(base=tmp_path, digest="b" * 64, ways=Ways()),
         registry=registry,
-        engine=engine,
+        stores=stores,
         secret=b"secret",
     )
     for _ in range(2):
@@ -151,11 +150,11 @@ def test_marked_weights_go(site: Path, engine: Engine, tmp_path: Path, state: St
         assert (names.challenger, bool(names.champion)) == ("", serves)
 
 
-def test_replaces_marked_weights_at_once(engine: Engine, tmp_path: Path) -> None:
+def test_replaces_marked_weights_at_once(stores: Stores, tmp_path: Path) -> None:
     """What takes the place of weights that must go is not tried beside them."""
     registry = LoraRegistry(tmp_path / "loras")
-    publisher = Publisher(registry, engine, secret=secret_of(engine))
-    version = publisher.publish(trained(tmp_path / "w", b"fourth"), OWNER, lineage_of(engine, 2), reason="passed")
+    publisher = Publisher(registry, stores, secret=secret_of(stores))
+    version = publisher.publish(trained(tmp_path / "w", b"fourth"), OWNER, lineage_of(stores, 2), reason="passed")
     assert publisher.serve(version, Trial(), reason="passed", at_once=True) is LoraAction.PROMOTED
     assert registry.alias_names(OWNER).champion == version.folder
 

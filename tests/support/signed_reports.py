@@ -8,14 +8,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from radbridge.case import Case, CaseKey, CaseState, Patient, Radiologist, ReportText, Sex, Study
 from radbridge.coarse import draft_coarse
 from radbridge.draft import DraftImpression, DraftState, Stage
 from radbridge.edit import compare
 from radbridge.journal import cases, drafts, edits, memory, secrets
-from radbridge.journal.stores import open_store
+from radbridge.journal.stores import Stores, open_store
 from radbridge.memory import Remembered
 from radbridge_training.synth import Part, SynthReport, generate_reports, pick_personas
 from radbridge_training.synth.mixture import PLAIN
@@ -25,19 +25,19 @@ BEGAN = datetime(2026, 3, 1, 8, tzinfo=UTC)
 
 def sign_reports(url: str, *, people: int, reports: int, seed: int = 3) -> list[str]:
     """Radiologists 1001, 1002, … with `reports` each, every one remembered. Returns their ids."""
-    engine = open_store(url)
+    stores = open_store(url)
     ids = []
     for place, persona in enumerate(pick_personas(seed, people, Part.HELD_OUT)):
         mixture = replace(PLAIN, personas=(persona,))
         ids.append(f"{1001 + place}")
-        sign(engine, ids[-1], list(generate_reports(seed + place, reports, mixture)))
-    engine.dispose()
+        sign(stores, ids[-1], list(generate_reports(seed + place, reports, mixture)))
+    stores.dispose()
     return ids
 
 
-def sign(engine: Engine, radiologist: str, reports: Sequence[SynthReport], *, asked: str = "") -> None:
+def sign(stores: Stores, radiologist: str, reports: Sequence[SynthReport], *, asked: str = "") -> None:
     """The radiologist signs these reports, one after another, each of another patient; `asked`: who drafted."""
-    with engine.begin() as conn:
+    with stores.begin() as conn:
         secrets.make(conn, [secrets.PSEUDONYMS])
         begin = memory.count(conn)
         for place, report in enumerate(reports, begin + 1):

@@ -299,7 +299,7 @@ def test_the_reference_lists_every_key() -> None:
         ("[training.trial]", Trial),
     ):
         tables = {"certificates", "clients", "destinations", "dicomweb", "hubs", "oidc", "pacs", "peers"}
-        tables |= {"subscriptions", "syslog", "trial", "worklist"} | ({"tls"} if section in {Dicom, Hl7v2} else set())
+        tables |= {"subscriptions", "syslog", "trial", "worklist"} | ({"tls"} if section in (Dicom, Hl7v2) else set())
         tables |= set() if section is Delivery else set(Delivery.model_fields)
         for key in set(section.model_fields) - tables:
             assert f"`{key}`" in sections[name], f"{name} {key}"

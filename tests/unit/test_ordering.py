@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radbridge.case import CaseKey, Patient, Study
-from radbridge.events import OrderPlaced, PatientsMerged, PatientUpdated
+from radbridge.events import Event, OrderPlaced, PatientsMerged, PatientUpdated
 from radbridge.flow.ordering import Slip, find_blocked, make_lanes, make_slip, order_lanes
 
 BEGAN = datetime(2026, 11, 22, tzinfo=UTC)
@@ -66,7 +66,7 @@ def order(accession: str, patient: str = "") -> OrderPlaced:
     return OrderPlaced(key=CaseKey(accession=accession), at=BEGAN, patient=Patient(id=patient))
 
 
-def slip(id: int, *facts: object, accession: str = "", urgent: bool = False) -> Slip:
+def slip(id: int, *facts: Event, accession: str = "", urgent: bool = False) -> Slip:
     """A message that told these facts."""
     return make_slip(id=id, since=BEGAN, urgent=urgent, accession=accession, touches=(), facts=facts)
 

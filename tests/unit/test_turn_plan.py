@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
 from radbridge.case import CaseKey
 from radbridge.config import Model, Site, Training
 from radbridge.errors import ConfigError, NothingToLearn
 from radbridge.journal import memory, sources
 from radbridge.journal.sources import Mark
-from radbridge.journal.stores import open_store
+from radbridge.journal.stores import Stores, open_store
 from radbridge.learning import PreferenceExample, TrainingReport, Use, Ways
 from radbridge.memory import Remembered
 from radbridge.registry import LoraRegistry, LoraVersion
@@ -43,15 +42,15 @@ RULES = Training(least_reports=4, least_new=2)
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def stores(tmp_path: Path) -> Iterator[Stores]:
     made = open_store(f"sqlite:///{tmp_path}/radbridge.db")
     yield made
     made.dispose()
 
 
-def remember(engine: Engine, radiologist: str, count: int) -> None:
+def remember(stores: Stores, radiologist: str, count: int) -> None:
     """So many reports of a radiologist."""
-    with engine.begin() as conn:
+    with stores.begin() as conn:
         for place in range(memory.count(conn), memory.count(conn) + count):
             memory.expect(conn, CaseKey(accession=f"A{place}"), signer=radiologist, signed_at=AT)
             (expected,) = memory.waiting(conn, 1)
@@ -68,18 +67,18 @@ def serve(registry: LoraRegistry, work: Path, *, upto: int | None, base: str = B
     return version
 
 
-def plan(engine: Engine, registry: LoraRegistry, rules: Training = RULES, before: Before = BEFORE) -> list[Owner | str]:
+def plan(stores: Stores, registry: LoraRegistry, rules: Training = RULES, before: Before = BEFORE) -> list[Owner | str]:
     """Who is trained for, or the reason why not."""
-    with engine.connect() as conn:
+    with stores.connect() as conn:
         owners, skips = plan_turn(conn, registry, rules, before)
     return [*owners, *(skip.reason for skip in skips)]
 
 
-def test_who_has_enough(engine: Engine, tmp_path: Path) -> None:
+def test_who_has_enough(stores: Stores, tmp_path: Path) -> None:
     """Who has signed enough is trained for; of who hasn't it is told how many there are, and how many it takes."""
-    remember(engine, "1001", 4)
-    remember(engine, "1002", 3)
-    owner, reason = plan(engine, LoraRegistry(tmp_path))
+    remember(stores, "1001", 4)
+    remember(stores, "1002", 3)
+    owner, reason = plan(stores, LoraRegistry(tmp_path))
     assert isinstance(owner, Owner)
     assert (owner.owner, owner.reports, owner.new, owner.parent, owner.marked) == ("rad/1001", 4, 4, "", False)
     assert reason == "too few reports (3 of 4)"
@@ -88,73 +87,73 @@ def test_who_has_enough(engine: Engine, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rules", "asked"), [({"consent": "opt_out", "radiologists": ("1001",)}, 1), ({"consent": "opt_in"}, 2)]
 )
-def test_consent(engine: Engine, tmp_path: Path, rules: dict[str, object], asked: int) -> None:
+def test_consent(stores: Stores, tmp_path: Path, rules: dict[str, object], asked: int) -> None:
     """Nobody is trained for who said no, or who hasn't said yes where that is asked."""
-    remember(engine, "1001", 4)
-    remember(engine, "1002", 4)
+    remember(stores, "1001", 4)
+    remember(stores, "1002", 4)
     settings = Training.model_validate(RULES.model_dump() | rules)
-    assert plan(engine, LoraRegistry(tmp_path), settings).count("no consent") == asked
+    assert plan(stores, LoraRegistry(tmp_path), settings).count("no consent") == asked
 
 
-def test_only_new_reports_count(engine: Engine, tmp_path: Path) -> None:
+def test_only_new_reports_count(stores: Stores, tmp_path: Path) -> None:
     """What the champion has learned from, or a turn has looked at, isn't new; training goes on from the champion."""
     registry = LoraRegistry(tmp_path / "loras")
     champion = serve(registry, tmp_path, upto=4)
-    remember(engine, "1001", 5)
-    assert plan(engine, registry) == ["too few new reports (1 of 2)"]
-    remember(engine, "1001", 1)
-    (owner,) = plan(engine, registry)
+    remember(stores, "1001", 5)
+    assert plan(stores, registry) == ["too few new reports (1 of 2)"]
+    remember(stores, "1001", 1)
+    (owner,) = plan(stores, registry)
     assert isinstance(owner, Owner)
     assert (owner.new, owner.parent, owner.upto) == (2, champion.name, 4)
-    assert plan(engine, registry, before=Before(base_digest=BASE, looked_upto={"rad/1001": 5})) == [
+    assert plan(stores, registry, before=Before(base_digest=BASE, looked_upto={"rad/1001": 5})) == [
         "too few new reports (1 of 2)"
     ]
 
 
 @pytest.mark.parametrize(("upto", "base"), [(0, "c" * 64), (None, BASE)])
-def test_a_champion_that_is_left(engine: Engine, tmp_path: Path, upto: int | None, base: str) -> None:
+def test_a_champion_that_is_left(stores: Stores, tmp_path: Path, upto: int | None, base: str) -> None:
     """Nobody's training goes on from weights for another base, or from some that don't say what they learned."""
     registry = LoraRegistry(tmp_path / "loras")
     serve(registry, tmp_path, upto=upto, base=base)
-    remember(engine, "1001", 4)
-    (owner,) = plan(engine, registry)
+    remember(stores, "1001", 4)
+    (owner,) = plan(stores, registry)
     assert isinstance(owner, Owner)
     assert owner.parent == ""
 
 
-def test_marked_is_trained_anew(engine: Engine, tmp_path: Path) -> None:
+def test_marked_is_trained_anew(stores: Stores, tmp_path: Path) -> None:
     """After a withdrawal everything is learned anew, from the base, however few new reports there are."""
     registry = LoraRegistry(tmp_path / "loras")
     champion = serve(registry, tmp_path, upto=4)
-    remember(engine, "1001", 4)
-    with engine.begin() as conn:
+    remember(stores, "1001", 4)
+    with stores.begin() as conn:
         sources.mark(conn, [champion.name], Mark(at=AT, actor="somebody", reason="a patient withdrew"))
-    (owner,) = plan(engine, registry)
+    (owner,) = plan(stores, registry)
     assert isinstance(owner, Owner)
     assert (owner.marked, owner.parent, owner.upto) == (True, "", 0)
 
 
 @pytest.mark.parametrize("trials", [True, False])
-def test_a_trial_is_not_cut_short(engine: Engine, tmp_path: Path, trials: bool) -> None:
+def test_a_trial_is_not_cut_short(stores: Stores, tmp_path: Path, trials: bool) -> None:
     """Nothing newer is trained while a version is on trial, unless no challenger ever drafts here."""
     registry = LoraRegistry(tmp_path / "loras")
     version = registry.publish(trained(tmp_path / "w"), "rad/1001", base_digest=BASE, prompt_version="p2")
     registry.challenge(version)
-    remember(engine, "1001", 4)
-    found = plan(engine, registry, before=Before(base_digest=BASE, looked_upto={}, trials=trials))
+    remember(stores, "1001", 4)
+    found = plan(stores, registry, before=Before(base_digest=BASE, looked_upto={}, trials=trials))
     assert (found == ["a version of theirs is on trial"]) is trials
 
 
-def test_a_trial_that_can_be_seen(engine: Engine, tmp_path: Path) -> None:
+def test_a_trial_that_can_be_seen(stores: Stores, tmp_path: Path) -> None:
     """Where nobody knows whether challengers write, one that has written of late isn't cut short; others are."""
     registry = LoraRegistry(tmp_path / "loras")
     version = registry.publish(trained(tmp_path / "w"), "rad/1001", base_digest=BASE, prompt_version="p2")
     registry.challenge(version)
     reports = list(generate_reports(3, 4 + RULES.least_new))
-    sign(engine, "1001", reports[:4], asked=version.name)
-    assert plan(engine, registry) == ["a version of theirs is on trial"]
-    sign(engine, "1001", reports[4:], asked="base")
-    assert [type(found) for found in plan(engine, registry)] == [Owner]
+    sign(stores, "1001", reports[:4], asked=version.name)
+    assert plan(stores, registry) == ["a version of theirs is on trial"]
+    sign(stores, "1001", reports[4:], asked="base")
+    assert [type(found) for found in plan(stores, registry)] == [Owner]
 
 
 @pytest.mark.parametrize(
@@ -173,11 +172,11 @@ def test_whose_share_is_known(url: str, settings: dict[str, object], share: floa
     assert find_canary_share(named, serving) == (0.25 if settings else 0.0)
 
 
-def test_nobody_by_that_name(engine: Engine, tmp_path: Path) -> None:
+def test_nobody_by_that_name(stores: Stores, tmp_path: Path) -> None:
     """Who asks for somebody of whom nothing is remembered has mistyped, and is told the name."""
-    remember(engine, "1001", 4)
+    remember(stores, "1001", 4)
     with (
-        engine.connect() as conn,
+        stores.connect() as conn,
         pytest.raises(ConfigError, match="--only: no report of 9999 is remembered"),
     ):
         plan_turn(conn, LoraRegistry(tmp_path), RULES, BEFORE, only=("1001", "9999"))

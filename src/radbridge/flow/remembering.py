@@ -45,6 +45,8 @@ REST_S = 0.005
 RETRY_S = 1.0
 LOOK_S = 60.0
 """Between two looks at what other processes have remembered."""
+SHARED_LOOK_S = 5.0
+"""The same, where another gateway does it all the time."""
 _NEWEST = 2**63 - 1
 
 
@@ -76,12 +78,12 @@ class Rememberer:
         metrics: Metrics,
         is_pressed: Callable[[], bool] = lambda: False,
         scrubs: Callable[[], bool] = lambda: True,
-        look_s: float = LOOK_S,
+        is_shared: bool = False,
     ) -> None:
         """`secret` moves the dates in the texts; `is_pressed` says when acknowledging needs the time.
 
-        `scrubs` says whether it is this process that takes patients out of texts; what others have remembered is looked
-        for every `look_s`.
+        `scrubs` says whether it is this process that takes patients out of texts. Where the journal `is_shared` it is
+        looked more often for what others have remembered.
         """
         self.alarm = Alarm()
         self._journal = journal
@@ -91,10 +93,14 @@ class Rememberer:
         self._metrics = metrics
         self._is_pressed = is_pressed
         self._scrubs = scrubs
-        self._look_s = look_s
+        self._is_shared = is_shared
         self._index = StyleMemory()
         self._look_at = 0.0
         """Not before this time, by `time.monotonic()`."""
+
+    @property
+    def _look_s(self) -> float:
+        return SHARED_LOOK_S if self._is_shared else LOOK_S
 
     async def run(self) -> None:
         """Index what is remembered, then remember what is signed, until cancelled."""

@@ -39,8 +39,8 @@ FREE = frozenset(
     deliveries edits connections limit pid part signal rc strategy method route engine device replicas
     listeners sinks wires task thread hint looks_like value_type failed interaction resource_type scope client
     subscription topic_ref event_name issue_code ae_title sop_class transfer_syntax associations
-    state_name owner pairs harm step gateway lease epoch bucket buckets lane lanes tries actor role permission
-    seq head key_id rows age_s trace_id queue window until free_bytes mode expected revision pending""".split()
+    state_name owner pairs harm step gateway lease epoch bucket buckets lane tries actor role
+    seq head key_id rows age_s queue until mode expected revision pending""".split()
 )
 """Keys whose values may be shown."""
 REFERENCES = frozenset("accession case control_id sender key patient_id placer filler study".split())

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -183,6 +184,31 @@ def test_a_journal_is_rotated_while_it_is_written(sealed: Stores, url: str, site
     gateway.dispose()
     assert len(written) > 0
     assert found == {f"M{n}": b"0" for n in range(20)} | written
+
+
+def test_a_rewrite_never_overwrites_what_is_newer(
+    sealed: Stores, url: str, site: Encryption, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a gateway writes between a rewrite's look and its change stands."""
+    if not sealed.is_shared:
+        return  # SQLite lets nobody write in between
+    gateway = open_store(Store(url=url), site)
+    with sealed.begin() as conn:
+        conn.execute(insert(memory), [_remembered(1, b"old")])
+    turn = resealing._turn  # noqa: SLF001 - the moment between look and change
+
+    def write_first(*arguments: Any) -> bytes:
+        with gateway.begin() as conn:
+            conn.execute(memory.update().values(document=b"new"))
+        return turn(*arguments)
+
+    monkeypatch.setattr(resealing, "_turn", write_first)
+    (place,) = (place for place in resealing.places() if place.name == "memory.document")
+    with sealed.begin() as conn:
+        resealing.reseal_some(conn, place, Mode.PLAIN)
+    with gateway.connect() as conn:
+        assert conn.execute(select(memory.c.document)).scalar_one() == b"new"
+    gateway.dispose()
 
 
 def test_an_encrypted_backup_needs_the_key(sealed: Stores, site: Encryption, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ resource_versions = Table(
     Column("seq", Key, primary_key=True, autoincrement=True),
     Column("type", String, nullable=False),
     Column("id", Words, nullable=False),
-    Column("version", Integer, nullable=False),
+    Column("version", Key, nullable=False),
     Column("at", Utc, nullable=False),
     Column("method", String, nullable=False),  # POST, PUT: what history says
     Column("origin", String, nullable=False),  # peer, draft: what we made never comes back as a dictation
@@ -30,7 +30,7 @@ resources = Table(
     metadata,
     Column("type", String, primary_key=True),
     Column("id", Words, primary_key=True),
-    Column("version", Integer, nullable=False),
+    Column("version", Key, nullable=False),
     Column("seq", Key, nullable=False),
     Column("at", Utc, nullable=False),
     Column("origin", String, nullable=False),
@@ -59,7 +59,7 @@ subscription_events = Table(
     metadata,
     Column("seq", Key, primary_key=True, autoincrement=True),
     Column("subscription_id", Words, nullable=False),
-    Column("number", Integer, nullable=False),
+    Column("number", Key, nullable=False),
     Column("version_seq", Key, nullable=False),  # the version that it is about
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),

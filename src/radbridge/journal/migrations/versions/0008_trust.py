@@ -24,7 +24,15 @@ _COUNTED = (
     ("subscription_event", "seq"),
     ("draft_feedback", "seq"),
 )
-_POINTING = (("resource", "seq"), ("subscription_event", "version_seq"), ("dicom_waiting", "message_id"))
+_POINTING = (
+    ("resource", "seq"),
+    ("resource", "version"),
+    ("resource_version", "version"),
+    ("subscription_event", "number"),
+    ("subscription_event", "version_seq"),
+    ("dicom_waiting", "message_id"),
+)
+"""The numbers of versions and events too: a client may ask for one of any size."""
 
 
 def upgrade() -> None:

@@ -159,6 +159,7 @@ async def run(args: argparse.Namespace, folder: Path) -> list[Row]:
                 made = _fill(cluster, folder, cases)
                 for gateways in args.gateways if cluster else [1]:
                     url = _copy(cluster, folder, made)
+                    os.sync()  # what was written for the copy is no part of what is measured
                     rows += await measure_gateways(url, cluster, folder, args, gateways=gateways, cases=cases)
     return rows
 

@@ -221,6 +221,6 @@ async def test_nothing_secret_is_logged(tmp_path: Path) -> None:
         with capture_logs() as logs:
             token = (await client.post("/oauth2/token", data=good)).json()["access_token"]
             assert (await client.post("/oauth2/token", data=bad)).status_code == 401
-    assert [line["reason"] for line in logs] == ["signature"]
+    assert [line["reason"] for line in logs if "reason" in line] == ["signature"]
     for secret in (good["client_assertion"], bad["client_assertion"], token):
         assert secret not in str(logs)

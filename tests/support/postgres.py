@@ -105,6 +105,14 @@ class Cluster:
             self._process.wait(timeout=_START_S)
             self._process = None
 
+    def become_replica(self) -> None:
+        """Go on as a replica that hears of no primary: it answers, and shows what it had."""
+        self.stop()
+        (self._data / "standby.signal").touch()
+        if os.geteuid() == 0:
+            shutil.chown(self._data / "standby.signal", "nobody")
+        self.start()
+
     def kill(self) -> None:
         """`kill -9` to every process of the server: what it hadn't told the disk is gone."""
         process = self._running()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, exists, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, select, update
 
 from radbridge.audit import Note, What
 from radbridge.case import CaseKey
@@ -19,6 +19,7 @@ from radbridge.draft import DraftState
 from radbridge.errors import ConfigError
 from radbridge.journal import audit, drafts
 from radbridge.journal.locks import Lock, hold
+from radbridge.journal.messages import split_touches
 from radbridge.journal.schema import DeliveryState, MessageState, Purpose, deliveries, messages
 from radbridge.journal.tables.where import DELIVERY_FAILED, MESSAGE_FAILED
 
@@ -28,16 +29,9 @@ _DELIVERIES = select(deliveries).where(DELIVERY_FAILED).order_by(deliveries.c.se
 _MESSAGE = select(messages).where(messages.c.id == bindparam("number"), MESSAGE_FAILED)
 _DELIVERY = select(deliveries).where(deliveries.c.seq == bindparam("number"), DELIVERY_FAILED)
 _later = messages.alias("later")
-_OVERTAKEN = select(
-    exists().where(
-        and_(
-            _later.c.id > bindparam("number"),
-            _later.c.accession == bindparam("of_accession"),
-            _later.c.touches == bindparam("of_touches"),
-            _later.c.state == MessageState.DONE,
-        )
-    )
-)
+_LATER = exists().where(_later.c.id > bindparam("number"), _later.c.state == MessageState.DONE)
+_OVERTAKEN = select(_LATER.where(_later.c.accession.in_(bindparam("accessions", expanding=True))))
+_OVERTAKEN_ALIKE = select(_LATER.where(_later.c.accession == "", _later.c.touches == bindparam("of_touches")))
 _APPLY_AGAIN = (
     update(messages)
     .where(messages.c.id == bindparam("number"))
@@ -143,12 +137,21 @@ def _act(conn: Connection, act: Act, what: What) -> Dead:
 def _apply_again(conn: Connection, row: Row[Any], act: Act) -> None:
     if row.state == MessageState.REJECTED:
         raise ConfigError([f"{act.id}: it was never taken in and its sender was told so: it has to be sent again"])
-    said = {"number": row.id, "of_accession": row.accession, "of_touches": row.touches}
-    if not act.force and (row.accession or row.touches) and conn.execute(_OVERTAKEN, said).scalar_one():
+    if not act.force and _is_overtaken(conn, row):
         raise ConfigError(
             [f"{act.id}: a later message of its case was applied and this one would undo it; drop it, or force it"]
         )
     conn.execute(_APPLY_AGAIN, {"number": row.id})
+
+
+def _is_overtaken(conn: Connection, row: Row[Any]) -> bool:
+    """Whether a later message of any case that this one is about was applied; of a patient, one that says as much."""
+    accessions = {row.accession, *split_touches(row.touches)} - {""}
+    if accessions and conn.execute(_OVERTAKEN, {"number": row.id, "accessions": sorted(accessions)}).scalar_one():
+        return True
+    if row.accession or not row.touches:
+        return False
+    return bool(conn.execute(_OVERTAKEN_ALIKE, {"number": row.id, "of_touches": row.touches}).scalar_one())
 
 
 def _send_again(conn: Connection, row: Row[Any], act: Act, now: datetime) -> None:

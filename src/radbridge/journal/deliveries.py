@@ -55,7 +55,9 @@ _HURRY = (
     .values(urgent=True)
 )
 _OF_DRAFT = select(deliveries).where(deliveries.c.draft_id == bindparam("of_draft")).order_by(deliveries.c.seq)
-_UPDATE = update(deliveries).where(deliveries.c.seq == bindparam("row"))
+_THIS = (deliveries.c.seq == bindparam("row")) & (deliveries.c.control_id == bindparam("of_id"))
+"""A database that lost its last commits in a failover gives their row numbers again: the control id tells them apart."""
+_UPDATE = update(deliveries).where(_THIS)
 _BEGIN = _UPDATE.where(DELIVERY_WAITS).values(
     payload=bindparam("bytes_out"),
     attempts=deliveries.c.attempts + 1,
@@ -77,7 +79,7 @@ _END = _UPDATE.values(
     next_at=deliveries.c.next_at,
     sent_at=None,
 )
-_WAITING = select(deliveries).where(deliveries.c.seq == bindparam("row"), DELIVERY_WAITS).with_for_update()
+_WAITING = select(deliveries).where(_THIS, DELIVERY_WAITS).with_for_update()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +167,7 @@ def withdraw(conn: Connection, key: CaseKey, draft_id: str, *, at: datetime) -> 
         if row.purpose != Purpose.DRAFT:
             return  # taken back already
         if row.state == DeliveryState.PENDING:
-            end(conn, row.seq, DeliveryState.CANCELLED, "withdrawn")
+            end(conn, _delivery(row), DeliveryState.CANCELLED, "withdrawn")
         if row.attempts:
             seen.append(row.destination)
     put(conn, dict.fromkeys(seen), Purpose.WITHDRAWAL, key, draft_id, at=at, urgent=any(row.urgent for row in rows))
@@ -196,20 +198,20 @@ def due(
     return None if row is None else _delivery(row)
 
 
-def find_waiting(conn: Connection, seq: int) -> Delivery | None:
+def find_waiting(conn: Connection, delivery: Delivery) -> Delivery | None:
     """A delivery that waits, to be changed in this transaction; None when it doesn't wait any more."""
-    row = conn.execute(_WAITING, {"row": seq}).first()
+    row = conn.execute(_WAITING, _row(delivery)).first()
     return None if row is None else _delivery(row)
 
 
 def begin(conn: Connection, delivery: Delivery, payload: bytes, *, at: datetime) -> bool:
     """Note that a send begins: from here on the peer may have seen it. False when the delivery was cancelled."""
-    return conn.execute(_BEGIN, {"row": delivery.seq, "bytes_out": payload, "now": at}).rowcount == 1
+    return conn.execute(_BEGIN, _row(delivery) | {"bytes_out": payload, "now": at}).rowcount == 1
 
 
 def retry(
     conn: Connection,
-    seq: int,
+    delivery: Delivery,
     *,
     at: datetime,
     answer: str,
@@ -222,13 +224,15 @@ def retry(
     `sent_at` is when it was sent where no answer came; None: it was answered, and asked for another try. `ignored`
     says that the peer had just answered another one.
     """
-    told = {"row": seq, "at": at, "said": answer, "open_since": sent_at, "ignored": int(ignored)}
+    told = _row(delivery) | {"at": at, "said": answer, "open_since": sent_at, "ignored": int(ignored)}
     conn.execute(_RETRY, told | {"unsent": int(not sent), "refused": int(sent and sent_at is None)})
 
 
-def end(conn: Connection, seq: int, state: DeliveryState, answer: str, *, confirmed_at: datetime | None = None) -> None:
+def end(
+    conn: Connection, delivery: Delivery, state: DeliveryState, answer: str, *, confirmed_at: datetime | None = None
+) -> None:
     """Note what became of a delivery in the end."""
-    conn.execute(_END, {"row": seq, "to_state": state, "said": answer, "at": confirmed_at})
+    conn.execute(_END, _row(delivery) | {"to_state": state, "said": answer, "at": confirmed_at})
 
 
 def of_case(conn: Connection, key: CaseKey) -> list[Delivery]:
@@ -236,6 +240,10 @@ def of_case(conn: Connection, key: CaseKey) -> list[Delivery]:
     return [
         _delivery(r) for r in conn.execute(_OF_CASE, {"in_accession": key.accession, "in_issuer": key.issuer}).all()
     ]
+
+
+def _row(delivery: Delivery) -> dict[str, Any]:
+    return {"row": delivery.seq, "of_id": delivery.control_id}
 
 
 def _delivery(row: Row[Any]) -> Delivery:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from radbridge.errors import JournalError, JournalLost
-from radbridge.journal.postgres import retry_reason
+from radbridge.journal.postgres import is_lost, retry_reason
 from radbridge.journal.stores import explain
 from radbridge.meter import JournalMeter
 from radbridge.wire import Item, Operation, Result
@@ -166,15 +166,17 @@ class Lane:
                     for write, result in zip(neighbours, results, strict=True):
                         write.result = result
         except Exception as error:  # noqa: BLE001 - it goes to whoever waits for this write
-            self._let_go()
+            self._let_go(is_broken=isinstance(error, SQLAlchemyError) and is_lost(error))
             return error
         return None
 
-    def _let_go(self) -> None:
-        """Of the connection: what went wrong on it is nobody's else."""
+    def _let_go(self, *, is_broken: bool = False) -> None:
+        """Of the connection: what went wrong on it is nobody's else. One to a server that was lost is used no more."""
         if self._conn is not None:
             conn, self._conn = self._conn, None
             with suppress(SQLAlchemyError):
+                if is_broken:  # it may answer well, and be a replica's by now
+                    conn.invalidate()
                 conn.close()
 
 

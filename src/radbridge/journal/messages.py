@@ -126,11 +126,12 @@ def accept(conn: Connection, received: Sequence[Received]) -> list[Accepted]:
 
 def _store_on_sqlite(conn: Connection, first: Mapping[_Name, Received]) -> Mapping[_Name, Accepted]:
     """Look, then insert: nobody else can come between."""
-    known = _read(conn, sqlite.find_messages(conn, {key for key, _ in first}))
+    used = sqlite.find_used(conn, {key for key, _ in first})
+    known = _read(conn, sqlite.find_messages(conn, [name for name in first if name[0] in used])) if used else {}
     new = {name: message for name, message in first.items() if name not in known} if known else first
     if not new:
         return known
-    ids = sqlite.add_messages(conn, datetime.now(UTC), _rows(conn, new, {key for key, _ in known}))
+    ids = sqlite.add_messages(conn, datetime.now(UTC), _rows(conn, new, used))
     added = zip(new.items(), ids, strict=True)
     return known | {name: Accepted(id=id, ack=message.ack, new=True) for (name, message), id in added}
 
@@ -141,11 +142,11 @@ def _store_on_postgresql(conn: Connection, first: Mapping[_Name, Received]) -> M
     known = {name: Accepted(id=id, ack=first[name].ack, new=True) for name, id in added.items()}
     if len(known) == len(first):
         return known
-    return _read(conn, postgres.find_messages(conn, {key for key, _ in first.keys() - known.keys()})) | known
+    return _read(conn, postgres.find_messages(conn, first.keys() - known.keys())) | known
 
 
 def _read(conn: Connection, found: Iterable[Sequence[Any]]) -> dict[_Name, Accepted]:
-    """What senders sent under their ids, by key and digest."""
+    """What is there of senders' messages, by key and digest."""
     return {
         (key, digest): Accepted(
             id=id,

@@ -38,9 +38,15 @@ _NETWORK: dict[str, Any] = {
     "tcp_user_timeout": _SILENT_S * 1000,
     "application_name": "radbridge",
 }
+_READER_S = 60
+"""A connection that reads is made anew after so long: its server may have been replaced, and answer all the same."""
 _RETRIED = {"40001": "serialization", "40P01": "deadlock"}
 _READ_ONLY = "25006"
 """What a server says that has become somebody's replica: another one has the journal now."""
+_CANCELED = "57014"
+"""A statement went on for longer than `statement_timeout_s`."""
+_TOO_MUCH = "54"
+"""What the server says where a program limit is passed, such as the length of an indexed value."""
 _ORDERED = ["-b", "B", "Z", "_", "a", "ä"]
 
 
@@ -51,7 +57,7 @@ def make_engines(store: Store) -> tuple[Engine, Engine]:
         _array_types()  # before an engine copies what the driver knows
         # An error names its statement, and no value: that may be PHI, and tracebacks are logged.
         make = partial(create_engine, url, connect_args=_arguments(), hide_parameters=True)
-        reader = make(pool_size=store.pool, isolation_level="REPEATABLE READ")
+        reader = make(pool_size=store.pool, pool_recycle=_READER_S, isolation_level="REPEATABLE READ")
         writer = make(pool_size=4, isolation_level="READ COMMITTED")
     except ModuleNotFoundError:
         problem = "store.url: PostgreSQL needs a driver: pip install 'radbridge[postgres]'"
@@ -87,7 +93,10 @@ def _arguments() -> dict[str, Any]:
 
 
 def _preparation(store: Store, *, reads: bool) -> Callable[[Any, Any], None]:
-    """What every session begins with: a commit is on the server's disk when it returns (rule 1)."""
+    """What every session begins with: a commit is on the server's disk when it returns (rule 1).
+
+    A replica is refused by readers too: one that gets no more from its primary would show them the past.
+    """
     settings = [
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         f"SET statement_timeout = {round(store.statement_timeout_s * 1000)}",
@@ -100,7 +109,12 @@ def _preparation(store: Store, *, reads: bool) -> Callable[[Any, Any], None]:
         settings.append("SET enable_seqscan = off")  # a plan made for an empty table is kept as it fills
 
     def prepare(connection: psycopg.Connection, _record: Any) -> None:
+        from psycopg import OperationalError
+
         before, connection.autocommit = connection.autocommit, True
+        if connection.execute("SELECT pg_is_in_recovery()", prepare=False).fetchone() == (True,):
+            connection.close()
+            raise OperationalError("the server is a replica")
         connection.execute("; ".join(settings), prepare=False)
         connection.autocommit = before
         connection.read_only = reads
@@ -142,6 +156,11 @@ def is_lost(error: SQLAlchemyError) -> bool:
     return error.connection_invalidated or unreached or state == _READ_ONLY or state[:2] == "08" or state[:3] == "57P"
 
 
+def is_refusal(error: DBAPIError) -> bool:
+    """Whether it is this statement that the server doesn't take, or not in time: it may well take others."""
+    return state_of(error) == _CANCELED or state_of(error)[:2] == _TOO_MUCH
+
+
 def retry_reason(error: SQLAlchemyError) -> str:
     """Why the same transaction may do better at once; empty: it would not."""
     return _RETRIED.get(state_of(error), "") if isinstance(error, DBAPIError) else ""
@@ -173,13 +192,15 @@ RETURNING id, sender_key, digest
 """One statement for a whole group, which also tells the duplicates: those that aren't returned. LIMIT keeps a planner
 that knows no counts yet from reading the whole table once for a group."""
 _FIND = """
-SELECT id, sender_key, digest, ack, reply FROM message WHERE state <> 'rejected' AND sender_key = ANY(%s)
+SELECT id, sender_key, digest, ack, reply FROM unnest(%s::text[], %s::text[]) AS wanted(key, of_bytes)
+JOIN message ON sender_key = key AND digest = of_bytes AND state <> 'rejected'
 """
 
 
-def find_messages(conn: Connection, keys: Collection[str]) -> Sequence[Sequence[Any]]:
-    """Id, sender's key, digest, answer and reply, as stored, of what senders sent under their ids."""
-    return conn.exec_driver_sql(_FIND, (list(keys),)).fetchall()
+def find_messages(conn: Connection, names: Collection[tuple[str, str]]) -> Sequence[Sequence[Any]]:
+    """Id, sender's key, digest, answer and reply, as stored, of the messages of these keys and digests."""
+    keys, digests = zip(*names, strict=True)
+    return conn.exec_driver_sql(_FIND, (list(keys), list(digests))).fetchall()
 
 
 def add_messages(

@@ -25,11 +25,14 @@ _BETWEEN = (
         messages.c.id > bindparam("after"),
         messages.c.id < bindparam("before"),
         _IN_BUCKETS,
-        or_(_IS_WIDE, messages.c.accession == "", messages.c.accession.in_(bindparam("accessions", expanding=True))),
     )
     .order_by(messages.c.id)
     .limit(AT_MOST_BETWEEN)
 )
+_OF_CASES_BETWEEN = _BETWEEN.where(
+    or_(_IS_WIDE, messages.c.accession == "", messages.c.accession.in_(bindparam("accessions", expanding=True)))
+)
+_WAITS = select(messages.c.id).where(MESSAGE_WAITS, messages.c.id.in_(bindparam("ids", expanding=True)))
 _AHEAD = select(messages.c.id, messages.c.accession, messages.c.touches, messages.c.received_at).where(
     MESSAGE_WAITS, messages.c.id < bindparam("before"), ~_IN_BUCKETS
 )
@@ -58,17 +61,31 @@ def read_batch(conn: Connection, *, buckets: Collection[int], at_most: int) -> l
     """Up to here nothing of these buckets is left unread."""
     if whole is not None and max(found) > whole:
         behind = [message for message in found.values() if message.id > whole]
-        asked = {
-            "after": whole,
-            "before": max(found),
-            "buckets": sorted(buckets),
-            "accessions": sorted({message.accession for message in behind} - {""}),
-        }
-        between = [read_row(row) for row in conn.execute(_BETWEEN, asked)]
+        between = _read_between(conn, behind, after=whole, buckets=buckets)
         found |= {message.id: message for message in between}
         if len(between) == AT_MOST_BETWEEN:
             found = {id: message for id, message in found.items() if id <= between[-1].id}
     return [found[id] for id in sorted(found)]
+
+
+def _read_between(
+    conn: Connection, behind: Collection[Waiting], *, after: int, buckets: Collection[int]
+) -> list[Waiting]:
+    """What messages `behind` an id may have to follow: those of their cases, or all, once any of them is wide.
+
+    Which cases a wide one changes isn't known here: a patient's are found when it is applied.
+    """
+    asked = {"after": after, "before": max(message.id for message in behind), "buckets": sorted(buckets)}
+    accessions = sorted({message.accession for message in behind} - {""})
+    found = [read_row(row) for row in conn.execute(_OF_CASES_BETWEEN, asked | {"accessions": accessions})]
+    if any(message.touches for message in (*behind, *found)):
+        found = [read_row(row) for row in conn.execute(_BETWEEN, asked)]
+    return found
+
+
+def find_waiting(conn: Connection, ids: Iterable[int]) -> set[int]:
+    """Which of some messages are still to be applied."""
+    return set(conn.execute(_WAITS, {"ids": sorted(ids)}).scalars())
 
 
 def read_wide_ahead(conn: Connection, *, before: int, buckets: Collection[int]) -> list[Ahead]:

@@ -69,17 +69,33 @@ def _prepare(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def find_messages(conn: Connection, keys: Collection[str]) -> Sequence[Sequence[Any]]:
-    """Id, sender's key, digest, answer and reply, as stored, of what senders sent under their ids."""
-    return conn.exec_driver_sql(_search(len(keys)), tuple(keys)).fetchall()
+def find_used(conn: Connection, keys: Collection[str]) -> set[str]:
+    """Which of these keys senders have used before; each costs the same, however often it was used."""
+    return set(conn.exec_driver_sql(_use(len(keys)), tuple(keys)).scalars())
+
+
+def find_messages(conn: Connection, names: Collection[tuple[str, str]]) -> Sequence[Sequence[Any]]:
+    """Id, sender's key, digest, answer and reply, as stored, of the messages of these keys and digests."""
+    return conn.exec_driver_sql(_search(len(names)), tuple(part for name in names for part in name)).fetchall()
+
+
+@cache
+def _use(count: int) -> str:
+    there = "SELECT 1 FROM message WHERE sender_key = column1 AND state <> 'rejected'"
+    return f"SELECT column1 FROM (VALUES {_marks(count, '(?)')}) WHERE EXISTS ({there})"  # noqa: S608 - marks
 
 
 @cache
 def _search(count: int) -> str:
-    wanted = ", ".join("?" * count)
+    wanted = _marks(count, "(?, ?)")
     return (
-        f"SELECT id, sender_key, digest, ack, reply FROM message WHERE state <> 'rejected' AND sender_key IN ({wanted})"  # noqa: S608 - marks
+        "SELECT id, sender_key, digest, ack, reply FROM message"  # noqa: S608 - marks
+        f" WHERE state <> 'rejected' AND (sender_key, digest) IN (VALUES {wanted})"
     )
+
+
+def _marks(count: int, mark: str) -> str:
+    return ", ".join([mark] * count)
 
 
 def add_messages(conn: Connection, received_at: datetime, rows: Sequence[tuple[Any, ...]]) -> range:

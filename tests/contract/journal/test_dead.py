@@ -98,7 +98,7 @@ def queue(conn: Connection, accession: str) -> str:
     deliveries.put(conn, ["d"], Purpose.DRAFT, key, accession, at=NOW)
     (waiting,) = deliveries.of_case(conn, key)
     deliveries.begin(conn, waiting, b"payload", at=NOW)
-    deliveries.end(conn, waiting.seq, DeliveryState.REFUSED, "AR")
+    deliveries.end(conn, waiting, DeliveryState.REFUSED, "AR")
     return f"d{waiting.seq}"
 
 

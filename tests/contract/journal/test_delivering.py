@@ -103,5 +103,5 @@ def test_one_probe_of_all(conn: Connection) -> None:
 def test_cancelled_in_between(conn: Connection) -> None:
     """A send that was about to begin doesn't, when its draft was taken back since."""
     waiting = start(conn, "A1")
-    deliveries.end(conn, waiting.delivery.seq, DeliveryState.CANCELLED, "withdrawn")
+    deliveries.end(conn, waiting.delivery, DeliveryState.CANCELLED, "withdrawn")
     assert results.begin(conn, [waiting]) == [Begun.NO]

@@ -88,8 +88,9 @@ def settle(conn: Connection, items: Sequence[None]) -> list[None]:
     first, second = messages.waiting(conn, buckets=range(64), at_most=2)
     messages.settle(conn, first.id, MessageState.QUARANTINED, "poison")
     messages.settle(conn, second.id, MessageState.FAILED, "unknown")
-    deliveries.end(conn, 1, DeliveryState.DEAD, "")
-    deliveries.end(conn, 2, DeliveryState.REFUSED, "")
+    dead, refused, _ = deliveries.of_case(conn, KEY)
+    deliveries.end(conn, dead, DeliveryState.DEAD, "")
+    deliveries.end(conn, refused, DeliveryState.REFUSED, "")
     return [None] * len(items)
 
 

@@ -109,6 +109,39 @@ async def test_a_lost_connection_is_no_poison(cluster: Cluster, journal: Journal
     assert await journal.read(count) == 1
 
 
+async def test_a_server_that_takes_no_writes_any_more(journal: Journal) -> None:
+    """A connection on which the server refuses writes is used no more, though it answers: the next is a new one."""
+    used: list[int] = []
+
+    def write(conn: Connection, items: Sequence[None]) -> list[None]:
+        used.append(conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+        if len(used) == 1:
+            conn.exec_driver_sql("SET TRANSACTION READ ONLY")
+        conn.exec_driver_sql("UPDATE secret SET name = name")
+        return [None] * len(items)
+
+    with pytest.raises(JournalLost):
+        await journal.write_first(write, None)
+    await until_it_writes(journal, "1")
+    await journal.write_first(write, None)
+    assert used[1] != used[0]
+
+
+async def test_a_primary_that_became_a_replica(cluster: Cluster, journal: Journal) -> None:
+    """A replica is neither written to nor read from; once it is the primary, the journal goes on without a restart."""
+    await until_it_writes(journal, "1")
+    await asyncio.to_thread(cluster.become_replica)
+    for _ in range(3):
+        with pytest.raises(JournalError):
+            await journal.read(count)
+        with pytest.raises(JournalLost):
+            await journal.write_first(messages.accept, received("2"))
+    with cluster.connect("postgres") as conn:
+        conn.execute("SELECT pg_promote()")
+    assert (await until_it_writes(journal, "2")).new
+    assert await journal.read(count) == 2
+
+
 @pytest.mark.parametrize(("setting", "value"), [("full_page_writes", "off")])
 def test_a_server_that_forgets(cluster: Cluster, setting: str, value: str) -> None:
     """A server whose files a crash may tear is refused, with the setting's name."""

@@ -72,8 +72,8 @@ def use_deliveries(conn: Connection) -> None:
     assert delivery is not None
     deliveries.due(conn, "d", urgent=True, buckets=[1, 2])
     deliveries.begin(conn, delivery, b"x", at=NOON)
-    deliveries.retry(conn, delivery.seq, at=NOON, answer="")
-    deliveries.end(conn, delivery.seq, DeliveryState.CONFIRMED, "AA")
+    deliveries.retry(conn, delivery, at=NOON, answer="")
+    deliveries.end(conn, delivery, DeliveryState.CONFIRMED, "AA")
 
 
 def use_images(conn: Connection) -> None:

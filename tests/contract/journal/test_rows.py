@@ -73,23 +73,23 @@ async def test_deliveries_of_a_case_stay_in_order(journal: Journal) -> None:
         assert found is not None
         return found
 
-    def later(conn: Connection, items: Sequence[int]) -> list[None]:
-        for seq in items:
-            deliveries.retry(conn, seq, at=NOON.replace(hour=13), answer="AE")
+    def later(conn: Connection, items: Sequence[deliveries.Delivery]) -> list[None]:
+        for delivery in items:
+            deliveries.retry(conn, delivery, at=NOON.replace(hour=13), answer="AE")
         return [None] * len(items)
 
-    def through(conn: Connection, items: Sequence[int]) -> list[None]:
-        for seq in items:
-            deliveries.end(conn, seq, DeliveryState.CONFIRMED, "AA")
+    def through(conn: Connection, items: Sequence[deliveries.Delivery]) -> list[None]:
+        for delivery in items:
+            deliveries.end(conn, delivery, DeliveryState.CONFIRMED, "AA")
         return [None] * len(items)
 
     first = due()
     assert first.draft_id == "D1"
-    await journal.write(later, first.seq)
+    await journal.write(later, first)
     assert due().draft_id == "D3"
-    await journal.write(through, due().seq)
+    await journal.write(through, due())
     assert due().draft_id == "D1"
-    await journal.write(through, first.seq)
+    await journal.write(through, first)
     assert due().draft_id == "D2"
 
 

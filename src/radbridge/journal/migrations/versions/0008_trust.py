@@ -84,10 +84,11 @@ def _widen_messages() -> None:
     op.execute(
         """
         UPDATE message SET digest = digest || '#' || CAST(id AS VARCHAR)
-        WHERE state <> 'rejected' AND EXISTS (
-            SELECT 1 FROM message earlier
-            WHERE earlier.sender_key = message.sender_key AND earlier.digest = message.digest
-            AND earlier.state <> 'rejected' AND earlier.id < message.id
+        WHERE id IN (
+            SELECT id FROM (
+                SELECT id, row_number() OVER (PARTITION BY sender_key, digest ORDER BY id) AS copy
+                FROM message WHERE state <> 'rejected'
+            ) AS numbered WHERE copy > 1
         )
         """
     )

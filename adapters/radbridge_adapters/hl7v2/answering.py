@@ -8,6 +8,7 @@ that whoever repeats a message hears the same again; one whose connection is gon
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -59,6 +60,9 @@ class Answering:
         self._on_quiet = on_quiet
         self._tasks: set[asyncio.Task[Any]] = set()
         self._open: set[asyncio.Task[None]] = set()
+        self._is_unpacking = False
+        self._behind: deque[tuple[Frame | Fault, Done]] = deque()
+        """Blocks that came while a batch is handed in, no more than a connection may have under way."""
 
     @property
     def is_open(self) -> bool:
@@ -66,8 +70,12 @@ class Answering:
         return bool(self._open)
 
     def take(self, block: Frame | Fault, done: Done) -> None:
-        """Take in one block; `done` gets its answer after the commit."""
+        """Take in one block; `done` gets its answer after the commit. What is sent later gets the later id."""
+        if self._is_unpacking:
+            self._behind.append((block, done))
+            return
         if isinstance(block, Frame) and is_batch(block.payload):
+            self._is_unpacking = True
             self._spawn(self._take_batch(block.payload, done))
             return
         frame = begin(Name.FRAME)
@@ -126,23 +134,13 @@ class Answering:
         return self._reception.refuse(header, "not_stored")
 
     async def _take_batch(self, block: bytes, done: Done) -> None:
-        try:
-            opened = self._reception.open_batch(block, self._peer)
-        except Exception as error:  # noqa: BLE001 - as above
-            done(self._excuse(Header(), error), None)
-            return
-        if not isinstance(opened, BatchFile):
-            self._hand_in(*opened, done)
-            return
-        if not opened.agrees:
-            self._intake.count(WIRE, "", "batch_count")
         follow: list[Callable[[], None]] = []
-        waiting: list[list[asyncio.Future[bytes]]] = []
-        for batch in opened.batches:
-            waiting.append([])
-            for message in batch.messages:
-                waiting[-1].append(self._answer_of(message, follow))
-                await asyncio.sleep(0)  # other connections have their turn between two messages
+        try:
+            opened, waiting = await self._unpack(block, done, follow)
+        finally:
+            self._go_on()
+        if opened is None:
+            return
         answers = [[await answer for answer in batch] for batch in waiting]
 
         def go_on() -> None:
@@ -150,6 +148,34 @@ class Answering:
                 then()
 
         done(self._reception.close_batch(opened, answers), go_on)
+
+    async def _unpack(
+        self, block: bytes, done: Done, follow: list[Callable[[], None]]
+    ) -> tuple[BatchFile | None, list[list[asyncio.Future[bytes]]]]:
+        """Hand in what is in a batch; None: it is none, and was answered as a whole."""
+        try:
+            opened = self._reception.open_batch(block, self._peer)
+        except Exception as error:  # noqa: BLE001 - as above
+            done(self._excuse(Header(), error), None)
+            return None, []
+        if not isinstance(opened, BatchFile):
+            self._hand_in(*opened, done)
+            return None, []
+        if not opened.agrees:
+            self._intake.count(WIRE, "", "batch_count")
+        waiting: list[list[asyncio.Future[bytes]]] = []
+        for batch in opened.batches:
+            waiting.append([])
+            for message in batch.messages:
+                waiting[-1].append(self._answer_of(message, follow))
+                await asyncio.sleep(0)  # other connections have their turn between two messages
+        return opened, waiting
+
+    def _go_on(self) -> None:
+        """Take in what came meanwhile, up to the next batch."""
+        self._is_unpacking = False
+        while self._behind and not self._is_unpacking:
+            self.take(*self._behind.popleft())
 
     def _answer_of(self, message: bytes, follow: list[Callable[[], None]]) -> asyncio.Future[bytes]:
         """Take in one message of a batch. What it is answered, and what is to follow when that was sent."""

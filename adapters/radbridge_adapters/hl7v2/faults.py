@@ -41,6 +41,7 @@ _REQUIRED = _condition("101", "Required field missing")
 _TYPE = _condition("200", "Unsupported message type")
 _EVENT = _condition("201", "Unsupported event code")
 _VERSION = _condition("203", "Unsupported version id")
+_DATA = _condition("102", "Data type error")
 _INTERNAL = _condition("207", "Application internal error")
 
 ANSWERS = {
@@ -89,6 +90,11 @@ ANSWERS = {
         location="MRG^1^1",
         code=_REQUIRED,
         message="The merge names no prior patient identifier.",
+    ),
+    "key_too_long": Answer(
+        outcome=Outcome.REJECT,
+        code=_DATA,
+        message="The sender, MSH-10, an accession number or a patient identifier has more than 1,000 bytes.",
     ),
     "batch_deep": Answer(
         outcome=Outcome.REJECT,

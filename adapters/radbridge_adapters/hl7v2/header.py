@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from radbridge_adapters.hl7v2.accession import AccessionPlaces
@@ -20,6 +21,11 @@ EVENTS = {
 }
 """What is taken in: MSH-9.1 -> MSH-9.2."""
 
+MAX_KEY_BYTES = 1000
+"""Of a value that is searched by: an index of PostgreSQL takes 2,704 bytes, of two such values together."""
+_SHORT = 60
+"""Characters as sent that stay below it, whatever is escaped in them: not looked at on the hot path."""
+_PATIENTS = {"PID": 3, "MRG": 1}
 _WITHOUT_ACCESSION = ("ADT",)
 _VERSION = re.compile(r"2\.[1-8](\.\d)?")
 _MSH = re.compile(rb"MSH[^\r\n]*")
@@ -112,6 +118,15 @@ def check_patients(header: Header, message: Message) -> None:
             raise fault("no_patient")
         if header.event == "A40" and (mrg is None or choose_id(mrg, 1) is None):
             raise fault("no_prior_patient")
+
+
+def check_keys(message: Message, keys: Iterable[str]) -> None:
+    """Raises MessageFault `key_too_long` when a message, its case or its patient could not be found by such a value."""
+    places = ((segment, _PATIENTS[segment.name]) for segment in message.segments if segment.name in _PATIENTS)
+    patients = [choose_id(segment, place) for segment, place in places if len(segment.raw(place)) > _SHORT]
+    for key in (*keys, *(value.text() for value in patients if value)):
+        if len(key) > _SHORT and len(key.encode(errors="replace")) > MAX_KEY_BYTES:
+            raise fault("key_too_long")
 
 
 def _kind(msh: Segment) -> tuple[str, str]:

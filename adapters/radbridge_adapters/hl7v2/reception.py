@@ -15,6 +15,7 @@ from radbridge_adapters.hl7v2.framing import Fault, Frame
 from radbridge_adapters.hl7v2.header import (
     Header,
     check_header,
+    check_keys,
     check_patients,
     find_accession,
     read_header,
@@ -49,6 +50,8 @@ class Reception:
             check_header(header, message)
             check_patients(header, message)
             accession = find_accession(header, message, self._places)
+            touches = find_touched(header.kind, message, accession, self._places)
+            check_keys(message, (header.sender, header.control_id, accession, *touches))
         except MessageFault as fault:
             return header, self._reject(header, fault.reason, raw, len(raw), peer)
         return header, Received(
@@ -61,7 +64,7 @@ class Reception:
             raw=raw,
             ack=self._acks.accept(header),
             urgent=is_urgent(message),
-            touches=find_touched(header.kind, message, accession, self._places),
+            touches=touches,
             reply_to=header.application_ack if self._acks.mode(header).application else "",
         )
 

@@ -214,6 +214,13 @@ class Holder(Protocol):
         """The names held now, each with the epoch it is held in."""
         ...
 
+    def keeps(self, held: Mapping[str, int]) -> bool:
+        """Whether nobody else can have any of these yet, as far as is known without asking.
+
+        What is about to be given away is kept until its work is over.
+        """
+        ...
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Have `callback` called on the event loop whenever what is held has changed."""
         ...

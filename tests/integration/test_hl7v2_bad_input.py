@@ -56,6 +56,22 @@ async def test_bad_messages(
     assert (rejected.reason, rejected.raw, rejected.size) == (reason, payload, len(payload))
 
 
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [(b"|HOSP|", b"|%s|"), (b"|ORU1|", b"|%s|"), (b"ACC900001", b"%s"), (b"|900001^^^HOSP^MR", b"|%s^^^HOSP^MR")],
+    ids=["sender", "MSH-10", "accession", "patient"],
+)
+async def test_a_key_has_a_limit(listener: Listener, intake: MemoryIntake, place: bytes, said: bytes) -> None:
+    """What messages, cases and patients are found by has 1,000 bytes at most: an index takes no more."""
+    assert place in REPORT
+    async with connect(listener) as peer:
+        await peer.send(encode(REPORT.replace(place, said % ("ä" * 501).encode())) + encode(REPORT))
+        answer, _, code = await peer.answer()
+        assert (answer, code) == ("AR", "102")
+        assert await peer.answer() == ("AA", "ORU1", "")
+    assert [r.reason for r in intake.rejected] == ["key_too_long"]
+
+
 async def test_twenty_megabytes(intake: MemoryIntake) -> None:
     """A message over the limit is refused with its control id, kept up to the limit, and the next one is taken in."""
     huge = REPORT + b"OBX|9|TX|59776-5^Findings^LN||" + b"x" * (20 * 2**20) + b"\r"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from radbridge.case import Case, CaseKey
-from radbridge.errors import JournalError
+from radbridge.errors import JournalError, SealError
 from radbridge.journal import cases
 from tests.support.flow import Flow, running
 
@@ -113,6 +115,33 @@ async def test_a_statement_that_is_refused_is_told_without_its_values(
         )
     assert reason == "internal error (StatementRefused)"
     assert "DOE" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(OperationalError("SELECT", None, psycopg.errors.ProgramLimitExceeded()), id="too long to index"),
+        pytest.param(OperationalError("SELECT", None, psycopg.errors.QueryCanceled()), id="too slow"),
+        pytest.param(SealError(), id="can't be opened"),
+    ],
+)
+async def test_what_one_message_trips_is_no_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """What the database refuses of one message only, sets that one aside; the others go on."""
+    monkeypatch.setattr("radbridge.flow.process.FIRST_AGAIN_S", 0.01)
+    save = cases.save
+
+    def refuse(conn: Connection, case: Case) -> None:
+        if case.key.accession == "A1":
+            raise error
+        save(conn, case)
+
+    monkeypatch.setattr(cases, "save", refuse)
+    async with running(tmp_path) as flow:
+        await flow.say(accession="A1", dictate="Bad. More.")
+        await flow.say(accession="A2", dictate="Good. More.")
+        await flow.until(lambda: [state for state, _ in states(flow)] == ["quarantined", "done"])
 
 
 async def test_an_outage_is_nobodys_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,15 +12,16 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, NotSupportedError, OperationalError, ProgrammingError
 
 from radbridge.assemble import apply, update_patient, weigh
 from radbridge.case import Case, Study
+from radbridge.errors import SealError
 from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated, ReportOpened, StudyObserved
 from radbridge.flow import noting
 from radbridge.flow.consequences import follow, keep_memory
 from radbridge.flow.ordering import Slip, find_blocked
-from radbridge.journal import cases, dicom, locks, memory, messages, queue, withdrawals
+from radbridge.journal import cases, dicom, locks, memory, messages, postgres, queue, withdrawals
 from radbridge.journal.locks import Lock
 from radbridge.journal.schema import MessageState
 from radbridge.memory import holds_text, is_lost, weigh_memory
@@ -42,17 +43,6 @@ class StatementRefused(Exception):
 
 _REFUSALS = (DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError)
 """What isn't an outage."""
-
-
-@dataclass(slots=True)
-class Track:
-    """How far a lane got: behind a message that has to wait nothing of it passes."""
-
-    stopped_at: int | None = None
-
-    def lets(self, message_id: int) -> bool:
-        """Whether a message may be tried; the one that the lane stopped at may be again."""
-        return self.stopped_at is None or message_id <= self.stopped_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +67,8 @@ class Step:
     """What becomes of one that can't."""
     slip: Slip | None = None
     share: Share = Share()
-    track: Track = field(default_factory=Track)
+    after: tuple[int, ...] = ()
+    """What is before it in its lane: it waits as long as any of that does."""
 
 
 class Applier:
@@ -99,25 +90,26 @@ class Applier:
         Raises LeaseLost when any of them is another gateway's now.
         """
         self._holder.fence(conn, {name: epoch for step in steps for name, epoch in step.share.leases.items()})
+        # Asked of the database: whether an earlier write of this lane was committed is known nowhere else.
+        waiting = queue.find_waiting(conn, {id for step in steps for id in (*step.after, step.message.id)})
         blocked = frozenset[int]() if self._holder.is_sole else _find_blocked(conn, steps)
         locks.hold(conn, Lock.CASE, _accessions_of(conn, steps))
-        return [self._try(conn, step, blocked) for step in steps]
+        return [self._try(conn, step, waiting, blocked) for step in steps]
 
-    def _try(self, conn: Connection, step: Step, blocked: frozenset[int]) -> list[str] | None:
-        """Apply one, unless it or one before it in its lane has to wait."""
-        if not step.track.lets(step.message.id):
-            return None
-        step.track.stopped_at = step.message.id if step.message.id in blocked else None
-        if step.track.stopped_at:
+    def _try(self, conn: Connection, step: Step, waiting: set[int], blocked: frozenset[int]) -> list[str] | None:
+        """Apply one that waits, unless it or one before it in its lane has to wait longer."""
+        if step.message.id not in waiting:
+            return []  # it was applied by a write whose end nobody waited for
+        if step.message.id in blocked or not waiting.isdisjoint(step.after):
             return None
         try:
-            return self._apply_one(conn, step)
-        except _REFUSALS as error:
-            step.track.stopped_at = step.message.id
-            raise StatementRefused(type(error.orig).__name__) from None  # its text may quote values
-        except BaseException:
-            step.track.stopped_at = step.message.id
+            signers = self._apply_one(conn, step)
+        except Exception as error:
+            if _is_refusal(error):  # its text may quote values
+                raise StatementRefused(type(getattr(error, "orig", error)).__name__) from None
             raise
+        waiting.discard(step.message.id)
+        return signers
 
     def _apply_one(self, conn: Connection, step: Step) -> list[str]:
         with span(Name.APPLY, step.message.trace, wire=step.message.wire, message_id=step.message.id):
@@ -170,6 +162,12 @@ class Applier:
         if edit is not None:
             self._metrics.drafts_accepted.labels(edit.outcome).inc()
         keep_memory(conn, after, weigh_memory(before, after, what), remembers=self._remembers)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    if isinstance(error, OperationalError):
+        return postgres.is_refusal(error)
+    return isinstance(error, (*_REFUSALS, SealError))
 
 
 def _accessions_of(conn: Connection, steps: Sequence[Step]) -> frozenset[str]:

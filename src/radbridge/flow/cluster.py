@@ -81,10 +81,14 @@ class ClusterHolder:
 
     def held(self, kind: Kind) -> Mapping[str, int]:
         """The names held now, each with the epoch it is held in; none when the last renewal is too long ago."""
-        if monotonic() - self._renewed_at > self._lease_s * TRUSTED:
+        if not self._is_trusted:
             return {}
         mine = self._names[kind] - self._leaving
         return {name: epoch for name, epoch in self._held.items() if name in mine}
+
+    def keeps(self, held: Mapping[str, int]) -> bool:
+        """Whether these are ours still, in these very epochs."""
+        return self._is_trusted and all(self._held.get(name) == epoch for name, epoch in held.items())
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Have `callback` called whenever what is held has changed."""
@@ -178,6 +182,10 @@ class ClusterHolder:
         epochs |= {t.name: t.epoch for t in taken}
         found = _Round(epochs=epochs, taken=taken, surplus=frozenset(surplus), alive=alive)
         return [found] * len(items)
+
+    @property
+    def _is_trusted(self) -> bool:
+        return monotonic() - self._renewed_at <= self._lease_s * TRUSTED
 
     def _in_use(self, names: Iterable[str]) -> frozenset[str]:
         return frozenset(name for name in names if self._used[name] > 0)

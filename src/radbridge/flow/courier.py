@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -40,9 +41,12 @@ KNOCK_S = 5.0
 """An absent peer is tried again at least this often: knocking costs little, and its drafts should come soon."""
 POLL_S = 1.0
 """Other gateways and the command line change what waits, too."""
+LEASE_LOOK_S = 0.1
+"""In the midst of a send. Less than the time between a lease that isn't trusted any more and one that is taken."""
 TRIPPED_S = 1.0
 """After an error that nobody foresaw."""
 _DEFAULTS = Rules()
+_RAN_OUT = "the lease ran out before the send was over"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +92,8 @@ class Courier:
         self._windows = Windows(rules.window, rules.timezone)
         self._poll_s = poll_s
         self._unreachable = 0
+        self._doubtful: deque[Delivery] = deque()
+        """What was sent, maybe, while another gateway had the lease: it may have taken the draft back before."""
         self._turns = Turns[Delivery](since=lambda delivery: delivery.created_at, ahead=ahead)
 
     @property
@@ -120,6 +126,9 @@ class Courier:
 
     async def _deliver_next(self) -> float:
         """Send the next delivery; seconds until it makes sense to look again."""
+        while self._doubtful:
+            await self._journal.write(results.make_good, self._doubtful[0])
+            self._doubtful.popleft()
         held = self._held()
         if held is None:
             return self._poll_s
@@ -148,10 +157,53 @@ class Courier:
             start = Start(lane=self._lane, held=held, delivery=delivery, payload=payload)
             if await self._journal.write(results.begin, start) is not Begun.YES:
                 return
-            result = await self._send(delivery, payload, held)
-            await self._journal.write(results.end, replace(result, sent_at=sent_at))
+            await self._send_and_note(start, sent_at)
         if self._unreachable:
             await asyncio.sleep(min(KNOCK_S, results.backoff(self._unreachable - 1)))
+
+    async def _send_and_note(self, start: Start, sent_at: datetime) -> None:
+        self._demand(start.held)
+        result: Result | None = None
+        try:
+            result = await self._send(start.delivery, start.payload, start.held)
+            await self._journal.write(results.end, replace(result, sent_at=sent_at))
+        except (JournalError, LeaseLost) as error:
+            is_lost = isinstance(error, LeaseLost) or not self._lane.holder.keeps(start.held)
+            if is_lost and (result is None or result.heard is not Heard.NOBODY):
+                self._doubtful.append(start.delivery)
+            raise
+
+    def _demand(self, held: Mapping[str, int]) -> None:
+        """Raise LeaseLost where another gateway may deliver there by now."""
+        if not self._lane.holder.keeps(held):
+            raise LeaseLost(_RAN_OUT)
+
+    @asynccontextmanager
+    async def _while_ours(self, held: Mapping[str, int]) -> AsyncIterator[None]:
+        """Cut a send off, maybe still connecting, once another gateway may deliver there. Raises LeaseLost then.
+
+        A timer and no task: when a process that stood still goes on, it comes before the next step of the send.
+        """
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
+
+        def look() -> None:
+            nonlocal timer
+            if self._lane.holder.keeps(held):
+                timer = loop.call_later(LEASE_LOOK_S, look)
+            else:
+                scope.reschedule(loop.time())
+
+        timer = loop.call_later(LEASE_LOOK_S, look)
+        try:
+            async with asyncio.timeout(None) as scope:
+                yield
+        except TimeoutError:
+            if scope.expired():
+                raise LeaseLost(_RAN_OUT) from None
+            raise
+        finally:
+            timer.cancel()
 
     def _held(self) -> Mapping[str, int] | None:
         """This connection's lease with its epoch; None while it is another gateway's."""
@@ -202,7 +254,10 @@ class Courier:
     async def _send(self, delivery: Delivery, payload: bytes, held: Mapping[str, int]) -> Result:
         try:
             with span(Name.DELIVER, delivery.trace, destination=delivery.destination, purpose=delivery.purpose):
-                code = await self._sink.deliver(delivery.control_id, payload)
+                async with self._while_ours(held):
+                    code = await self._sink.deliver(delivery.control_id, payload)
+        except LeaseLost:
+            raise
         except DeliveryRefused as error:
             result = self._result(delivery, held, DeliveryState.REFUSED, str(error), Heard.YES)
         except DeliveryMoot as error:

@@ -33,6 +33,10 @@ class SoleHolder(Holder):
         """All names of that kind."""
         return self._held[kind]
 
+    def keeps(self, held: Mapping[str, int]) -> bool:
+        """Nobody else is there."""
+        return True
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Nothing ever changes."""
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from radbridge.config.store import Flow
 from radbridge.errors import JournalError, LeaseLost, MessageFault
 from radbridge.events import Event
-from radbridge.flow.applying import Applier, Share, Step, Track, Translate
+from radbridge.flow.applying import Applier, Share, Step, Translate
 from radbridge.flow.holding import SoleHolder, buckets_of, cases_lease
 from radbridge.flow.ordering import Slip, make_lanes, make_slip, order_lanes
 from radbridge.flow.wake import Alarm
@@ -103,6 +103,10 @@ class Processor:
         self._pop_orphans = pop_orphans
         self._poll_s = poll_s
         self._is_first = True
+        self._suspects = frozenset[int]()
+        """Buckets that have to be probed again: the journal failed meanwhile."""
+        self._noted = set[int]()
+        """Messages whose try was noted for such a probe: a gateway ends no more than once."""
         self._told: dict[int, Step] = {}
         """Read before, and still waiting."""
         self._applier = Applier(
@@ -128,7 +132,10 @@ class Processor:
     async def _round(self) -> float | None:
         """Apply a batch; seconds until it makes sense to look again, None: when there is something new."""
         if suspects := self._find_suspects():
+            self._suspects = suspects
             await self._probe(suspects)
+            self._suspects = frozenset()
+            self._noted.clear()
         buckets = buckets_of(self._holder)
         steps = await self._read(buckets, PRESSED_BATCH if self._is_pressed() else BATCH) if buckets else []
         if not steps:
@@ -160,14 +167,15 @@ class Processor:
     async def _read(self, buckets: frozenset[int], at_most: int) -> list[Step]:
         """What waits, with the facts that it tells."""
         leases = self._holder.held(Kind.CASES)
+        if not self._holder.is_sole:  # what was given away in this moment may have to go first, elsewhere
+            buckets = frozenset(bucket for bucket in buckets if cases_lease(bucket) in leases)
         batch = await self._journal.read(partial(queue.read_batch, buckets=buckets, at_most=at_most))
         steps: dict[int, Step] = {}
         for message in batch:
             name = cases_lease(message.bucket)
-            if not self._holder.is_sole and name not in leases:
-                continue  # it was given away in this moment
             step = self._told.get(message.id)
-            if step is None:
+            # A database that was put back to an earlier moment gives a number again, to another message.
+            if step is None or (step.message.wire, step.message.raw) != (message.wire, message.raw):
                 if self._is_pressed():
                     await asyncio.sleep(PRESSED_PAUSE_S)
                 # A large message is read in a thread; either way a listener may answer between two messages.
@@ -184,8 +192,8 @@ class Processor:
         lanes = make_lanes([step.slip for step in steps if step.slip is not None])
         arranged = []
         for lane in order_lanes(lanes, ahead=timedelta(seconds=self._rules.urgent_ahead_s)):
-            track = Track()
-            arranged.append([replace(by_id[slip.id], track=track) for slip in lane.slips])
+            ids = tuple(slip.id for slip in lane.slips)
+            arranged.append([replace(by_id[id], after=ids[:n]) for n, id in enumerate(ids)])
         return arranged
 
     async def _handle(self, step: Step) -> End:
@@ -225,7 +233,7 @@ class Processor:
 
     async def _set_aside(self, step: Step, fault: str) -> End:
         """Quarantine a message."""
-        return await self._handle(replace(step, facts=(), fault=fault, state=MessageState.QUARANTINED, track=Track()))
+        return await self._handle(replace(step, facts=(), fault=fault, state=MessageState.QUARANTINED, after=()))
 
     def _note_try(self, conn: Connection, items: Sequence[tuple[Step, datetime | None]]) -> list[None]:
         for step, not_before in items:
@@ -244,8 +252,9 @@ class Processor:
         """The buckets of which a message may have killed a gateway: this one's last run, or another."""
         if self._pop_orphans is None:
             first, self._is_first = self._is_first, False
-            return buckets_of(self._holder) if first else frozenset()
-        return frozenset(int(name.partition(":")[2]) for name in self._pop_orphans() if name.startswith(Kind.CASES))
+            return self._suspects | (buckets_of(self._holder) if first else frozenset())
+        orphans = (name for name in self._pop_orphans() if name.startswith(Kind.CASES))
+        return self._suspects | frozenset(int(name.partition(":")[2]) for name in orphans)
 
     async def _probe(self, buckets: frozenset[int]) -> None:
         """Try the first messages one by one, each with its try noted before: one that kills gateways is found."""
@@ -253,9 +262,12 @@ class Processor:
             for step in lane:
                 if self._rest_s(step, datetime.now(UTC)) > 0:
                     break
-                if step.message.tries >= self._rules.poison_tries:
+                if step.message.id in self._noted:
+                    end = await self._handle(step)
+                elif step.message.tries >= self._rules.poison_tries:
                     end = await self._set_aside(step, "gateways ended while they applied it")
                 else:
+                    self._noted.add(step.message.id)
                     try:
                         await self._journal.write(self._note_try, (step, None))
                     except LeaseLost:

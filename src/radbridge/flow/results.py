@@ -121,17 +121,17 @@ def _begin_one(conn: Connection, item: Start, now: datetime) -> Begun:
     hold(conn, Lock.CASE, [delivery.key.accession])
     stored = drafts.by_id(conn, delivery.draft_id)
     if delivery.purpose is Purpose.DRAFT and (stored is None or stored.state is not DraftState.CURRENT):
-        deliveries.end(conn, delivery.seq, DeliveryState.CANCELLED, "withdrawn")
+        deliveries.end(conn, delivery, DeliveryState.CANCELLED, "withdrawn")
         return Begun.NO
     place = destinations.hold(conn, lane.name, now)
-    waiting = deliveries.find_waiting(conn, delivery.seq)
+    waiting = deliveries.find_waiting(conn, delivery)
     if waiting is None:
         return Begun.NO
     health = lane.breaker.claim(place.health, now, fresh=waiting.is_fresh)
     if place.is_paused or health is None:
         return Begun.LATER
     if dead := _why_dead(waiting, lane.rules, place.health):
-        deliveries.end(conn, delivery.seq, DeliveryState.DEAD, dead)
+        deliveries.end(conn, delivery, DeliveryState.DEAD, dead)
         return Begun.NO
     if health != place.health:
         destinations.note_health(conn, lane.name, health)
@@ -159,12 +159,11 @@ def end(conn: Connection, results: Sequence[Result]) -> list[None]:
     for result in results:
         result.lane.holder.fence(conn, result.held)
         before = _note_health(conn, result)
-        seq = result.delivery.seq
         if result.state is DeliveryState.PENDING:
             silent = result.heard is Heard.NOTHING
             deliveries.retry(
                 conn,
-                seq,
+                result.delivery,
                 at=result.at,
                 answer=result.answer,
                 sent=result.heard is not Heard.NOBODY,
@@ -173,10 +172,32 @@ def end(conn: Connection, results: Sequence[Result]) -> list[None]:
             )
         else:
             confirmed = result.at if result.state is DeliveryState.CONFIRMED else None
-            deliveries.end(conn, seq, result.state, result.answer, confirmed_at=confirmed)
+            deliveries.end(conn, result.delivery, result.state, result.answer, confirmed_at=confirmed)
             if confirmed:
                 noting.delivered(conn, result.delivery, result.answer)
     return [None] * len(results)
+
+
+def make_good(conn: Connection, items: Sequence[Delivery]) -> list[None]:
+    """Have no draft stay at a peer that got it, maybe, after another gateway had taken it back there.
+
+    Under no lease, for it is the other's. A draft that stands needs nothing: what takes it back will come behind it.
+    """
+    now = datetime.now(UTC)
+    for delivery in items:
+        key, places = delivery.key, [delivery.destination]
+        hold(conn, Lock.CASE, [key.accession])
+        standing = drafts.current(conn, key)
+        if delivery.purpose is Purpose.DRAFT:
+            if standing is not None and standing.id == delivery.draft_id:
+                continue
+            deliveries.put(conn, places, Purpose.WITHDRAWAL, key, delivery.draft_id, at=now, urgent=delivery.urgent)
+        # It takes the newer draft away with it, where a peer has one place for both.
+        if standing is not None and delivery.destination in {
+            d.destination for d in deliveries.of_case(conn, key) if d.draft_id == standing.id
+        }:
+            deliveries.put(conn, places, Purpose.DRAFT, key, standing.id, at=now, urgent=delivery.urgent)
+    return [None] * len(items)
 
 
 def _note_health(conn: Connection, result: Result) -> Health:

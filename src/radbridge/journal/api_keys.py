@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -96,13 +96,15 @@ def everything(conn: Connection) -> list[ApiKey]:
 
 
 def check(conn: Connection, text: str) -> ApiKey | None:
-    """The key, where it is one that holds and its account isn't closed."""
+    """The key, where it is one that holds and its account isn't closed; its roles, as far as the account still has them."""
     match = _FORM.fullmatch(text)
     row = match and conn.execute(select(api_keys).where(api_keys.c.id == match["id"])).first()
     if not match or not row or not hmac.compare_digest(row.digest, _digest(match["secret"])):
         return None
     key, account = _read(row), find_account(conn, row.account)
-    return key if key.holds and not (account and account.disabled) else None
+    if not key.holds or (account and account.disabled):
+        return None
+    return replace(key, roles=key.roles & account.roles) if account else key
 
 
 def is_stale(key: ApiKey) -> bool:

@@ -56,7 +56,7 @@ _HURRY = (
 )
 _OF_DRAFT = select(deliveries).where(deliveries.c.draft_id == bindparam("of_draft")).order_by(deliveries.c.seq)
 _THIS = (deliveries.c.seq == bindparam("row")) & (deliveries.c.control_id == bindparam("of_id"))
-"""A database that lost its last commits in a failover gives their row numbers again: the control id tells them apart."""
+"""A database that lost its last commits in a failover gives their row numbers again, and never a control id."""
 _UPDATE = update(deliveries).where(_THIS)
 _BEGIN = _UPDATE.where(DELIVERY_WAITS).values(
     payload=bindparam("bytes_out"),

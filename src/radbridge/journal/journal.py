@@ -45,7 +45,9 @@ class Journal:
         self._reads: set[asyncio.Future[Any]] = set()
         outage = Outage()
         loop = asyncio.get_running_loop()
-        self._lanes = [Lane(stores.writer, line, outage, loop=loop, meter=meter) for line in lines]
+        self._lanes = [
+            Lane(stores.writer, line, outage, is_first=n == 0, loop=loop, meter=meter) for n, line in enumerate(lines)
+        ]
 
     @classmethod
     async def open(

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from radbridge.errors import JournalError, JournalLost
-from radbridge.journal.postgres import is_lost, retry_reason
+from radbridge.journal import sqlite
+from radbridge.journal.postgres import is_locked, is_lost, retry_reason
 from radbridge.journal.stores import explain
 from radbridge.meter import JournalMeter
 from radbridge.wire import Item, Operation, Result
@@ -72,10 +73,13 @@ class Lane:
         lines: Sequence[deque[Write]],
         outage: Outage,
         *,
+        is_first: bool = False,
         loop: asyncio.AbstractEventLoop,
         meter: JournalMeter,
     ) -> None:
+        """`is_first`: senders wait for what it commits, and are told at once when somebody else locks them out."""
         self._engine = engine
+        self._is_first = is_first
         self._lines = lines
         self._outage = outage
         self._loop = loop
@@ -137,6 +141,8 @@ class Lane:
             self._meter.retried(reason)
             time.sleep(random.uniform(0, _RETRY_S * 2**attempt))  # noqa: S311 - jitter
         known = explain(error) if isinstance(error, SQLAlchemyError) else error
+        if self._is_first and isinstance(error, OperationalError) and (sqlite.is_locked(error) or is_locked(error)):
+            known = JournalLost(str(known))  # each write alone would wait as long, and so would the sender of the last
         if isinstance(known, JournalLost):
             self._lose(group, known)
         elif len(group) > 1:

@@ -32,6 +32,8 @@ class Lock(StrEnum):
     """Who may not be learned from; one name, empty. Shared by those who only ask."""
     AUDIT = "audit"
     """The audit trail's chain; one name, empty."""
+    KEYS = "keys"
+    """The keys that documents are sealed with; one name, empty."""
 
 
 def hold(conn: Connection, lock: Lock, names: Iterable[str], *, shared: bool = False) -> None:

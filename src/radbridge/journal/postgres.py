@@ -43,6 +43,8 @@ _READER_S = 60
 _RETRIED = {"40001": "serialization", "40P01": "deadlock"}
 _READ_ONLY = "25006"
 """What a server says that has become somebody's replica: another one has the journal now."""
+_LOCKED = "55P03"
+"""A lock was waited for in vain."""
 _CANCELED = "57014"
 """A statement went on for longer than `statement_timeout_s`."""
 _TOO_MUCH = "54"
@@ -154,6 +156,11 @@ def is_lost(error: SQLAlchemyError) -> bool:
     state = state_of(error)
     unreached = not state and type(error.orig).__name__ == "OperationalError"
     return error.connection_invalidated or unreached or state == _READ_ONLY or state[:2] == "08" or state[:3] == "57P"
+
+
+def is_locked(error: DBAPIError) -> bool:
+    """Whether somebody else has held what was asked for, for longer than is waited for."""
+    return state_of(error) == _LOCKED
 
 
 def is_refusal(error: DBAPIError) -> bool:

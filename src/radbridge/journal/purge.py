@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -36,6 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import make_url
 
+from radbridge.audit import OURSELVES, Note, What
 from radbridge.case import CaseState
 from radbridge.config.retention import Retention
 from radbridge.draft import DraftState
@@ -86,6 +87,9 @@ class Cut:
     now: datetime
     syslog: bool = False
     """Whether an audit repository gets the trail: what it hasn't got stays."""
+    actor: str = OURSELVES
+    """Who purges, for the trail."""
+    via: str = ""
 
     def before(self, days: int) -> datetime:
         """So many days ago."""
@@ -119,13 +123,15 @@ def look(conn: Connection, kind: Kind, cut: Cut) -> list[Row[Any]]:
 
 
 def take(conn: Connection, kind: Kind, cut: Cut, rows: Sequence[Row[Any]]) -> int:
-    """Take those of them that may still go; how many."""
-    _overwrite(conn)
+    """Take those of them that may still go; how many. It is noted with them: a run may be broken off."""
     keys = [tuple(row[: len(kind.key)]) for row in rows]
     again = (kind.again or kind.find)(cut).where(_among(kind.key, keys))
     found = conn.execute(again).all()
     if found:
         kind.remove(conn, found, cut)
+        detail = {"kind": kind.name, "rows": str(len(found))}
+        note = Note(at=datetime.now(UTC), what=What.PURGED, actor=cut.actor, via=cut.via, detail=detail)
+        audit.note(conn, [note])
     return len(found)
 
 
@@ -146,12 +152,6 @@ def _among(columns: Sequence[ColumnElement[Any]], keys: Sequence[tuple[Any, ...]
     """Whether a row has one of the keys. By each column apart too: for a row of columns SQLite uses no index."""
     apart = [column.in_({key[place] for key in keys}) for place, column in enumerate(columns)]
     return and_(*apart, tuple_(*columns).in_(keys)) if len(columns) > 1 else apart[0]
-
-
-def _overwrite(conn: Connection) -> None:
-    """SQLite leaves what was deleted in the file, until something else needs the room."""
-    if conn.dialect.name == "sqlite":
-        conn.exec_driver_sql("PRAGMA secure_delete=ON")
 
 
 # Messages: their bytes go first; the row stays for as long as they may come again.

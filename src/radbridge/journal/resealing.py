@@ -6,15 +6,20 @@ as it should be anyway. A run that was broken off is begun again, and skips what
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Column, Connection, LargeBinary, Table, bindparam, func, select, tuple_, type_coerce, update
+from sqlalchemy.engine import make_url
 
-from radbridge.journal import audit, sealing
-from radbridge.journal.schema import metadata
+from radbridge.audit import Note
+from radbridge.errors import JournalError, SealError
+from radbridge.journal import audit, keys, sealing
+from radbridge.journal.schema import audit_pending, metadata
 from radbridge.journal.sealing import MARK, SEALED
 from radbridge.journal.types import Sealed
 
@@ -110,6 +115,42 @@ def reseal_some(
         audit.allow_purge(conn)
         conn.execute(_update(place, names), changes)
     return Done(changed=len(changes), last=tuple(rows[-1][:-1]) if len(rows) == at_most else None)
+
+
+def end_sealing(conn: Connection, last: Note) -> None:
+    """Forget the keys, once everything else is plain; `last` says so in the trail.
+
+    Raises SealError when another command has sealed something since: what the keys sealed opens with nothing else.
+    """
+    if conn.dialect.name == "postgresql":
+        names = ", ".join(dict.fromkeys(place.table.name for place in places()))
+        conn.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        conn.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
+    audit.note(conn, [last])  # sealed like what other commands have noted meanwhile, and opened with it
+    for place in places():
+        after = None
+        while place.table is audit_pending:
+            if (after := reseal_some(conn, place, Mode.PLAIN, after=after).last) is None:
+                break
+    if any(count_keys(conn).keys() - {0}):
+        raise SealError("something was sealed meanwhile: run it again while no other command runs")
+    keys.drop_all(conn)
+
+
+def compact(url: str) -> None:
+    """Write SQLite's file anew: its free room may hold what was plain. PostgreSQL's VACUUM does it there.
+
+    Raises JournalError.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        try:
+            with closing(sqlite3.connect(parsed.database, timeout=30.0)) as file:
+                file.execute("VACUUM")
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"the journal's file can't be written anew ({error}): make room and run it again"
+            ) from None
 
 
 def _update(place: Place, names: list[Column[Any]]) -> Any:

@@ -8,21 +8,28 @@ from contextlib import ExitStack
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from sqlite3 import SQLITE_BUSY
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
 
 from radbridge.errors import ConfigError, JournalError
 from radbridge.journal.schema import messages
 from radbridge.journal.tables.core import ARRIVING
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
-"""FULL: a commit is on the disk when it returns, which is what an ACK promises (rule 1)."""
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+"""FULL: a commit is on the disk when it returns, which is what an ACK promises (rule 1).
+
+secure_delete: what was deleted or sealed doesn't stay in the file until something else needs the room.
+"""
 _ADD = (
     f"INSERT INTO message (received_at, state, reason, {', '.join(ARRIVING)})"  # noqa: S608 - our own names
     f" VALUES (?, 'accepted', '', {', '.join('?' * len(ARRIVING))})"
 )
+_PRIMARY = 0xFF
+"""Of an error's number: what it is, without the details."""
 _WAIT_S = 30.0
 """How long another program's transaction is waited for."""
 
@@ -69,6 +76,11 @@ def _prepare(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def is_locked(error: OperationalError) -> bool:
+    """Whether another program has the file for longer than is waited for."""
+    return getattr(error.orig, "sqlite_errorcode", 0) & _PRIMARY == SQLITE_BUSY
+
+
 def find_used(conn: Connection, keys: Collection[str]) -> set[str]:
     """Which of these keys senders have used before; each costs the same, however often it was used."""
     return set(conn.exec_driver_sql(_use(len(keys)), tuple(keys)).scalars())
@@ -82,7 +94,7 @@ def find_messages(conn: Connection, names: Collection[tuple[str, str]]) -> Seque
 @cache
 def _use(count: int) -> str:
     there = "SELECT 1 FROM message WHERE sender_key = column1 AND state <> 'rejected'"
-    return f"SELECT column1 FROM (VALUES {_marks(count, '(?)')}) WHERE EXISTS ({there})"  # noqa: S608 - marks
+    return f"SELECT column1 FROM (VALUES {_marks(count, '(?)')}) AS new WHERE EXISTS ({there})"  # noqa: S608 - marks
 
 
 @cache

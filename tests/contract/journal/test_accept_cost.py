@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 from sqlalchemy import Connection
 
@@ -17,6 +21,39 @@ def read_by_index(conn: Connection) -> int:
     conn.exec_driver_sql("SELECT pg_stat_force_next_flush()")
     asked = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'message_by_sender'"
     return int(conn.exec_driver_sql(asked).scalar_one())
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_control_id_that_is_used_again_and_again(conn: Connection) -> None:
+    """A sender that gives all its messages one id costs no more with the thousandth of them, new or repeated."""
+    costs: list[int] = []
+    for n in range(1000):
+        with steps_of(conn) as steps:
+            messages.accept(conn, [received("1", f"{n}".encode())])
+            assert not messages.accept(conn, [received("1", b"0")])[0].new or n == 0
+        costs.append(len(steps))
+    assert costs[-1] < 2 * costs[10]
+
+
+@contextmanager
+def steps_of(conn: Connection) -> Iterator[list[None]]:
+    """One entry for every ten steps of SQLite's machine."""
+    steps: list[None] = []
+    driver: Any = conn.connection.dbapi_connection
+    driver.set_progress_handler(lambda: steps.append(None), 10)
+    yield steps
+    driver.set_progress_handler(None, 10)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_used_control_id_on_postgresql(stores: Stores) -> None:
+    """There a repeated message reads its own row, and not all those of its sender's id."""
+    with stores.writer.begin() as conn:
+        messages.accept(conn, [received("1", f"{n}".encode()) for n in range(500)])
+    with stores.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        before = read_by_index(conn)
+        assert not messages.accept(conn, [received("1", b"7")])[0].new
+        assert read_by_index(conn) - before < 50
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from radbridge.errors import ConfigError, JournalError
+from radbridge.config.store import Store
+from radbridge.errors import ConfigError, JournalError, JournalLost
 from radbridge.journal import Journal, messages
+from radbridge.journal.stores import make_stores
 from tests.support.journals import count, received
 
 
@@ -204,3 +207,29 @@ async def test_unusable_place(tmp_path: Path) -> None:
         await Journal.open(f"sqlite:///{tmp_path}/file")
     with pytest.raises(JournalError, match="store"):
         await Journal.open(f"sqlite:///{tmp_path}/file/below/radbridge.db")
+
+
+async def test_who_is_locked_out_waits_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody else locks the table, those who wait for an ACK are told together, not each after a time-out."""
+    other = make_stores(Store(url=url))
+    monkeypatch.setattr("radbridge.journal.sqlite._WAIT_S", 0.2)
+    monkeypatch.setattr("radbridge.journal.postgres._SILENT_S", 1)
+    journal = await Journal.open(url)
+    begun: list[Connection] = []
+    note = begun.append
+    with other.begin() as conn:
+        if other.is_shared:
+            conn.exec_driver_sql("LOCK TABLE message")
+        event.listen(Engine, "begin", note, insert=True)
+        try:
+            writes = [journal.put_first(messages.accept, received(str(n))) for n in range(60)]
+            found = await asyncio.gather(*writes, return_exceptions=True)
+        finally:
+            event.remove(Engine, "begin", note)
+    assert {type(each) for each in found} == {JournalLost}
+    assert len(begun) <= 2  # the first may have been alone
+    while not journal.read_now(count):
+        with suppress(JournalLost):  # told without asking, for a moment yet
+            await journal.write_first(messages.accept, received("1"))
+    other.dispose()
+    await journal.close()

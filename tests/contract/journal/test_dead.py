@@ -28,9 +28,11 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 act = partial(Act, actor="night", via="test")
 
 
-def put(conn: Connection, control_id: str, state: MessageState, accession: str = "A1") -> str:
+def put(
+    conn: Connection, control_id: str, state: MessageState, accession: str = "A1", touches: tuple[str, ...] = ()
+) -> str:
     """A message that ended so; its id as an operator sees it."""
-    (stored,) = messages.accept(conn, [received(control_id, control_id.encode(), accession=accession)])
+    (stored,) = messages.accept(conn, [received(control_id, control_id.encode(), accession=accession, touches=touches)])
     messages.settle(conn, stored.id, state, "why")
     return f"m{stored.id}"
 
@@ -58,6 +60,36 @@ def test_an_overtaken_message(conn: Connection) -> None:
         dead.retry(conn, [act(id=old)])
     dead.retry(conn, [act(id=other), act(id=old, force=True)])
     assert state_of(conn, old) is MessageState.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_overtaken"),
+    [
+        pytest.param(("A1", ("A2",)), ("A1", ()), True, id="its own case"),
+        pytest.param(("A1", ("A2",)), ("A2", ()), True, id="one that it touches"),
+        pytest.param(("A1", ()), ("A1", ("A2",)), True, id="by a message of several"),
+        pytest.param(("A1", ("A2",)), ("A3", ("A2",)), False, id="neither"),
+        pytest.param(("", ("P:1",)), ("", ("P:1",)), True, id="a patient"),
+        pytest.param(("", ("P:1",)), ("", ("P:2",)), False, id="another patient"),
+    ],
+)
+def test_overtaken_in_any_of_its_cases(
+    conn: Connection, old: tuple[str, tuple[str, ...]], new: tuple[str, tuple[str, ...]], is_overtaken: bool
+) -> None:
+    """A message about several cases is overtaken by a later message of any of them, whatever else that is about."""
+    ids = [
+        put(conn, name, state, accession, touches)
+        for name, state, (accession, touches) in (
+            ("old", MessageState.QUARANTINED, old),
+            ("new", MessageState.DONE, new),
+        )
+    ]
+    if is_overtaken:
+        with pytest.raises(ConfigError, match="later message of its case"):
+            dead.retry(conn, [act(id=ids[0])])
+    else:
+        dead.retry(conn, [act(id=ids[0])])
+    assert (state_of(conn, ids[0]) is MessageState.QUARANTINED) is is_overtaken
 
 
 def refuse(conn: Connection) -> None:

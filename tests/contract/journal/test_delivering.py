@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from radbridge.case import CaseKey
 from radbridge.config import Delivery
+from radbridge.draft import DraftState
+from radbridge.errors import LeaseLost
 from radbridge.flow import results
+from radbridge.flow.courier import Courier
 from radbridge.flow.holding import SoleHolder
 from radbridge.flow.results import Begun, Heard, Lane, Result, Start
-from radbridge.journal import deliveries, destinations
+from radbridge.journal import Journal, deliveries, destinations, drafts
 from radbridge.journal.destinations import DestinationState, Health, Order
-from radbridge.journal.schema import DeliveryState
+from radbridge.journal.schema import DeliveryState, Purpose
+from radbridge.journal.schema import deliveries as rows
+from radbridge.metrics import Metrics
+from radbridge.testing import MemorySink
+from radbridge.wire import Kind
+from radbridge_adapters.hl7v2.compose import specimen
 from tests.support.delivering import NAME, Line, delivering, queue, receiving
+from tests.support.sharing import at_work, until
 
 LANE = Lane(name=NAME, rules=Delivery(breaker_after=2), max_attempts=3, holder=SoleHolder(), lease="deliver:d:0")
 
@@ -105,3 +116,137 @@ def test_cancelled_in_between(conn: Connection) -> None:
     waiting = start(conn, "A1")
     deliveries.end(conn, waiting.delivery, DeliveryState.CANCELLED, "withdrawn")
     assert results.begin(conn, [waiting]) == [Begun.NO]
+
+
+def test_a_row_number_that_is_given_again(conn: Connection) -> None:
+    """What a send came to is never noted on another delivery that has its row number since a failover lost it."""
+    lost = start(conn, "A1")
+    assert results.begin(conn, [lost]) == [Begun.YES]
+    conn.execute(update(rows).values(control_id="ANOTHER", attempts=0))
+    result = Result(
+        lane=LANE,
+        held={},
+        delivery=lost.delivery,
+        state=DeliveryState.CONFIRMED,
+        answer="AA",
+        at=datetime.now(UTC),
+        heard=Heard.YES,
+    )
+    results.end(conn, [result, replace(result, state=DeliveryState.PENDING, heard=Heard.ERROR)])
+    assert results.begin(conn, [lost]) == [Begun.NO]
+    (other,) = deliveries.of_case(conn, CaseKey(accession="A1"))
+    assert (other.state, other.attempts, other.nacks, other.answer) == ("pending", 0, 0, "")
+
+
+class Losing(SoleHolder):
+    """Another gateway has everything once it `is_lost`."""
+
+    def __init__(self, *, fences: int = 99) -> None:
+        """It is lost behind so many transactions."""
+        super().__init__([f"deliver:{NAME}:0"])
+        self.fences = fences
+        self.refused = 0
+
+    @property
+    def is_lost(self) -> bool:
+        return self.fences == 0
+
+    def held(self, kind: Kind) -> Mapping[str, int]:
+        return {} if self.is_lost else super().held(kind)
+
+    def keeps(self, held: Mapping[str, int]) -> bool:
+        self.refused += self.is_lost
+        return not self.is_lost
+
+    def fence(self, conn: Connection, held: Mapping[str, int]) -> None:
+        if self.is_lost:
+            raise LeaseLost("another gateway has it")
+        self.fences -= 1
+
+
+def courier(journal: Journal, sink: MemorySink, holder: Losing) -> Courier:
+    return Courier(journal, sink, max_attempts=3, metrics=Metrics(), holder=holder, poll_s=0.02)
+
+
+class Connecting(MemorySink):
+    """A peer that takes long to be reached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connecting, self.connected, self.is_cut = asyncio.Event(), asyncio.Event(), False
+
+    async def deliver(self, control_id: str, payload: bytes) -> str:
+        self.connecting.set()
+        try:
+            await self.connected.wait()
+        except asyncio.CancelledError:
+            self.is_cut = True
+            raise
+        return await super().deliver(control_id, payload)
+
+
+async def test_a_lease_that_runs_out_while_it_connects(journal: Journal) -> None:
+    """A gateway that lost a destination while it was still connecting sends nothing there when it is through."""
+    sink, holder = Connecting(), Losing()
+    await journal.write(queue, ("A1", datetime.now(UTC)))
+    async with at_work(courier(journal, sink, holder).run):
+        await sink.connecting.wait()
+        holder.fences = 0
+        await until(lambda: sink.is_cut)
+        sink.connected.set()
+    assert sink.tried == []
+
+
+async def test_a_lease_that_runs_out_before_a_send(journal: Journal) -> None:
+    """A gateway that stood still behind the commit that begins a send, and lost the destination, doesn't send."""
+    sink, holder = MemorySink(), Losing(fences=1)
+    await journal.write(queue, ("A1", datetime.now(UTC)))
+    async with at_work(courier(journal, sink, holder).run):
+        await until(lambda: holder.refused)
+    assert sink.tried == []
+
+
+def replace_draft(conn: Connection, items: Sequence[str]) -> list[None]:
+    """What another gateway does: the first draft is taken back, and a second one sent."""
+    for accession in items:
+        key, (_, draft) = CaseKey(accession=accession), specimen()
+        drafts.close(conn, f"draft-{accession}", DraftState.WITHDRAWN, "changed")
+        deliveries.withdraw(conn, key, f"draft-{accession}", at=datetime.now(UTC))
+        drafts.add(conn, key, replace(draft, id="second"), DraftState.CURRENT)
+        deliveries.put(conn, [NAME], Purpose.DRAFT, key, "second", at=datetime.now(UTC))
+    return [None] * len(items)
+
+
+async def test_sent_after_it_was_taken_back(journal: Journal) -> None:
+    """A draft that arrived behind its own withdrawal, from a gateway that had slept, is taken back once more.
+
+    The draft that stands goes out behind that, for it may have gone with it.
+    """
+    holder = Losing()
+
+    class Sleeping(MemorySink):
+        async def deliver(self, control_id: str, payload: bytes) -> str:
+            await journal.write(replace_draft, "A1")
+            holder.fences = 0
+            return await super().deliver(control_id, payload)
+
+    def of_case() -> list[deliveries.Delivery]:
+        return journal.read_now(lambda conn: deliveries.of_case(conn, CaseKey(accession="A1")))
+
+    await journal.write(queue, ("A1", datetime.now(UTC)))
+    async with at_work(courier(journal, Sleeping(), holder).run):
+        await until(lambda: len(of_case()) > 3)
+    first, second = "draft-A1", "second"
+    assert [(d.purpose, d.draft_id) for d in of_case()] == [
+        (Purpose.DRAFT, first),
+        (Purpose.WITHDRAWAL, first),
+        (Purpose.DRAFT, second),
+        (Purpose.WITHDRAWAL, first),
+        (Purpose.DRAFT, second),
+    ]
+
+
+def test_sent_and_it_stands(conn: Connection) -> None:
+    """A draft that was sent by a gateway which lost its lease, and that stands, stays."""
+    results.make_good(conn, [start(conn, "A1").delivery])
+    assert len(deliveries.of_case(conn, CaseKey(accession="A1"))) == 1

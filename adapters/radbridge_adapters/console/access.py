@@ -12,7 +12,7 @@ from radbridge.config import Site
 from radbridge.errors import AccessDenied
 from radbridge.wire import Store
 from radbridge_adapters.resources.outcome import refuse
-from radbridge_adapters.security.guard import refuse_strangers
+from radbridge_adapters.security.guard import is_private, refuse_strangers
 from radbridge_adapters.security.identity import Identities
 
 ANYBODY = Actor(name="anonymous", kind="person", roles=frozenset((Role.VIEWER,)), via="console")
@@ -30,7 +30,7 @@ class Door:
     def is_open(self) -> bool:
         """Whether looking needs no login: where the FHIR server asks for none either, and on this machine alone."""
         site = self._site
-        return site.http.is_loopback and not site.access.required and not site.fhir.clients
+        return site.http.is_loopback and is_private(site) and not site.fhir.clients
 
     async def actor_of(self, request: Request) -> Actor:
         """Who asks. Raises Issues (401, 403)."""

@@ -48,7 +48,7 @@ class NewKey(_Body):
     account: _Name
     roles: tuple[Role, ...] = ()
     scopes: tuple[str, ...] = ()
-    days: int | None = Field(default=None, ge=1, le=3650)
+    days: int = Field(default=365, ge=1, le=3650)
 
 
 class AccountView(BaseModel):
@@ -198,7 +198,7 @@ async def make_key(wanted: NewKey, actor: Administrator, store: Journaled) -> di
             via=VIA,
             roles=frozenset(wanted.roles),
             scopes=wanted.scopes,
-            lives=timedelta(days=wanted.days) if wanted.days else None,
+            lives=timedelta(days=wanted.days),
         ),
     )
     return {"key": key}

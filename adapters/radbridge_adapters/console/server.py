@@ -66,7 +66,8 @@ def make_app(site: Site, status: Status) -> FastAPI:
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
         """Prometheus exposition; with `http.metrics_token_file` for whoever has the token."""
-        if token and not hmac.compare_digest(request.headers.get("authorization", ""), f"Bearer {token}"):
+        shown = request.headers.get("authorization", "")
+        if token and not hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
             return Response(status_code=401, headers=CHALLENGE)
         return Response(status.metrics_page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -32,6 +32,7 @@ from radbridge.config.encryption import Encryption
 from radbridge.errors import ConfigError, JournalError, SealError
 from radbridge.journal import keys
 from radbridge.journal.keys import DataKey
+from radbridge.journal.locks import Lock, hold
 from radbridge.journal.sealing import SEALED
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,8 @@ NONCE_BYTES = 12
 MOST_SEALS = 2**31
 """Of one data key."""
 COMMAND_S = 10.0
+_OTHERS = 0o037
+"""Its group may read a key file: Kubernetes gives a secret to whoever isn't root by their group."""
 _HEAD = len(SEALED) + 4 + NONCE_BYTES
 
 
@@ -88,7 +91,7 @@ class CommandKek:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = tuple(command)
-        self.name = "command"
+        self.name = hashlib.sha256(b"radbridge kek command\0" + "\0".join(self._command).encode()).hexdigest()[:16]
 
     def wrap(self, key: bytes) -> bytes:
         return self._ask("wrap", key)
@@ -133,7 +136,7 @@ def make_key() -> str:
 
 def _read_key(path: Path) -> bytes:
     try:
-        if path.stat().st_mode & 0o077:
+        if path.stat().st_mode & _OTHERS:
             raise ConfigError([f"encryption.key_file: others may read {path}: chmod 600 it"])
         key = base64.b64decode(path.read_bytes().strip(), validate=True)
     except OSError as error:
@@ -162,8 +165,10 @@ class AesRing:
         self._learn()
         if not self._current:
             with writer.begin() as conn:
-                self.rotate(conn)
-            self._learn()  # another gateway's first key may have won
+                hold(conn, Lock.KEYS, [""])
+                if not keys.load(conn):  # another gateway's first key may have won
+                    self.rotate(conn)
+            self._learn()
 
     @staticmethod
     def check(settings: Encryption, there: Sequence[DataKey]) -> None:
@@ -198,6 +203,7 @@ class AesRing:
 
     def tend(self, conn: Connection) -> None:
         """Count, change the key where it is worn, learn of others'."""
+        hold(conn, Lock.KEYS, [""])
         with self._lock:
             counts, self._counts = self._counts, Counter()
         for id, more in counts.items():
@@ -205,12 +211,21 @@ class AesRing:
         there = keys.load(conn)
         self._take(there)
         if there and there[-1].seals >= MOST_SEALS:
-            self.rotate(conn)  # not used before the next time: by then it is committed
+            try:
+                self.rotate(conn)  # not used before the next time: by then it is committed
+            except SealError:
+                log.exception("a worn key of the journal can't be changed", key_id=there[-1].id)
 
     def rotate(self, conn: Connection) -> int:
-        """Make a key, retire the ones before; this ring seals with it once the transaction is committed."""
+        """Make a key, retire the ones before; this ring seals with it once the transaction is committed.
+
+        Raises SealError where the others were wrapped anew since: under two keys of the site a journal can't be opened.
+        """
+        hold(conn, Lock.KEYS, [""])
         now = datetime.now(UTC)
         there = keys.load(conn)
+        if any(key.kek != self._kek.name for key in there):
+            raise SealError("the journal's keys are under another key of the site: name it under encryption, or rewrap")
         id = max((key.id for key in there), default=0) + 1
         wrapped = self._kek.wrap(AESGCM.generate_key(KEY_BYTES * 8))
         keys.add(conn, DataKey(id=id, wrapped=wrapped, kek=self._kek.name, created_at=now))
@@ -221,6 +236,7 @@ class AesRing:
     def rewrap(self, conn: Connection, settings: Encryption) -> int:
         """From this site's key to another."""
         other = make_kek(settings)
+        hold(conn, Lock.KEYS, [""])
         there = keys.load(conn)
         for key in there:
             keys.wrap_again(conn, key.id, other.wrap(self._kek.unwrap(key.wrapped)), other.name)

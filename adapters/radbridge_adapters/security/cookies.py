@@ -47,7 +47,7 @@ def is_ours(site: Site, scope: MutableMapping[str, Any], csrf: str) -> bool:
         return False
     if scope["type"] == "websocket":
         return bool(header_of(scope, b"origin"))
-    return scope["method"] in SAFE or hmac.compare_digest(header_of(scope, CSRF.encode()), csrf)
+    return scope["method"] in SAFE or hmac.compare_digest(header_of(scope, CSRF.encode()).encode(), csrf.encode())
 
 
 def is_from_here(site: Site, scope: MutableMapping[str, Any]) -> bool:

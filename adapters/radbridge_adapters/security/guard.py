@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from radbridge.access import Actor
 from radbridge.config import Site
+from radbridge.config.values import is_loopback
 from radbridge.journal import secrets
 from radbridge.wire import Desk
 from radbridge_adapters.resources.outcome import Issues, refuse
@@ -38,10 +40,14 @@ class Client:
     scopes: tuple[Scope, ...] = field(default=_EVERYTHING)
     actor: Actor = _ANYBODY
     """Who that is to the audit trail."""
+    hidden: frozenset[str] = frozenset()
+    """Types that the scopes don't reach though a `*` covers them."""
 
     def may(self, resource_type: str, verb: str) -> bool:
         """Whether they may do `verb` (c, r, u, d or s) with this type."""
-        return any(scope.covers(SYSTEM, resource_type, verb) for scope in self.scopes)
+        return resource_type not in self.hidden and any(
+            scope.covers(SYSTEM, resource_type, verb) for scope in self.scopes
+        )
 
     def may_cast(self, event: str, verb: str) -> bool:
         """Whether they may read (`r`) or publish (`w`) this FHIRcast event, in any case of letters."""
@@ -75,7 +81,8 @@ class Guard:
     @property
     def is_open(self) -> bool:
         """Whether nobody has to log in."""
-        return not self._limits and not self._site.access.required
+        site = self._site
+        return not self._limits and not site.access.required and (site.fhir.open or is_private(site))
 
     async def identify(self, scope: AsgiScope) -> Client:
         """Who sends this request.
@@ -91,7 +98,8 @@ class Guard:
 
     async def _find(self, scope: AsgiScope) -> Client:
         if (known := await self._identities.find(scope)) is not None:
-            return Client(id=known.actor.name, scopes=parse_scopes(known.scopes), actor=known.actor)
+            scopes = parse_scopes(known.scopes)
+            return Client(id=known.actor.name, scopes=scopes, actor=known.actor, hidden=known.hidden)
         if self.is_open:
             refuse_strangers(self._site, scope)
             return Client(id="anonymous")
@@ -118,17 +126,28 @@ class Guard:
         return TokenMint(self._secret, places_of(self._site, scope).base)
 
 
+def is_private(site: Site) -> bool:
+    """Whether a site means this machine alone.
+
+    Who names an address for others, or says who may log in, has a proxy in front: what it hands on comes from here too.
+    """
+    base, access = site.fhir.base_url, site.access
+    is_here = base is None or is_loopback(urlsplit(base).hostname or "")
+    return is_here and not (access.required or access.oidc or access.certificates)
+
+
 def refuse_strangers(site: Site, scope: AsgiScope) -> None:
     """Raise Issues (403) for what a web page sends to an open server on this machine.
 
     A page may have its own name point here (DNS rebinding: it tells by Host), or send forms and WebSockets here from
-    where it is (it tells by Origin).
+    where it is (it tells by Origin). A proxy on this machine tells by what it adds about whom it speaks for.
     """
     if site.fhir.open or not site.http.is_loopback:
         return
     origin = _header(scope, b"origin")
     is_ours = not origin or origin in site.fhir.cors_origins or _is_loopback(origin.partition("://")[2])
-    if not is_ours or not _is_loopback(_header(scope, b"host")):
+    is_handed_on = any(key == b"forwarded" or key.startswith(b"x-forwarded-") for key, _ in scope["headers"])
+    if not is_ours or is_handed_on or not _is_loopback(_header(scope, b"host")):
         raise forbid("this server is open to its own machine only: name fhir.clients, or set fhir.open = true")
 
 

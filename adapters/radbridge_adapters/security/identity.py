@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from radbridge.access import Actor, Role
+from radbridge.access import Actor, Permission, Role
 from radbridge.config import Site
 from radbridge.journal import api_keys, sessions
 from radbridge.wire import Store
@@ -22,6 +22,14 @@ class Identity:
     actor: Actor
     scopes: tuple[str, ...]
     """SMART scopes: those of their roles, or of the key."""
+    hidden: frozenset[str] = frozenset()
+    """Types that those scopes don't reach."""
+
+
+def of_roles(actor: Actor) -> Identity:
+    """Somebody with what their roles may do. The audit trail is its own permission."""
+    hidden = frozenset() if actor.may(Permission.SEE_AUDIT) else frozenset(("AuditEvent",))
+    return Identity(actor=actor, scopes=scopes_of(actor.roles), hidden=hidden)
 
 
 def scopes_of(roles: frozenset[Role]) -> tuple[str, ...]:
@@ -49,12 +57,12 @@ class Identities:
         if known := self._certificates.get(scope.get("state", {}).get(PEER_PIN, "")):
             roles = frozenset(known.roles)
             actor = Actor(name=known.name, kind="system", roles=roles, via="certificate")
-            return Identity(actor=actor, scopes=scopes_of(roles))
+            return of_roles(actor)
         if (cookie := cookies.read(self._site, scope)) and (session := await self.session_of(cookie)):
             if not cookies.is_ours(self._site, scope, session.csrf):
                 raise refuse("forbidden", f"a session's request needs its {cookies.CSRF} and our origin", status=403)
             actor = Actor(name=session.account, kind="person", roles=session.roles, via=session.via)
-            return Identity(actor=actor, scopes=scopes_of(session.roles))
+            return of_roles(actor)
         return None
 
     async def session_of(self, cookie: str) -> sessions.Session | None:
@@ -72,4 +80,4 @@ class Identities:
         if api_keys.is_stale(key):
             await self._store.write(api_keys.note_use, key.id)
         actor = Actor(name=key.account, kind="system", roles=key.roles, via="api_key")
-        return Identity(actor=actor, scopes=key.scopes or scopes_of(key.roles))
+        return Identity(actor=actor, scopes=key.scopes) if key.scopes else of_roles(actor)

@@ -111,7 +111,7 @@ class OpenId:
     async def arrive(self, answer: Mapping[str, str], cookie: str) -> Stranger:
         """Who comes back with the provider's answer. Raises LoginRefused with a fixed word."""
         kept = await self._kept(cookie)
-        if not hmac.compare_digest(answer.get("state", ""), str(kept["state"])):
+        if not hmac.compare_digest(answer.get("state", "").encode(), str(kept["state"]).encode()):
             raise LoginRefused("state")
         expires_at = datetime.fromtimestamp(int(kept["exp"]), UTC)
         used = Assertion(issuer="oidc", jti=str(kept["state"]), expires_at=expires_at, claims={})
@@ -166,7 +166,7 @@ class OpenId:
         several = isinstance(audience, list) and len(audience) > 1
         if (several or azp is not None) and azp != self._settings.client_id:
             raise LoginRefused("audience")
-        if not hmac.compare_digest(str(claims.get("nonce", "")), nonce):
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise LoginRefused("nonce")
         if datetime.fromtimestamp(int(claims["iat"]), UTC) < datetime.now(UTC) - LIFE - LEEWAY:
             raise LoginRefused("token")

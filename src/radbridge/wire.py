@@ -215,10 +215,7 @@ class Holder(Protocol):
         ...
 
     def keeps(self, held: Mapping[str, int]) -> bool:
-        """Whether nobody else can have any of these yet, as far as is known without asking.
-
-        What is about to be given away is kept until its work is over.
-        """
+        """Whether nobody else can have any of these yet. What is to be given away is kept till its work is over."""
         ...
 
     def on_change(self, callback: Callable[[], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -95,7 +96,7 @@ def walk(routes: object) -> Iterator[APIRoute]:
 
 
 async def test_every_route_of_the_fhir_server_asks_for_its_scope(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
-    """Roles that see cases may read and search; none writes, but a key with scopes; trainers see nothing."""
+    """Roles that see cases may read and search, the audit trail admins alone; none writes, but a key with scopes; trainers see nothing."""
     [app] = [mount.app for mount in gateway.mounts if mount.path == "/fhir"]
     routes: list[Route] = app._router.routes  # type: ignore[attr-defined]  # noqa: SLF001 - the table that is served
     tokens = await keys(gateway)
@@ -110,7 +111,8 @@ async def test_every_route_of_the_fhir_server_asks_for_its_scope(gateway: LiveGa
             continue  # each part of the body, or each thing of the asker's own, is asked for by itself
         for role, token in tokens.items():
             if role != NOBODY:
-                may = role in LOOK and route.verb in "rs"
+                sees = {Role.ADMIN} if path.startswith("/fhir/AuditEvent") else LOOK
+                may = role in sees and route.verb in "rs"
                 assert (await ask(http, method, path, token) == 403) != may, (method, path, role)
         assert await ask(http, method, path, writer) not in (401, 403), (method, path)
 
@@ -150,6 +152,46 @@ async def test_plain_loopback_use_needs_no_login(tmp_path: Path) -> None:
             assert (await http.get("/api/v1/me", headers=headers)).status_code == 403
 
 
+OIDC = {
+    "issuer": "https://login.example",
+    "client_id": "radbridge",
+    "redirect_url": "https://radbridge.example/auth/callback",
+    "roles": {"staff": ["viewer"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("tables", "headers", "status"),
+    [
+        ({"fhir": {"base_url": "https://radbridge.example/fhir"}}, {}, 401),
+        ({"access": {"oidc": OIDC}}, {}, 401),
+        ({}, {"x-forwarded-for": "192.0.2.7"}, 403),
+        ({}, {"forwarded": "for=192.0.2.7"}, 403),
+        ({"fhir": {"base_url": "http://127.0.0.1:8080/fhir"}}, {}, 200),
+    ],
+)
+async def test_a_proxy_on_the_same_machine_opens_nothing(
+    tmp_path: Path, tables: dict[str, Any], headers: dict[str, str], status: int
+) -> None:
+    """Behind a proxy every request comes from loopback: nobody is let in for that, neither by FHIR nor by the API."""
+    wires = (fhir.wire, fhircast.wire, cdshooks.wire)
+    async with (
+        live(make_site(tmp_path, **tables), *wires) as gateway,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, headers=headers) as http,
+    ):
+        assert [await ask(http, "GET", path, "") for path in ("/api/v1/me", "/fhir/Patient")] == [status] * 2
+        hook = await http.post("/cds-services/radbridge-report-draft", json={})
+        assert hook.status_code == status if status != 200 else hook.status_code not in (401, 403)
+
+
+async def test_viewers_and_operators_see_no_audit_trail(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """AuditEvents over FHIR need the permission that the API asks for too; a key's own scopes say what they say."""
+    tokens = {role: await people.key(gateway, role) for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN)}
+    seen = {role: await ask(http, "GET", "/fhir/AuditEvent", token) for role, token in tokens.items()}
+    assert seen == {Role.VIEWER: 403, Role.OPERATOR: 403, Role.ADMIN: 200}
+    assert await ask(http, "GET", "/fhir/AuditEvent", await people.key(gateway, scopes=("system/*.rs",))) == 200
+
+
 async def test_a_loopback_with_clients_asks_at_the_api_too(tmp_path: Path) -> None:
     """Once FHIR wants tokens, the API shows nothing to who has none."""
     clients = [{"id": "pacs", "jwks": es384().jwks, "scopes": ["system/*.rs"]}]
@@ -166,3 +208,5 @@ async def test_metrics_with_a_token(tmp_path: Path) -> None:
     site = make_site(tmp_path, http={"listen": "127.0.0.1:0", "metrics_token_file": str(tmp_path / "token")})
     async with live(site) as gateway, httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
         assert [await ask(http, "GET", "/metrics", token) for token in ("", "other", "s3cret")] == [401, 401, 200]
+        odd = await http.get("/metrics", headers={"authorization": "Bearer \u00e9".encode("latin-1")})
+        assert odd.status_code == 401

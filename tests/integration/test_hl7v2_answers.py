@@ -224,6 +224,17 @@ async def test_many_in_a_batch(intake: MemoryIntake) -> None:
     assert codes(behind[1:]) == [("AA", "N2000")]
 
 
+async def test_behind_a_batch(intake: MemoryIntake) -> None:
+    """What is sent behind a batch is taken in behind its last message, another batch too."""
+    blocks = [batch_of(*map(numbered, range(5))), numbered(5), batch_of(numbered(6), numbered(7)), numbered(8)]
+    async with listening(intake) as listener, connect(listener) as peer:
+        await peer.send(b"".join(map(encode, blocks)))
+        data = b""
+        while data.count(b"\x1c\r") < len(blocks):
+            data += await asyncio.wait_for(peer.reader.read(65536), PATIENCE_S)
+    assert [r.control_id for r in intake.accepted] == [f"N{n}" for n in range(9)]
+
+
 async def test_connections_of_one_host(intake: MemoryIntake) -> None:
     """One host has no more connections than it may have, and its second one is closed at once."""
     async with listening(intake, max_connections_per_host=1) as listener, connect(listener) as first:

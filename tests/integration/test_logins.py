@@ -99,7 +99,9 @@ async def test_another_page_can_do_nothing_with_the_cookie(http: httpx.AsyncClie
     word = await enter(http)
     made: dict[str, Any] = {"account": "pacs", "roles": ["viewer"]}
     foreign = {"origin": "https://evil.example"}
-    for headers in ({}, {"x-csrf-token": "guess"}, word | foreign):
+    odd = {"x-csrf-token": "gu\u00e9ss".encode("latin-1")}
+    tried: list[dict[str, Any]] = [{}, {"x-csrf-token": "guess"}, odd, word | foreign]
+    for headers in tried:
         assert (await http.post("/api/v1/apikeys", json=made, headers=headers)).status_code == 403
     assert (await http.get("/api/v1/me", headers=foreign)).status_code == 403
     assert (await http.post("/api/v1/apikeys", json=made, headers=word)).status_code == 201
@@ -117,12 +119,13 @@ async def test_a_session_is_over_in_time(gateway: LiveGateway, http: httpx.Async
 
 
 async def test_what_an_account_loses_it_loses_at_once(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
-    """Fewer roles hold from the next request on; a closed account has no session and its keys open nothing."""
+    """Fewer roles hold from the next request on, for its keys too; a closed account has no session and its keys open nothing."""
     await enter(http)
     own = people.bearer(await people.key(gateway, Role.ADMIN, account="alice"))
     change = accounts.Change(name="alice", actor="test", via="test")
     await gateway.journal.write(accounts.alter, replace(change, roles=frozenset({Role.VIEWER})))
     assert (await http.get("/api/v1/accounts")).status_code == 403
+    assert (await http.get("/api/v1/accounts", headers=own)).status_code == 403
     await gateway.journal.write(accounts.alter, replace(change, disabled=True))
     assert await me(http) == 401
     http.cookies.clear()

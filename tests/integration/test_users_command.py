@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import typer
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
@@ -40,6 +43,22 @@ def run(tmp_path: Path, store: Stores) -> Run:
         return CliRunner().invoke(app, [*words, "--config", str(tmp_path / "site.toml")], input=given)
 
     return invoke
+
+
+def test_nobody_waits_for_a_password_to_be_typed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is asked for, the journal can be written: the gateway goes on acknowledging."""
+    asked = []
+
+    def prompt(*_: object, **__: object) -> str:
+        with closing(sqlite3.connect(tmp_path / "radbridge.db", timeout=0)) as gateway:
+            gateway.execute("BEGIN IMMEDIATE")
+        asked.append(True)
+        return people.PASSWORD
+
+    monkeypatch.setattr(typer, "prompt", prompt)
+    assert run("users", "add", "alice", "--role", "viewer").exit_code == 0
+    assert run("users", "password", "alice").exit_code == 0
+    assert len(asked) == 2
 
 
 def test_an_account_from_its_making_to_its_end(run: Run, store: Stores, tmp_path: Path) -> None:

@@ -160,6 +160,32 @@ def test_another_site_key_wraps_the_same_keys(engine: Engine, site: Encryption, 
         AesRing(engine, engine, site)
 
 
+def test_no_key_is_made_under_the_old_key_of_the_site(
+    engine: Engine, site: Encryption, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who still has the old key after `rewrap` makes no key that only the old one opens: not asked, not by itself."""
+    ring = AesRing(engine, engine, site)
+    other = write_key(tmp_path / "other")
+    ring.seal(b"x", "p.q")
+    with engine.begin() as conn:
+        ring.rewrap(conn, other)
+    with engine.connect() as conn, pytest.raises(SealError, match="another key of the site"):
+        ring.rotate(conn)
+    monkeypatch.setattr(cipher, "MOST_SEALS", 1)
+    with engine.begin() as conn:
+        ring.tend(conn)
+    with engine.connect() as conn:
+        (only,) = keys.load(conn)
+    assert only.seals == 1
+    AesRing(engine, engine, other)
+
+
+def test_key_services_are_told_apart() -> None:
+    """Two commands are two keys of the site."""
+    assert CommandKek(("kms", "one")).name == CommandKek(("kms", "one")).name
+    assert CommandKek(("kms", "one")).name != CommandKek(("kms", "two")).name
+
+
 def test_a_key_service_wraps_by_a_command(engine: Engine, tmp_path: Path) -> None:
     """A program gets `wrap` or `unwrap` and base64, and answers with base64; what it wrapped is what is stored."""
     script = tmp_path / "kms.py"
@@ -196,10 +222,19 @@ def test_a_key_file_holds_32_bytes(tmp_path: Path, text: str) -> None:
         FileKek(path)
 
 
-def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o644, 0o660, 0o604])
+def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     """The key is for RadBridge alone."""
     path = tmp_path / "kek"
     path.write_text(make_key())
-    path.chmod(0o640)
+    path.chmod(mode)
     with pytest.raises(ConfigError, match="chmod 600"):
         FileKek(path)
+
+
+def test_a_key_file_may_be_its_groups(tmp_path: Path) -> None:
+    """A mounted secret of Kubernetes is root's, and read by the group."""
+    path = tmp_path / "kek"
+    path.write_text(make_key())
+    path.chmod(0o440)
+    FileKek(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import entry_points
 
 import typer
@@ -75,6 +76,7 @@ def main(
     context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and exit.")
 ) -> None:
     """Every command has `--help` with an example."""
+    os.umask(0o077)  # journals, exports and reports hold patients' data: only their owner reads them
     if version:
         typer.echo(__version__)
         raise typer.Exit

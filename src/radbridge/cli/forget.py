@@ -16,7 +16,7 @@ from radbridge.audit import What
 from radbridge.cli.common import ConfigOption, account, err, noted, out, reading, site_of, told, writing
 from radbridge.config import Site
 from radbridge.errors import ConfigError
-from radbridge.journal import audit, lora_events, secrets, sources, withdrawals
+from radbridge.journal import audit, lora_events, purge, secrets, sources, withdrawals
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import LoraAction
 from radbridge.journal.withdrawals import Act, Withdrawn
@@ -58,6 +58,7 @@ def forget(
             marked = sources.marked(conn)
             told_counts = {"reports": str(gone.reports), "edits": str(gone.edits)}
             audit.note(conn, [noted(What.PURGED, "forget", **told_counts)])
+        purge.finish(site.store.url)
         _sweep(site.training.work, gone.signers)
         _end_trials(site, marked)
         if radiologist:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from radbridge.audit import What
-from radbridge.cli.common import ConfigOption, err, existing_store, noted, out, reading, site_of, told
+from radbridge.cli.common import ConfigOption, account, err, existing_store, noted, out, reading, site_of, told
 from radbridge.config import Encryption, Site
 from radbridge.errors import BackupFault, ConfigError, SealError
 from radbridge.flow.trail import make_cut
@@ -138,7 +139,7 @@ def _count(site: Site) -> Counter[str]:
 
 
 def _purge(site: Site) -> Counter[str]:
-    cut, gone = make_cut(site, datetime.now(UTC)), Counter[str]()
+    cut, gone = replace(make_cut(site, datetime.now(UTC)), actor=account(), via="cli"), Counter[str]()
     with _opened(site) as stores:
         for kind in purge.KINDS:
             while taken := _take_some(stores, kind, cut):
@@ -165,7 +166,9 @@ def seal(config: ConfigOption = None) -> None:
     Example: [cyan]radbridge store seal --config site.toml[/]
     """
     with told(), _alone(_encrypted(config)) as stores:
-        changed = _reseal(stores, Mode.SEALED, "store seal")
+        changed = _reseal_noted(stores, Mode.SEALED, "store seal")
+        resealing.compact(stores.store.url)
+        purge.finish(stores.store.url)
     err.print(f"{changed:,} values sealed", highlight=False)
 
 
@@ -176,9 +179,9 @@ def unseal(config: ConfigOption = None) -> None:
     Example: [cyan]radbridge store unseal --config site.toml[/]
     """
     with told(), _alone(_encrypted(config)) as stores:
-        changed = _reseal(stores, Mode.PLAIN, "store unseal")
+        changed = _reseal(stores, Mode.PLAIN)
         with stores.begin() as conn:
-            keys.drop_all(conn)
+            resealing.end_sealing(conn, noted(What.KEY_ROTATED, "store unseal", rows=str(changed)))
     err.print(f"{changed:,} values unsealed: take the table encryption out of the site's file now", highlight=False)
 
 
@@ -200,7 +203,8 @@ def rotate(
         with stores.begin() as conn:
             ring.tend(conn)
         if rewrite:
-            changed = _reseal(stores, Mode.NEWEST, "store rotate")
+            changed = _reseal_noted(stores, Mode.NEWEST, "store rotate")
+            purge.finish(stores.store.url)
     err.print(f"key {number} seals from now on; {changed:,} values sealed anew", highlight=False)
 
 
@@ -210,7 +214,9 @@ def rewrap(
     key_file: Annotated[Path | None, typer.Option("--to-key-file", help="The site's new key.")] = None,
     key_command: Annotated[str, typer.Option("--to-key-command", help="The new key service's program.")] = "",
 ) -> None:
-    """Wrap the journal's keys under another key of the site. No document changes; then name the new key in the file.
+    """Wrap the journal's keys under another key of the site, while no gateway runs. No document changes.
+
+    Then name the new key in the site's file: a gateway with the old one couldn't open what is sealed from then on.
 
     Example: [cyan]radbridge store rewrap --to-key-file /etc/radbridge/key2 --config site.toml[/]
     """
@@ -218,7 +224,7 @@ def rewrap(
         if (key_file is None) == (not key_command):
             raise ConfigError(["store rewrap needs one of --to-key-file and --to-key-command"])
         other = Encryption(key_file=key_file, key_command=tuple(key_command.split()))
-        with _opened(_encrypted(config)) as stores:
+        with _alone(_encrypted(config)) as stores:
             ring = _ring(stores)
             with stores.begin() as conn:
                 count = ring.rewrap(conn, other)
@@ -269,7 +275,14 @@ def _alone(site: Site) -> Iterator[Stores]:
         yield stores
 
 
-def _reseal(stores: Stores, mode: Mode, command: str) -> int:
+def _reseal_noted(stores: Stores, mode: Mode, command: str) -> int:
+    changed = _reseal(stores, mode)
+    with stores.begin() as conn:
+        audit.note(conn, [noted(What.KEY_ROTATED, command, rows=str(changed))])
+    return changed
+
+
+def _reseal(stores: Stores, mode: Mode) -> int:
     changed = 0
     for place in resealing.places():
         after = None
@@ -279,6 +292,4 @@ def _reseal(stores: Stores, mode: Mode, command: str) -> int:
             changed += done.changed
             if (after := done.last) is None:
                 break
-    with stores.begin() as conn:
-        audit.note(conn, [noted(What.KEY_ROTATED, command, rows=str(changed))])
     return changed

@@ -42,9 +42,10 @@ def add(
     with told():
         if not name or len(name) > passwords.MAX_CHARS or not set(name) <= _ALLOWED:
             raise ConfigError(["a name has letters, digits and _ . @ - alone"])
-        change = _change(name)
-        with writing(site_of(config)) as conn:
-            accounts.add(conn, [replace(change, roles=frozenset(role), secret=_ask(password_file))])
+        site = site_of(config)
+        change = replace(_change(name), roles=frozenset(role), secret=_ask(password_file))
+        with writing(site) as conn:
+            accounts.add(conn, [change])
     err.print(f"{name} may log in as {', '.join(role)}", highlight=False)
 
 
@@ -69,9 +70,12 @@ def password(name: NameArgument, password_file: PasswordOption = None, config: C
 
     Example: [cyan]radbridge users password alice --config site.toml[/]
     """
-    with told(), writing(site_of(config)) as conn:
-        _require_own(conn, name)
-        accounts.alter(conn, [replace(_change(name), secret=_ask(password_file))])
+    with told():
+        site = site_of(config)
+        change = replace(_change(name), secret=_ask(password_file))
+        with writing(site) as conn:
+            _require_own(conn, name)
+            accounts.alter(conn, [change])
     err.print(f"{name} has a new password", highlight=False)
 
 
@@ -114,7 +118,10 @@ def _require_own(conn: Connection, name: str) -> None:
 
 
 def _ask(file: Path | None) -> bytes:
-    """What is kept of the new password. Never an option: those stand in the list of processes."""
+    """What is kept of the new password. Never an option: those stand in the list of processes.
+
+    Asked for before the journal is opened: on SQLite whoever writes keeps the gateway from acknowledging.
+    """
     if file is None:
         text = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
     else:

@@ -12,7 +12,14 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, NotSupportedError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from radbridge.assemble import apply, update_patient, weigh
 from radbridge.case import Case, Study

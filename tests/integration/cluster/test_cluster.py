@@ -18,6 +18,7 @@ from radbridge.events import Event, PatientUpdated
 from radbridge.flow.cluster import ClusterHolder
 from radbridge.flow.holding import cases_lease
 from radbridge.flow.process import LARGE
+from radbridge.journal import queue
 from radbridge.journal.bells import PostgresBells
 from radbridge.journal.buckets import bucket_of
 from radbridge.wire import Kind
@@ -30,7 +31,7 @@ from tests.support.sharing import NAMES, at_work, members, until
 async def test_who_slept_too_long_commits_nothing(monkeypatch: pytest.MonkeyPatch, fenced: bool) -> None:
     """A gateway that read a message, slept, and lost its lease doesn't put the old text over the new one.
 
-    Without the fence it does.
+    Without the fence, and without a look at what is applied already, it does.
     """
     entered, woken = threading.Event(), threading.Event()
 
@@ -51,6 +52,8 @@ async def test_who_slept_too_long_commits_nothing(monkeypatch: pytest.MonkeyPatc
                 raise
 
     monkeypatch.setattr(ClusterHolder, "fence", fence)
+    if not fenced:
+        monkeypatch.setattr(queue, "find_waiting", lambda _, ids: set(ids))
     async with members("A", "B") as (sleeper, other):
         await sleeper.holder.start(NAMES)
         old = await sleeper.say(dictate="Old.", padding=2 * LARGE)
@@ -106,6 +109,8 @@ async def test_what_is_under_way_is_not_given_away() -> None:
                 second.holder.on_change(lambda: rounds.append(None))
                 await until(lambda: len(rounds) == 2)
                 assert second.holder.held(Kind.DELIVER) == {}
+                assert first.holder.keeps(dict.fromkeys(names, 1))
+                assert not first.holder.keeps({"deliver:d:0": 2})
         async with at_work(first.holder.run, second.holder.run):
             await until(lambda: len(second.holder.held(Kind.DELIVER)) == 1)
 
@@ -114,8 +119,10 @@ async def test_nothing_is_held_without_a_database() -> None:
     """A gateway that can't renew lets go by itself, before its leases are over."""
     async with members("A", lease_s=0.6) as (alone,):
         await alone.holder.start(NAMES)
-        assert alone.holder.held(Kind.CASES)
+        held = alone.holder.held(Kind.CASES)
+        assert alone.holder.keeps(held)
         await until(lambda: not alone.holder.held(Kind.CASES))
+        assert not alone.holder.keeps(held)
 
 
 async def test_bells_are_heard_elsewhere() -> None:

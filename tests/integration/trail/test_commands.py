@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 from typer.testing import CliRunner, Result
 
 from radbridge.audit import What
 from radbridge.cli.app import app
 from radbridge.cli.common import account
-from radbridge.journal import audit
+from radbridge.journal import audit, resealing
 from radbridge.journal.schema import audit_events, messages
 from radbridge.journal.stores import Stores, open_store
 from radbridge_adapters.security.cipher import make_key
@@ -141,6 +142,59 @@ def test_a_journal_is_encrypted_rotated_and_opened_again(config: Path, stores: S
     assert radbridge("audit", "verify", "--config", config).exit_code == 0
 
 
+def test_the_trail_goes_on_after_unseal(config: Path, stores: Stores) -> None:
+    """What waits for the chain when the keys go is plain too, also the note that they went: nothing stops the chain."""
+    plain = config.read_text()
+    encrypt(config)
+    radbridge("store", "seal", "--config", config)
+    radbridge("audit", "show", "--config", config)
+    assert radbridge("store", "unseal", "--config", config).exit_code == 0
+    config.write_text(plain)
+    did = [what for what, who in notes_of(stores) if who == account()]
+    assert did == [What.KEY_ROTATED, What.VIEWED, What.KEY_ROTATED]
+    with stores.connect() as conn:
+        assert set(resealing.count_keys(conn)) == {0}
+
+
+def test_seal_leaves_nothing_plain_in_the_file(config: Path, stores: Stores, url: str) -> None:
+    """On SQLite also what was freed before, without being overwritten, is gone after `store seal`."""
+    word = b"what the report said once"
+    with stores.writer.connect() as conn:
+        if conn.dialect.name != "sqlite":
+            return  # PostgreSQL's VACUUM does it
+        assert conn.exec_driver_sql("PRAGMA secure_delete").scalar_one() == 1
+        conn.exec_driver_sql("PRAGMA secure_delete=OFF")
+        conn.exec_driver_sql("UPDATE message SET raw = ?", (word * 1000,))
+        conn.exec_driver_sql("UPDATE message SET raw = x'41'")
+        conn.commit()
+    whole = Path(make_url(url).database or "")
+    assert _holds(whole, word)
+    encrypt(config)
+    assert radbridge("store", "seal", "--config", config).exit_code == 0
+    assert not _holds(whole, word)
+
+
+def _holds(journal: Path, word: bytes) -> bool:
+    return any(word in file.read_bytes() for file in journal.parent.glob(f"{journal.name}*"))
+
+
+def test_only_their_owner_reads_what_commands_write(config: Path, tmp_path: Path) -> None:
+    """A journal and an export hold patients' data, whatever the shell's umask is."""
+    before = os.umask(0o022)
+    try:
+        exported = tmp_path / "audit.ndjson"
+        assert radbridge("audit", "export", "--out", exported, "--config", config).exit_code == 0
+        os.umask(0o022)
+        radbridge("store", "backup", tmp_path / "b", "--config", config)
+        other = tmp_path / "other.toml"
+        other.write_text(f'[store]\nurl = "sqlite:///{tmp_path}/other.db"\n')
+        os.umask(0o022)
+        assert radbridge("store", "restore", tmp_path / "b", "--config", other).exit_code == 0
+    finally:
+        os.umask(before)
+    assert [file.stat().st_mode & 0o077 for file in (exported, *tmp_path.glob("other.db*"))][:2] == [0, 0]
+
+
 def _raw(url: str) -> bytes:
     """A message's bytes as they are stored."""
     opened = open_store(url)
@@ -151,12 +205,14 @@ def _raw(url: str) -> bytes:
 
 
 def test_nothing_is_sealed_under_a_running_gateway(config: Path, stores: Stores) -> None:
-    """Whoever has the journal open with other settings would misread it: seal and unseal are refused."""
+    """Whoever has the journal open with other settings would misread it: they and rewrap are refused."""
     encrypt(config)
     with stores.begin() as conn:
         conn.exec_driver_sql("UPDATE gateway SET seen_at = CURRENT_TIMESTAMP")
     with stores.claim():
         refused = radbridge("store", "seal", "--config", config)
+        key = ("--to-key-file", config.with_name("kek"))
+        assert radbridge("store", "rewrap", *key, "--config", config).exit_code == 2
     assert refused.exit_code == 2
     with stores.connect() as conn:
         assert conn.execute(select(messages.c.raw)).scalar_one() == f"PID|{NAME}".encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -71,8 +72,8 @@ async def test_a_purged_journal_holds_no_byte_of_a_name(journal: Journal, url: s
             assert NAME.lower().encode() not in file.read_bytes()
 
 
-async def test_a_run_is_one_note_with_its_counts(journal: Journal, url: str) -> None:
-    """Each purge notes what it took; the chain stays whole over it."""
+async def test_a_run_ends_with_a_note_of_its_counts(journal: Journal, url: str) -> None:
+    """Each purge notes what it took, step by step and in all; the chain stays whole over it."""
     await journal.write(plant_all, OLD)
     kept = await journal.read(audit.head)
     await Purger(journal, site_of(url), metrics=Metrics()).purge(NOW)
@@ -80,8 +81,25 @@ async def test_a_run_is_one_note_with_its_counts(journal: Journal, url: str) -> 
     found = await journal.read(lambda conn: audit.verify(conn, kept=kept))
     assert found.anchor == 3
     notes = [event.note for event in await journal.read(audit.chained)]
-    assert [n.what for n in notes] == [What.CHAIN_ANCHORED, What.PURGED]
+    assert {n.what for n in notes} == {What.CHAIN_ANCHORED, What.PURGED}
     assert notes[-1].detail["cases"] == "1"
+    steps = {n.detail["kind"]: n.detail["rows"] for n in notes[:-1] if n.what is What.PURGED}
+    assert steps == notes[-1].detail
+
+
+def test_a_run_that_is_broken_off_leaves_its_trace(stores: Stores, url: str) -> None:
+    """What went is noted in the transaction that took it, with who did: nothing goes without a trace."""
+    with stores.begin() as conn:
+        plant(conn, OLD)
+    cut = replace(make_cut(site_of(url), NOW), actor="alice", via="cli")
+    with stores.begin() as conn:
+        assert purge_some(conn, _KINDS["messages"], cut) == 1
+        assert purge_some(conn, _KINDS["messages"], cut) == 0
+    with stores.begin() as conn:
+        audit.chain_pending(conn)
+        note = audit.chained(conn)[-1].note
+    assert (note.what, note.actor, note.via) == (What.PURGED, "alice", "cli")
+    assert note.detail == {"kind": "messages", "rows": "1"}
 
 
 def test_a_dry_run_counts_what_a_run_takes(stores: Stores, url: str) -> None:

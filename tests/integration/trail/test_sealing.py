@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import insert, select
 
+from radbridge.audit import Note, What
 from radbridge.config.encryption import Encryption
 from radbridge.config.store import Store
 from radbridge.errors import SealError
@@ -129,6 +130,20 @@ def _remembered(number: int, document: bytes) -> dict[str, object]:
         "document": document,
         "signed_at": AT,
     }
+
+
+def test_no_key_is_dropped_while_something_is_sealed(sealed: Stores) -> None:
+    """What another command has sealed meanwhile would be lost with its key: it stays, and one is told to run it again."""
+    with sealed.begin() as conn:
+        plant(conn, AT)
+    with pytest.raises(SealError, match="meanwhile"), sealed.begin() as conn:
+        resealing.end_sealing(conn, Note(at=AT, what=What.KEY_ROTATED))
+    with sealed.connect() as conn:
+        assert len(keys.load(conn)) == 1
+    reseal(sealed, Mode.PLAIN)
+    with sealed.begin() as conn:
+        resealing.end_sealing(conn, Note(at=AT, what=What.KEY_ROTATED))
+        assert keys.load(conn) == []
 
 
 def test_a_rotation_leaves_no_value_under_the_old_key(sealed: Stores) -> None:

@@ -96,7 +96,10 @@ def everything(conn: Connection) -> list[ApiKey]:
 
 
 def check(conn: Connection, text: str) -> ApiKey | None:
-    """The key, where it is one that holds and its account isn't closed; its roles, as far as the account still has them."""
+    """The key, where it is one that holds and its account isn't closed.
+
+    Where there is an account, the key has no role that the account lost.
+    """
     match = _FORM.fullmatch(text)
     row = match and conn.execute(select(api_keys).where(api_keys.c.id == match["id"])).first()
     if not match or not row or not hmac.compare_digest(row.digest, _digest(match["secret"])):

@@ -123,7 +123,7 @@ def end_sealing(conn: Connection, last: Note) -> None:
     Raises SealError when another command has sealed something since: what the keys sealed opens with nothing else.
     """
     if conn.dialect.name == "postgresql":
-        names = ", ".join(dict.fromkeys(place.table.name for place in places()))
+        names = ", ".join(f'"{name}"' for name in sorted({place.table.name for place in places()}))
         conn.exec_driver_sql("SET LOCAL statement_timeout = 0")
         conn.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
     audit.note(conn, [last])  # sealed like what other commands have noted meanwhile, and opened with it

@@ -11,7 +11,7 @@ from radbridge.config import Site
 from radbridge.wire import Desk, Scope
 from radbridge_adapters.resources.outcome import refuse
 from radbridge_adapters.security.assertion import AssertionFault, verify
-from radbridge_adapters.security.guard import Client, bearer_of, refuse_strangers
+from radbridge_adapters.security.guard import Client, bearer_of, is_private, refuse_strangers
 from radbridge_adapters.security.identity import Identities
 from radbridge_adapters.security.jwks import KeySource
 from radbridge_adapters.security.places import places_of
@@ -37,7 +37,8 @@ class Callers:
             client = Client(id=known.actor.name, scopes=parse_scopes(known.scopes), actor=known.actor)
             client.require("DiagnosticReport", "r")
             return client.id
-        if not self._issuers and not self._site.access.required:
+        site = self._site
+        if not self._issuers and not site.access.required and (site.fhir.open or is_private(site)):
             refuse_strangers(self._site, scope)
             return "anonymous"
         url = places_of(self._site, scope).service(service)

@@ -96,7 +96,7 @@ def walk(routes: object) -> Iterator[APIRoute]:
 
 
 async def test_every_route_of_the_fhir_server_asks_for_its_scope(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
-    """Roles that see cases may read and search, the audit trail admins alone; none writes, but a key with scopes; trainers see nothing."""
+    """Who sees cases may read and search, admins the trail too; no role writes, keys with scopes do."""
     [app] = [mount.app for mount in gateway.mounts if mount.path == "/fhir"]
     routes: list[Route] = app._router.routes  # type: ignore[attr-defined]  # noqa: SLF001 - the table that is served
     tokens = await keys(gateway)
@@ -208,5 +208,5 @@ async def test_metrics_with_a_token(tmp_path: Path) -> None:
     site = make_site(tmp_path, http={"listen": "127.0.0.1:0", "metrics_token_file": str(tmp_path / "token")})
     async with live(site) as gateway, httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
         assert [await ask(http, "GET", "/metrics", token) for token in ("", "other", "s3cret")] == [401, 401, 200]
-        odd = await http.get("/metrics", headers={"authorization": "Bearer \u00e9".encode("latin-1")})
+        odd = await http.get("/metrics", headers={b"authorization": b"Bearer \xe9"})
         assert odd.status_code == 401

@@ -92,7 +92,7 @@ async def test_a_named_web_page_may_call(tmp_path: Path) -> None:
 
 async def test_the_base_url_of_a_proxy(tmp_path: Path) -> None:
     """Behind a proxy every address that is told is the configured one, whatever Host the request has."""
-    site = make_site(tmp_path, fhir={"base_url": "https://radbridge.example/fhir"})
+    site = make_site(tmp_path, fhir={"base_url": "https://radbridge.example/fhir", "open": True})
     async with (
         live(site, fhir.wire) as gateway,
         httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON) as client,

@@ -119,7 +119,7 @@ async def test_a_session_is_over_in_time(gateway: LiveGateway, http: httpx.Async
 
 
 async def test_what_an_account_loses_it_loses_at_once(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
-    """Fewer roles hold from the next request on, for its keys too; a closed account has no session and its keys open nothing."""
+    """Fewer roles hold from the next request on, for keys too; closed, it has no session and its keys open nothing."""
     await enter(http)
     own = people.bearer(await people.key(gateway, Role.ADMIN, account="alice"))
     change = accounts.Change(name="alice", actor="test", via="test")

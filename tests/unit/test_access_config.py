@@ -31,6 +31,7 @@ def load(folder: Path, text: str) -> None:
         (TLS + KNOWN.replace(PIN, "sha256/short"), "pin"),
         (OIDC.format(path="/back"), "/auth/callback"),
         (OIDC.format(path="/auth/callback").replace("viewer", "king"), "roles"),
+        (OIDC.format(path="/auth/callback").replace("https://login", "http://login"), "says in clear who somebody is"),
         ('[http]\nlisten = "0.0.0.0:8080"\n', "access.required = true"),
     ],
 )

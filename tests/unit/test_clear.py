@@ -30,6 +30,9 @@ EHR = {"name": "ehr", "url": "http://ehr.example/fhir"}
         ({"fhir": {"destinations": [EHR]}}, ["fhir.destinations: 'ehr'"]),
         ({"model": {"url": "http://gpu.example:8090"}}, ["model"]),
         ({"model": {"url": "http://127.0.0.1:8090"}}, []),
+        ({"audit": {"syslog": {"address": "192.0.2.7:514", "tls": False}}}, ["audit.syslog"]),
+        ({"audit": {"syslog": {"address": "127.0.0.1:514", "tls": False}}}, []),
+        ({"traces": {"endpoint": "http://collector.example:4318/v1/traces"}}, ["traces"]),
     ],
 )
 def test_what_goes_in_clear_is_told(tables: dict[str, Any], said: list[str]) -> None:

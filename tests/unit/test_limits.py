@@ -22,6 +22,7 @@ from radbridge_adapters.fhir.search.query import MAX_TERMS, parse
 from radbridge_adapters.fhircast.message import read_event
 from radbridge_adapters.fhircast.names import Wanted
 from radbridge_adapters.fhircast.subscriber import Limits, Subscriber
+from radbridge_adapters.resources.accession import Accessions
 from radbridge_adapters.resources.outcome import Issues
 from tests.support.dicom_peer import associate_rq, message
 from tests.support.fhircast import event, observation, put, update_context
@@ -114,6 +115,13 @@ def test_a_command_has_a_limit() -> None:
     association.receive(associate_rq())
     happened = association.receive(message(b"x" * 200_000, context=3))
     assert [each.reason for each in happened if isinstance(each, Closed)] == ["bad_command"]
+
+
+def test_a_longer_number_is_no_accession() -> None:
+    """An identifier that no index of the journal would take isn't read as an accession, on FHIR and what speaks it."""
+    accessions = Accessions(types=frozenset(), systems=frozenset({"urn:own"}))
+    assert accessions.read({"system": "urn:own", "value": "A" * 250}) is not None
+    assert accessions.read({"system": "urn:own", "value": "A" * 251}) is None
 
 
 def test_a_search_has_so_many_parameters() -> None:

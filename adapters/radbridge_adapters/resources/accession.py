@@ -11,6 +11,9 @@ from radbridge.config import Site
 from radbridge_adapters.resources.codes import ACCESSION_SYSTEM, IDENTIFIER_TYPE
 from radbridge_adapters.resources.snapshot import Resource, Snapshot
 
+MAX_CHARS = 250
+"""Of an accession: a longer number is none, and no index would take it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accessions:
@@ -42,7 +45,7 @@ class Accessions:
     def read(self, identifier: Mapping[str, Any]) -> CaseKey | None:
         """The key that one Identifier is; None when it is no accession."""
         number = str(identifier.get("value", "")).strip()
-        if not number or not self._is_accession(identifier):
+        if not 0 < len(number) <= MAX_CHARS or not self._is_accession(identifier):
             return None
         return CaseKey(accession=number, issuer=self._issuer_of(identifier))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from radbridge.config.dicom import Dicom
 from radbridge.config.model import Model
 from radbridge.config.site import Site
@@ -36,6 +38,9 @@ def _check_access(site: Site) -> list[str]:
             for value in sorted(set(values))
             if values.count(value) > 1
         ]
+    issuer = site.access.oidc.issuer if site.access.oidc else ""
+    if issuer.startswith("http://") and not is_loopback(urlsplit(issuer).hostname or ""):
+        problems.append(f"access.oidc: issuer {issuer} says in clear who somebody is; use https://")
     if site.access.oidc is not None and not site.access.oidc.redirect_url.endswith("/auth/callback"):
         problems.append("access.oidc: redirect_url has to end in /auth/callback, where the answer is waited for")
     return problems

@@ -32,6 +32,10 @@ def find_clear(site: Site) -> list[str]:
     urls |= {f"fhircast.hubs: {hub.name!r}": hub.url for hub in site.fhircast.hubs}
     urls |= {"dicom.dicomweb": site.dicom.dicomweb.url} if site.dicom.dicomweb else {}
     urls |= {"model": site.model.url}
+    urls |= {"traces": site.traces.endpoint} if site.traces.endpoint else {}
+    syslog = site.audit.syslog
+    if syslog.address and not syslog.tls and not is_loopback(split_address(syslog.address)[0]):
+        found.append("audit.syslog is sent the audit trail in clear; set its tls = true")
     return found + [
         f"{place}: {url} is asked in clear; use https://"
         for place, url in urls.items()

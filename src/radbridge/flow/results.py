@@ -31,6 +31,8 @@ FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 60.0
 LONGEST_PAUSE_S = 900.0
 """A peer that wants to be left alone for longer is asked all the same: its drafts grow old."""
+_GOES = frozenset((DeliveryState.PENDING, DeliveryState.CONFIRMED))
+"""What is at its destination, or will be."""
 
 
 def backoff(attempts: int) -> float:
@@ -193,9 +195,10 @@ def make_good(conn: Connection, items: Sequence[Delivery]) -> list[None]:
                 continue
             deliveries.put(conn, places, Purpose.WITHDRAWAL, key, delivery.draft_id, at=now, urgent=delivery.urgent)
         # It takes the newer draft away with it, where a peer has one place for both.
-        if standing is not None and delivery.destination in {
-            d.destination for d in deliveries.of_case(conn, key) if d.draft_id == standing.id
-        }:
+        if standing is not None and any(
+            (d.draft_id, d.destination) == (standing.id, delivery.destination) and d.state in _GOES
+            for d in deliveries.of_case(conn, key)
+        ):
             deliveries.put(conn, places, Purpose.DRAFT, key, standing.id, at=now, urgent=delivery.urgent)
     return [None] * len(items)
 

@@ -133,7 +133,7 @@ def _remembered(number: int, document: bytes) -> dict[str, object]:
 
 
 def test_no_key_is_dropped_while_something_is_sealed(sealed: Stores) -> None:
-    """What another command has sealed meanwhile would be lost with its key: it stays, and one is told to run it again."""
+    """What another command has sealed meanwhile would be lost with its key: that stays, and one is told."""
     with sealed.begin() as conn:
         plant(conn, AT)
     with pytest.raises(SealError, match="meanwhile"), sealed.begin() as conn:

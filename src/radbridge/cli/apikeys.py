@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from radbridge.access import ROLES, Role
-from radbridge.cli.common import ConfigOption, account, err, out, reading, site_of, told, writing
+from radbridge.cli.common import ConfigOption, account, add_row, err, out, reading, site_of, told, writing
 from radbridge.errors import ConfigError
 from radbridge.journal import api_keys
 
@@ -61,7 +61,7 @@ def list_keys(config: ConfigOption = None) -> None:
     for one in found:
         may = ", ".join((*sorted(one.roles), *one.scopes))
         state = "revoked" if one.revoked_at else "" if one.holds else "over"
-        table.add_row(one.id, one.account, may, _day(one.expires_at), _day(one.used_at), state)
+        add_row(table, one.id, one.account, may, _day(one.expires_at), _day(one.used_at), state)
     out.print(table)
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from radbridge.audit import What, to_fhir
-from radbridge.cli.common import ConfigOption, clock, err, noted, out, reading, site_of, told
+from radbridge.cli.common import ConfigOption, add_row, clock, err, noted, out, reading, site_of, told
 from radbridge.errors import ConfigError
 from radbridge.journal import audit
 from radbridge.journal.audit import Chained, Head
@@ -84,7 +84,7 @@ def show(
         )
         case = note.entity.accession if note.entity else ""
         detail = " ".join(f"{key}={value}" for key, value in note.detail.items())
-        table.add_row(str(event.seq), clock(note.at), note.what, who, case, detail)
+        add_row(table, str(event.seq), clock(note.at), note.what, who, case, detail)
     out.print(table if found else "no event yet")
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from radbridge.audit import What
 from radbridge.case import Case
-from radbridge.cli.common import ConfigOption, clock, err, noted, out, reading, site_of, told
+from radbridge.cli.common import ConfigOption, add_row, clock, err, noted, out, plain, reading, site_of, told
 from radbridge.contradictions import find_contradictions
 from radbridge.draft import DraftImpression, DraftState
 from radbridge.journal import cases, deliveries, drafts, edits, memory, shown
@@ -39,7 +39,7 @@ def list_cases(
         with reading(site, noted(What.SEARCHED, "cases")) as conn:
             found = cases.recent(conn, limit)
             for case, updated in found:
-                table.add_row(*_row(conn, case), f"{updated:%Y-%m-%d %H:%M:%S}")
+                add_row(table, *_row(conn, case), f"{updated:%Y-%m-%d %H:%M:%S}")
     out.print(table if found else "no case yet")
 
 
@@ -76,7 +76,7 @@ def show(
                 _show_drafts(conn, case)
                 _show_edits(conn, case)
     if not found:
-        err.print(f"no case with accession {accession}; `radbridge cases` lists those there are", highlight=False)
+        err.print(plain(f"no case with accession {accession}; `radbridge cases` lists those there are"))
         raise typer.Exit(1)
 
 
@@ -85,14 +85,14 @@ def _show_messages(conn: Connection, accession: str, *, raw: bool) -> None:
     rows = conn.execute(select(messages).where(messages.c.accession == accession).order_by(messages.c.id)).all()
     for row in rows:
         note = row.reason or ("control id used before with other bytes" if row.reused_id else "")
-        table.add_row(str(row.id), clock(row.received_at), row.peer, row.kind, row.state, note)
+        add_row(table, str(row.id), clock(row.received_at), row.peer, row.kind, row.state, note)
     out.print(table)
     if raw:
         for row in rows:
             text = row.raw.decode("utf-8", "replace").replace("\r", "\n").strip()
             if "\0" in text:
                 text = f"{row.size} bytes that are no text"
-            out.print(Panel(Text(text), title=f"message {row.id}", title_align="left"))
+            out.print(Panel(plain(text), title=f"message {row.id}", title_align="left"))
 
 
 def _show_case(case: Case) -> None:
@@ -111,10 +111,10 @@ def _show_case(case: Case) -> None:
         "findings": case.report.findings,
         "impression": case.report.impression,
     }
-    body = Text("\n").join(Text.assemble((f"{k}: ", "bold"), v) for k, v in lines.items() if v.strip())
-    out.print(Panel(body, title=f"case {case.key.accession}", title_align="left"))
+    body = Text("\n").join(Text.assemble((f"{k}: ", "bold"), plain(v)) for k, v in lines.items() if v.strip())
+    out.print(Panel(body, title=plain(f"case {case.key.accession}"), title_align="left"))
     if case.measured:
-        said = Text("\n").join(Text(m.line) for m in case.measured)
+        said = Text("\n").join(plain(m.line) for m in case.measured)
         out.print(Panel(said, title="measured by machines", title_align="left"))
 
 
@@ -122,23 +122,23 @@ def _show_drafts(conn: Connection, case: Case) -> None:
     for stored in drafts.of_case(conn, case.key):
         draft = stored.draft
         head = f"draft {draft.id} · {stored.state}{': ' + stored.reason if stored.reason else ''}"
-        body = Text(draft.text or "(no text)")
+        body = plain(draft.text or "(no text)")
         where = f"\n{clock(draft.made_at)} · {draft.stage} · {draft.lora or 'no LoRA'} · {draft.model}"
-        body.append(where, style="dim")
+        body.append_text(plain(where, "dim"))
         if draft.asked not in {"", draft.lora}:
-            body.append(f"\nasked, and not used: {draft.asked}", style="dim")
+            body.append_text(plain(f"\nasked, and not used: {draft.asked}", "dim"))
         if draft.memory:
-            body.append(f"\n{_tell_memory(conn, draft)}", style="dim")
+            body.append_text(plain(f"\n{_tell_memory(conn, draft)}", "dim"))
         for flag in draft.flags:
-            body.append(f"\n{flag.severity} {flag.kind}: {flag.message}", style="yellow")
+            body.append_text(plain(f"\n{flag.severity} {flag.kind}: {flag.message}", "yellow"))
         if stored.state is DraftState.BLOCKED:
-            body.append(f"\n{BLOCKED}", style="bold")
+            body.append_text(plain(f"\n{BLOCKED}", "bold"))
         for reason in draft.fallback:
-            body.append(f"\nfallback: {reason}", style="dim")
+            body.append_text(plain(f"\nfallback: {reason}", "dim"))
         for said in shown.of_draft(conn, draft.id):
             why = f" ({said.reason_code})" if said.reason_code else ""
-            body.append(f"\n{said.outcome}{why} · {said.source} · {clock(said.at)}", style="cyan")
-        out.print(Panel(body, title=head, title_align="left"))
+            body.append_text(plain(f"\n{said.outcome}{why} · {said.source} · {clock(said.at)}", "cyan"))
+        out.print(Panel(body, title=plain(head), title_align="left"))
     table = Table(
         "control id",
         "to",
@@ -152,7 +152,7 @@ def _show_drafts(conn: Connection, case: Case) -> None:
     )
     for d in deliveries.of_case(conn, case.key):
         done = clock(d.confirmed_at) if d.confirmed_at else ""
-        table.add_row(d.control_id, d.destination, d.purpose, d.state, str(d.attempts), d.answer, done)
+        add_row(table, d.control_id, d.destination, d.purpose, d.state, str(d.attempts), d.answer, done)
     out.print(table)
 
 
@@ -168,4 +168,4 @@ def _tell_memory(conn: Connection, draft: DraftImpression) -> str:
 def _show_edits(conn: Connection, case: Case) -> None:
     for edit, state in edits.of_case(conn, case.key):
         body = f"{edit.outcome}, edit distance {edit.distance:.2f}, {state}\n{edit.signed}"
-        out.print(Panel(Text(body), title=f"signed over draft {edit.draft_id}", title_align="left"))
+        out.print(Panel(plain(body), title=f"signed over draft {edit.draft_id}", title_align="left"))

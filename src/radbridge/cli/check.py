@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn, Self
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Connection
 
 from radbridge.case import CaseKey
-from radbridge.cli.common import ConfigOption, err, out, site_of, told
+from radbridge.cli.common import ConfigOption, err, out, plain, site_of, told
 from radbridge.config import Site
 from radbridge.config.clear import find_clear
 from radbridge.errors import DeliveryError, RadBridgeError
@@ -38,10 +39,10 @@ def check(config: ConfigOption = None) -> None:
         results = asyncio.run(_ping_all(site))
     table = Table("part", "", "what")
     for part, problem in results:
-        table.add_row(part, "[red]no[/]" if problem else "[green]ok[/]", problem)
+        table.add_row(part, "[red]no[/]" if problem else "[green]ok[/]", plain(problem))
     out.print(table)
     for warning in _find_warnings(site):
-        err.print(f"[yellow]warning:[/] {warning}", highlight=False)
+        err.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
     if any(problem for _, problem in results):
         raise typer.Exit(1)
 

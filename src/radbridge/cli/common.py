@@ -13,6 +13,8 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -37,6 +39,9 @@ ConfigOption = Annotated[
 
 Result = TypeVar("Result")
 
+_OBEYED = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+"""What a terminal would obey: a peer's text is shown, and moves no cursor (C0, DEL and C1 of ISO 6429)."""
+
 
 @contextmanager
 def told() -> Iterator[None]:
@@ -50,6 +55,16 @@ def told() -> Iterator[None]:
     except RadBridgeError as error:
         err.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(1) from None
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Text that came from outside: none of it is markup, and none of it is a terminal's to obey."""
+    return Text(text.translate(_OBEYED), style)
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """Add a row of what came from outside."""
+    table.add_row(*map(plain, cells))
 
 
 def account() -> str:

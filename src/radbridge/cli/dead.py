@@ -10,7 +10,19 @@ from rich.table import Table
 from rich.text import Text
 
 from radbridge.audit import What
-from radbridge.cli.common import ConfigOption, account, clock, noted, out, reading, site_of, told, writing
+from radbridge.cli.common import (
+    ConfigOption,
+    account,
+    add_row,
+    clock,
+    noted,
+    out,
+    plain,
+    reading,
+    site_of,
+    told,
+    writing,
+)
 from radbridge.errors import ConfigError
 from radbridge.journal import dead
 from radbridge.journal.dead import Act, Dead
@@ -37,7 +49,7 @@ def list_dead(
             found = dead.everything(conn, limit)
     table = Table("id", "since (UTC)", "what", "accession", "from / to", "state", "tries", "why")
     for one in found:
-        table.add_row(one.id, clock(one.at), one.kind, one.accession, one.where, one.state, str(one.tries), one.reason)
+        add_row(table, one.id, clock(one.at), one.kind, one.accession, one.where, one.state, str(one.tries), one.reason)
     out.print(table if found else "nothing waits for a person")
 
 
@@ -60,9 +72,11 @@ def show_dead(id: Annotated[str, typer.Argument(help="m17, d9.")], config: Confi
         "tries": str(one.tries),
         "why": one.reason,
     }
-    out.print(Panel(Text("\n").join(Text.assemble((f"{k}: ", "bold"), v) for k, v in lines.items()), title=one.id))
+    out.print(
+        Panel(Text("\n").join(Text.assemble((f"{k}: ", "bold"), plain(v)) for k, v in lines.items()), title=one.id)
+    )
     text = one.raw.decode("utf-8", "replace").replace("\r", "\n").strip()
-    out.print(Panel(Text(f"{len(one.raw)} bytes that are no text" if "\0" in text else text or "(nothing)")))
+    out.print(Panel(plain(f"{len(one.raw)} bytes that are no text" if "\0" in text else text or "(nothing)")))
 
 
 @app.command("retry")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from radbridge.cli.common import ConfigOption, account, clock, out, reading, site_of, told, writing
+from radbridge.cli.common import ConfigOption, account, add_row, clock, out, reading, site_of, told, writing
 from radbridge.config import Site
 from radbridge.config.checks import RESERVED
 from radbridge.errors import ConfigError
@@ -35,7 +35,8 @@ def list_destinations(config: ConfigOption = None) -> None:
     for name in sorted({*site.deliveries, *known, *waiting}):
         place = known.get(name, destinations.Destination(name=name))
         health = place.health
-        table.add_row(
+        add_row(
+            table,
             name,
             place.state if name in (*site.deliveries, *RESERVED) else f"{place.state} (not in the site's file)",
             str(waiting.get(name, 0)),

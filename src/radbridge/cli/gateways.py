@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from radbridge.cli.common import ConfigOption, clock, out, reading, site_of, told
+from radbridge.cli.common import ConfigOption, add_row, clock, out, reading, site_of, told
 from radbridge.journal import leases
 from radbridge.wire import Kind
 
@@ -31,7 +31,8 @@ def gateways(
     for member in found:
         held = Counter(name.partition(":")[0] for name in member.holds)
         is_alone = not site.store.is_shared
-        table.add_row(
+        add_row(
+            table,
             member.name,
             "alive" if member.age_s <= site.cluster.lease_s * (2 if is_alone else 1) else "dead",
             member.version,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from radbridge import logs
@@ -134,7 +135,7 @@ def _tell(imported: Imported, faults: Faults) -> None:
             highlight=False,
         )
     for fault in faults.told:
-        err.print(f"[yellow]left out:[/] {fault}", highlight=False)
+        err.print(f"[yellow]left out:[/] {escape(str(fault))}", highlight=False)
 
 
 def _train(config: Path | None) -> None:

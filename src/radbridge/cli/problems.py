@@ -9,7 +9,7 @@ from rich.table import Table
 from sqlalchemy import Connection, select
 
 from radbridge.audit import What
-from radbridge.cli.common import ConfigOption, clock, noted, out, reading, site_of, told
+from radbridge.cli.common import ConfigOption, add_row, clock, noted, out, reading, site_of, told
 from radbridge.journal import drafts
 from radbridge.journal.schema import DeliveryState, MessageState, deliveries, messages
 
@@ -36,7 +36,7 @@ def _bad_messages(conn: Connection, limit: int) -> Table:
     bad = (MessageState.REJECTED, MessageState.FAILED, MessageState.QUARANTINED)
     query = select(messages).where(messages.c.state.in_(bad)).order_by(messages.c.id.desc()).limit(limit)
     for row in conn.execute(query):
-        table.add_row(str(row.id), clock(row.received_at), row.peer, row.kind, str(row.size), row.state, row.reason)
+        add_row(table, str(row.id), clock(row.received_at), row.peer, row.kind, str(row.size), row.state, row.reason)
     return table
 
 
@@ -46,8 +46,8 @@ def _bad_deliveries(conn: Connection, limit: int) -> Table:
     bad = (DeliveryState.DEAD, DeliveryState.REFUSED)
     query = select(deliveries).where(deliveries.c.state.in_(bad)).order_by(deliveries.c.seq.desc()).limit(limit)
     for row in conn.execute(query):
-        table.add_row(
-            row.control_id, row.accession, row.destination, row.purpose, row.state, str(row.attempts), row.answer
+        add_row(
+            table, row.control_id, row.accession, row.destination, row.purpose, row.state, str(row.attempts), row.answer
         )
     return table
 
@@ -57,5 +57,5 @@ def _blocked_drafts(conn: Connection, limit: int) -> Table:
     table.title, table.title_justify = "drafts of open cases that the guard kept back", "left"
     for stored in drafts.blocked(conn, limit):
         draft = stored.draft
-        table.add_row(draft.id, stored.key.accession, clock(draft.made_at), draft.lora, stored.reason)
+        add_row(table, draft.id, stored.key.accession, clock(draft.made_at), draft.lora, stored.reason)
     return table

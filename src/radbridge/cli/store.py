@@ -63,7 +63,7 @@ def status(
 
 def _print_keys(known: list[keys.DataKey], counts: dict[int, int], *, is_counted: bool) -> None:
     if not known:
-        out.print("documents are stored as they are; [encryption] seals them")
+        out.print("documents are stored as they are; [encryption] in the site file seals them", markup=False)
         return
     table = Table("key", "under", "made (UTC)", "seals", "state", *(["values"] if is_counted else []))
     for key in known:

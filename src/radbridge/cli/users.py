@@ -11,7 +11,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from radbridge.access import ROLES, Role
-from radbridge.cli.common import ConfigOption, account, err, out, reading, site_of, told, writing
+from radbridge.cli.common import ConfigOption, account, add_row, err, out, reading, site_of, told, writing
 from radbridge.errors import ConfigError
 from radbridge.journal import accounts, passwords
 from radbridge.journal.accounts import Change
@@ -60,7 +60,7 @@ def list_users(config: ConfigOption = None) -> None:
     table = Table("name", "roles", "from", "state")
     for one in found:
         state = "closed" if one.disabled else "locked" if one.is_locked else ""
-        table.add_row(one.name, ", ".join(sorted(one.roles)), one.issuer, state)
+        add_row(table, one.name, ", ".join(sorted(one.roles)), one.issuer, state)
     out.print(table)
 
 

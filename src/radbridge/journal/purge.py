@@ -154,12 +154,14 @@ def _among(columns: Sequence[ColumnElement[Any]], keys: Sequence[tuple[Any, ...]
     return and_(*apart, tuple_(*columns).in_(keys)) if len(columns) > 1 else apart[0]
 
 
-# Messages: their bytes go first; the row stays for as long as they may come again.
+# Messages: their bytes go first; the row stays for as long as they may come again. Dead letters wait for a person.
+_WAITING = (MessageState.ACCEPTED, MessageState.FAILED, MessageState.QUARANTINED)
+_UNDELIVERED = (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.REFUSED)
 
 
 def _find_messages(cut: Cut) -> Select[Any]:
     old = and_(
-        messages.c.state != MessageState.ACCEPTED,
+        messages.c.state.not_in(_WAITING),
         messages.c.received_at < cut.before(cut.retention.messages_d),
         ~exists().where(memory.c.accession == messages.c.accession, memory.c.state == MemoryState.WAITING),
     )
@@ -183,7 +185,7 @@ def _find_cases(cut: Cut) -> Select[Any]:
     return select(cases.c.accession, cases.c.issuer).where(
         cases.c.state != CaseState.OPEN,
         cases.c.updated_at < cut.before(cut.retention.cases_d),
-        ~_of_case(deliveries).where(deliveries.c.state == DeliveryState.PENDING).correlate(cases).exists(),
+        ~_of_case(deliveries).where(deliveries.c.state.in_(_UNDELIVERED)).correlate(cases).exists(),
         ~exists().where(
             memory.c.accession == cases.c.accession,
             memory.c.issuer == cases.c.issuer,
@@ -237,7 +239,7 @@ def _find_drafts(cut: Cut) -> Select[Any]:
     return select(drafts.c.id).where(
         drafts.c.state != DraftState.CURRENT,
         drafts.c.made_at < cut.before(cut.retention.drafts_d),
-        ~exists().where(deliveries.c.draft_id == drafts.c.id, deliveries.c.state == DeliveryState.PENDING),
+        ~exists().where(deliveries.c.draft_id == drafts.c.id, deliveries.c.state.in_(_UNDELIVERED)),
     )
 
 

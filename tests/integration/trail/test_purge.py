@@ -117,17 +117,18 @@ def test_a_dry_run_counts_what_a_run_takes(stores: Stores, url: str) -> None:
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("messages", update(messages).values(state="accepted")),
+        *(("messages", update(messages).values(state=state)) for state in ("accepted", "failed", "quarantined")),
         ("messages", update(memory).values(state="waiting", accession="X1")),
         ("cases", update(cases).values(state="open")),
-        ("cases", update(deliveries).values(state="pending")),
+        *(("cases", update(deliveries).values(state=state)) for state in ("pending", "dead", "refused")),
+        *(("drafts", update(deliveries).values(state=state)) for state in ("pending", "dead", "refused")),
         ("drafts", update(drafts).values(state="current")),
         ("memory", update(memory).values(state="barred")),
         ("fhir_resources", update(subscription_events).values(state="pending", version_seq=1)),
     ],
 )
 def test_what_is_worked_on_stays(stores: Stores, url: str, name: str, change: object) -> None:
-    """However old: a message that waits, an open case, a draft that stands, a delivery on its way."""
+    """However old: a message that waits, an open case, a draft that stands, a delivery on its way, a dead letter."""
     with stores.begin() as conn:
         plant(conn, OLD)
         conn.execute(change)  # type: ignore[call-overload]  # an update

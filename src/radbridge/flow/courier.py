@@ -117,8 +117,7 @@ class Courier:
             except LeaseLost:
                 log.warning("another gateway delivers there now", destination=self._lane.name, lease=self._lane.lease)
                 wait_s = self._poll_s
-            except Exception:
-                # Whatever it is: the other destinations and the gateway go on (rule 4).
+            except Exception:  # whatever it is, the other destinations and the gateway go on (rule 4)
                 log.exception("a courier tripped; it goes on", destination=self._lane.name, retry_in_s=TRIPPED_S)
                 wait_s = TRIPPED_S
             if wait_s > 0:

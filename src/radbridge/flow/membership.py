@@ -112,7 +112,7 @@ async def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
         try:
             await run()
             log.error("a worker ended; starting it again", task=name, retry_in_s=WORKER_PAUSE_S)
-        except Exception:
+        except Exception:  # whatever it is, the other workers and the gateway go on (rule 4)
             log.exception("a worker failed; starting it again", task=name, retry_in_s=WORKER_PAUSE_S)
         await asyncio.sleep(WORKER_PAUSE_S)
 

@@ -165,7 +165,7 @@ def shut_in(allowed: tuple[str, int] | None) -> None:
     """
     known = {allowed} if allowed else set()
     if allowed:
-        with suppress(OSError):  # looked up now: afterwards no name is
+        with suppress(OSError):  # looked up now: afterwards no name is. The stubs leave out what AF_INET6 adds
             known |= {info[4][:2] for info in socket.getaddrinfo(*allowed, type=socket.SOCK_STREAM)}  # type: ignore[misc]
     hosts = {host for host, _ in known}
 

@@ -153,12 +153,6 @@ def revision(conn: Connection) -> str:
     return MigrationContext.configure(conn).get_current_revision() or ""
 
 
-def read_manifest(file: Path) -> Manifest:
-    """What a backup says of itself. Raises BackupFault."""
-    with _opened(file) as tar:
-        return _manifest(tar, file)
-
-
 def read_keys(file: Path) -> list[DataKey]:
     """The keys that it holds, wrapped. Raises BackupFault."""
     table = metadata.tables["data_key"]

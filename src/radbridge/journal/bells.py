@@ -105,7 +105,7 @@ class PostgresBells(LocalBells):
             try:
                 with closing(self._connect()) as conn:
                     part(conn)
-            except Exception:
+            except Exception:  # polling does the work meanwhile; without this nobody would ever hear again
                 log.warning("no bells; work is looked for without them", exc_info=True, retry_in_s=RETRY_S)
                 with self._work:
                     self._work.wait_for(lambda: self._closed, RETRY_S)

@@ -37,7 +37,6 @@ _RELEASE = update(leases).where(_MINE, _HERE).values(owner="", clean=True)
 _HELD = select(leases.c.name, leases.c.epoch).where(_MINE, _HERE).with_for_update(read=True, key_share=True)
 """KEY SHARE stands in the way of `take`, so that nobody takes a lease under a transaction that is still to commit, and
 not in the way of `renew`, which may come in between."""
-_OWNED = select(leases.c.name).where(_MINE)
 _SEEN = insert(gateways).values(started_at=bindparam("at"), seen_at=bindparam("at"))
 _BEAT = _SEEN.on_conflict_do_update(index_elements=["id"], set_={c: _SEEN.excluded[c] for c in ("seen_at", "address")})
 _COUNT = select(func.count()).select_from(gateways).where(gateways.c.seen_at > bindparam("since"))

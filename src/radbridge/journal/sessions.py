@@ -115,12 +115,6 @@ def end(conn: Connection, digests: Sequence[str]) -> list[None]:
     return [None] * len(digests)
 
 
-def end_all(conn: Connection, names: Sequence[str]) -> list[None]:
-    """All sessions of these accounts are over."""
-    conn.execute(delete(login_sessions).where(login_sessions.c.account.in_(names)))
-    return [None] * len(names)
-
-
 def digest(token: str) -> str:
     """What is kept of a token."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -31,7 +31,7 @@ messages = Table(
     Column("reused_id", Boolean, nullable=False, default=False),  # same control id, other bytes
     Column("bucket", SmallInteger, nullable=False, server_default="0"),
     Column("urgent", Boolean, nullable=False, server_default=false()),
-    Column("touches", Words, nullable=False, server_default=""),  # what else it is about: see `messages.join_touches`
+    Column("touches", Words, nullable=False, server_default=""),  # what else it is about: see `messages.split_touches`
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("not_before", Utc, nullable=True),
     Column("settled_at", Utc, nullable=True),

@@ -26,7 +26,7 @@ from radbridge.config import Traces
 from radbridge.errors import ConfigError, DeliveryFailed
 from radbridge.logs import redact
 from radbridge.traces import Name, Value
-from radbridge_adapters.rest.client import ask, make_http
+from radbridge_adapters.rest.client import Reply, ask, make_http
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +82,10 @@ class OtlpTracer:
         span = self._tracer.start_span(name, context)
         return _Recorded(span) if span.is_recording() else None
 
+    async def ping(self) -> None:
+        """Raise DeliveryFailed unless the collector takes an export; of no spans."""
+        await self._exporter.ping()
+
     async def close(self) -> None:
         """Send what is left, for at most `TIMEOUT_S`."""
         await asyncio.to_thread(self._provider.shutdown)
@@ -111,9 +115,17 @@ class _Exporter(SpanExporter):
             (log.info if sent else log.warning)("traces go out again" if sent else "traces are dropped", part="traces")
         return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
 
+    async def ping(self) -> None:
+        reply = await self._ask(encode_spans([]).SerializeToString())
+        if not reply.ok:
+            raise DeliveryFailed("traces", f"the collector at {self._url} answers HTTP {reply.status}")
+
+    async def _ask(self, body: bytes) -> Reply:
+        return await ask(self._http, "traces", "POST", self._url, content=body, headers=self._headers)
+
     async def _send(self, body: bytes) -> bool:
         try:
-            return (await ask(self._http, "traces", "POST", self._url, content=body, headers=self._headers)).ok
+            return (await self._ask(body)).ok
         except DeliveryFailed:
             return False
 

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+MAX_NAME: Final = 255
+OURS: Final = frozenset(("anonymous", "radbridge", "unknown"))
+"""What the audit trail says where nobody asked, or nobody knows who did: no account and no key may be called so."""
+_NAME = re.compile(rf"[A-Za-z0-9_.@-]{{1,{MAX_NAME}}}")
+_OTHERS = re.compile(r"[^A-Za-z0-9_.@-]+")
+
+
+def check_name(name: str) -> str:
+    """The name of an account or a key, if it can be one. Raises ValueError."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"a name has 1 to {MAX_NAME} letters, digits and _ . @ - alone")
+    if name.casefold() in OURS:
+        raise ValueError(f"the audit trail calls something else {name}; take another name")
+    return name
+
+
+def as_name(text: str) -> str:
+    """What somebody is called elsewhere, as a name: what a name can't have becomes `-`. Empty where nothing is left."""
+    return _OTHERS.sub("-", text).strip("-")[:MAX_NAME]
 
 
 class Permission(StrEnum):

@@ -8,8 +8,8 @@ it, and in the audit repository that a site names; logs, metrics and traces get 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -26,6 +26,7 @@ class What(StrEnum):
     """What was done."""
 
     MESSAGE_TAKEN = "message_taken"
+    MESSAGE_FAILED = "message_failed"
     CASE_CHANGED = "case_changed"
     DRAFT_MADE = "draft_made"
     DRAFT_BLOCKED = "draft_blocked"
@@ -38,7 +39,6 @@ class What(StrEnum):
     LOGIN = "login"
     LOGIN_FAILED = "login_failed"
     ACCOUNT_CHANGED = "account_changed"
-    CONFIGURATION = "configuration"
     PAUSED = "paused"
     RETRIED = "retried"
     DROPPED = "dropped"
@@ -105,6 +105,7 @@ _SOFTWARE = Code(value="110131", display="Software Configuration")
 
 KINDS: Final[Mapping[What, Kind]] = {
     What.MESSAGE_TAKEN: Kind(event=_IMPORT, action=Action.CREATE),
+    What.MESSAGE_FAILED: Kind(event=_IMPORT, action=Action.CREATE),
     What.CASE_CHANGED: Kind(event=_RECORD, action=Action.UPDATE),
     What.DRAFT_MADE: Kind(event=_RECORD, action=Action.CREATE),
     What.DRAFT_BLOCKED: Kind(event=_RECORD, action=Action.CREATE),
@@ -117,7 +118,6 @@ KINDS: Final[Mapping[What, Kind]] = {
     What.LOGIN: Kind(event=_USER, action=Action.EXECUTE, subtype=_LOGIN),
     What.LOGIN_FAILED: Kind(event=_USER, action=Action.EXECUTE, subtype=_LOGIN),
     What.ACCOUNT_CHANGED: Kind(event=_ALERT, action=Action.EXECUTE, subtype=_ATTRIBUTES),
-    What.CONFIGURATION: Kind(event=_ALERT, action=Action.EXECUTE, subtype=_SOFTWARE),
     What.PAUSED: Kind(event=_ALERT, action=Action.EXECUTE, subtype=_SOFTWARE),
     What.RETRIED: Kind(event=_RECORD, action=Action.UPDATE),
     What.DROPPED: Kind(event=_RECORD, action=Action.UPDATE),
@@ -159,6 +159,13 @@ class Note:
     def action(self) -> Action:
         """What kind of act it was."""
         return KINDS[self.what].action
+
+
+def each(note: Note, cases: Iterable[CaseKey], patients: Iterable[str] = ()) -> list[Note]:
+    """The note for every case and every patient that it is about; once where none is known."""
+    found = [replace(note, entity=key) for key in dict.fromkeys(cases)]
+    found += [replace(note, patient=number) for number in dict.fromkeys(patients)]
+    return found or [note]
 
 
 def write(note: Note) -> bytes:

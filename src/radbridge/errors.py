@@ -2,6 +2,7 @@
 
     RadBridgeError
     ├── ConfigError              the site's file is wrong: nothing was started
+    │   ├── NotThere             what was named isn't there
     │   ├── RowFault             a line of a file of rows can't be taken
     │   └── StoreRefused         the database isn't set up so that a commit is durable and sorted as everywhere
     ├── MessageFault             a peer sent what can't be taken in; it is told so, and the bytes are kept
@@ -51,6 +52,10 @@ class ConfigError(RadBridgeError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class NotThere(ConfigError):
+    """There is no account, key or destination of that name."""
 
 
 class RowFault(ConfigError):

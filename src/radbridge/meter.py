@@ -22,8 +22,8 @@ class WireMeter(Protocol):
         """A caller was made to wait, or told to come back later."""
         ...
 
-    def logged_in(self, outcome: str) -> None:
-        """Somebody tried to log in: `ok`, or the fixed word why not."""
+    def logged_in(self, *, let_in: bool) -> None:
+        """Somebody tried to log in. Why not isn't counted: it would tell which names there are."""
         ...
 
     def answered_late(self, destination: str) -> None:

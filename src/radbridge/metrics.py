@@ -136,9 +136,9 @@ class Metrics(WireMeter, JournalMeter):
         """A caller was made to wait, or told to come back later."""
         self.rate_limited.labels(wire).inc()
 
-    def logged_in(self, outcome: str) -> None:
+    def logged_in(self, *, let_in: bool) -> None:
         """Somebody tried to log in."""
-        self.logins.labels(outcome).inc()
+        self.logins.labels("ok" if let_in else "refused").inc()
 
     def answered_late(self, destination: str) -> None:
         """A destination acknowledged what nobody waited for any more."""

@@ -63,6 +63,14 @@ class Tracer(Protocol):
         """A span below `parent`, a `traceparent` or empty for a new trace; None where it isn't sampled."""
         ...
 
+    async def ping(self) -> None:
+        """Raise DeliveryFailed unless whoever gets them answers."""
+        ...
+
+    async def close(self) -> None:
+        """Send what is left."""
+        ...
+
 
 class _Nothing:
     """The span that nobody records."""

@@ -43,7 +43,10 @@ def row(text: str, part: str) -> str:
 async def test_every_peer_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row for each peer with an address: whether it answers, and if not, why. Peers that only call have none."""
     monkeypatch.setattr("radbridge_adapters.dicom.asking.peers.PING_S", 0.5)
-    monkeypatch.setattr("radbridge.gateway.load_entry_points", lambda group: {"dicom": wire})
+    monkeypatch.setattr(
+        "radbridge.gateway.plugins.load_entry_points",
+        lambda group: {"dicom": wire} if group == "radbridge.adapters" else {},
+    )
     monkeypatch.setenv("COLUMNS", "200")
     ae = AE("GOOD")
     ae.require_called_aet = True

@@ -116,7 +116,7 @@ class Delivering:
 
     async def withdraw(self, accession: str) -> None:
         """Take the draft of a case back."""
-        await self.journal.write(_withdraw, accession)
+        await self.journal.write(withdraw, accession)
 
     async def order(self, state: DestinationState) -> None:
         """What an operator does to the destination."""
@@ -158,7 +158,8 @@ def queue(conn: Connection, items: Sequence[tuple[str, datetime]]) -> list[None]
     return [None] * len(items)
 
 
-def _withdraw(conn: Connection, items: Sequence[str]) -> list[None]:
+def withdraw(conn: Connection, items: Sequence[str]) -> list[None]:
+    """The draft of each case is taken back."""
     for accession in items:
         drafts.close(conn, f"draft-{accession}", DraftState.WITHDRAWN, "changed")
         deliveries.withdraw(conn, CaseKey(accession=accession), f"draft-{accession}", at=datetime.now(UTC))

@@ -29,8 +29,7 @@ class LiveGateway(Gateway):
         self.model = model
 
     async def _draft(self) -> None:
-        self._model = self.model
-        await self._draft_with(self.model)
+        await self.model_keeper.draft_with(self.model)
 
     @property
     def base(self) -> str:
@@ -73,7 +72,7 @@ async def live(site: Site, *factories: WireFactory, model: FakeModel | None = No
     def make_wires(site: Site, desk: Desk) -> list[Wire]:
         return [make(site, desk) for make in (hl7v2.wire, *factories)]
 
-    with patch("radbridge.gateway.make_wires", make_wires):
+    with patch("radbridge.gateway.gateway.make_wires", make_wires):
         async with LiveGateway(site, model or FakeModel()) as gateway:
             work = asyncio.create_task(gateway.serve())
             try:

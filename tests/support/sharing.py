@@ -16,7 +16,7 @@ from radbridge.case import CaseKey
 from radbridge.config.store import Flow
 from radbridge.flow.applying import Translate
 from radbridge.flow.cluster import ClusterHolder
-from radbridge.flow.holding import cases_lease
+from radbridge.flow.holding import SoleHolder, cases_lease
 from radbridge.flow.process import Processor
 from radbridge.journal import Journal, cases, leases, messages
 from radbridge.journal.bells import LocalBells
@@ -28,6 +28,15 @@ from tests.support.postgres import the_cluster
 
 NAMES = frozenset(cases_lease(bucket) for bucket in ALL)
 _ids = count(1)
+
+
+class Elsewhere(SoleHolder):
+    """Everything is another gateway's."""
+
+    @property
+    def is_sole(self) -> bool:
+        """It isn't."""
+        return False
 
 
 @dataclass

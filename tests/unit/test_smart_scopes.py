@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radbridge_adapters.security.scopes import FHIRCAST, SYSTEM, narrow, parse_scope, parse_scopes
+from radbridge.scopes import FHIRCAST, SYSTEM, narrow, parse_scope, parse_scopes
 
 TYPES = ("DiagnosticReport", "Patient", "Observation")
 scopes = st.builds(

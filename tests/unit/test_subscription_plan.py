@@ -12,13 +12,13 @@ from radbridge.config import FhirSubscriptions
 from radbridge.flow.intake import JournalIntake
 from radbridge.journal import Journal
 from radbridge.metrics import Metrics
+from radbridge.scopes import parse_scopes
 from radbridge_adapters.fhir.execution import Author
 from radbridge_adapters.fhir.subscriptions import Subscriptions
 from radbridge_adapters.fhir.subscriptions.plan import BACKPORT, BASE_EXTENSION, Content, Status, mask, read_plan
 from radbridge_adapters.resources.codes import DRAFT_TOPIC
 from radbridge_adapters.resources.outcome import Issues
 from radbridge_adapters.security import Client
-from radbridge_adapters.security.scopes import parse_scopes
 from tests.support.live import make_site
 
 Document = dict[str, Any]

@@ -30,8 +30,7 @@ from radbridge_adapters.resources.draft import Composer
 from radbridge_adapters.resources.outcome import Issues, outcome_of, refuse
 from radbridge_adapters.resources.snapshot import Snapshot, make_snapshot
 from radbridge_adapters.resources.translate import SnapshotTranslator
-from radbridge_adapters.security.guard import CHALLENGE
-from radbridge_adapters.security.http import BodyTooLarge, Gone, answer, read_body
+from radbridge_adapters.security.http import BodyTooLarge, Gone, answer, headers_of, read_body
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +68,8 @@ class CdsApp:
             too_large = refuse("too-costly", f"the body is larger than {MAX_BYTES} bytes", status=413)
             await answer(send, 413, outcome_of(too_large.issues))
         except Issues as fault:
-            await answer(send, fault.status, outcome_of(fault.issues), CHALLENGE if fault.status == 401 else None)
+            headers = headers_of(fault.status, fault.retry_after_s)
+            await answer(send, fault.status, outcome_of(fault.issues), headers)
         except JournalError:
             log.exception("journal unavailable")
             await answer(send, 503, None, {"retry-after": "5"})

@@ -8,15 +8,17 @@ from __future__ import annotations
 import structlog
 
 from radbridge.config import Site
+from radbridge.scopes import parse_scopes
 from radbridge.wire import Desk, Scope
 from radbridge_adapters.resources.outcome import refuse
 from radbridge_adapters.security.assertion import AssertionFault, verify
-from radbridge_adapters.security.guard import Client, bearer_of, is_private, refuse_strangers
+from radbridge_adapters.security.guard import Client, is_private, refuse_strangers
+from radbridge_adapters.security.http import bearer_of
 from radbridge_adapters.security.identity import Identities
 from radbridge_adapters.security.jwks import KeySource
 from radbridge_adapters.security.places import places_of
+from radbridge_adapters.security.rate import take_turn
 from radbridge_adapters.security.replay import spend
-from radbridge_adapters.security.scopes import parse_scopes
 
 log = structlog.get_logger(__name__)
 
@@ -28,11 +30,11 @@ class Callers:
         self._site = site
         self._store = desk.store
         self._issuers = site.cdshooks.client_issuers
-        self._keys = KeySource({}, self._issuers)
+        self._keys = KeySource({}, {name: one.jwks_uri for name, one in self._issuers.items()}, self._issuers)
         self._identities = Identities(site, desk.store)
 
     async def identify(self, scope: Scope, service: str) -> str:
-        """Who calls this service. Raises Issues (401, 403)."""
+        """Who calls this service. Raises Issues (401, 403, 429)."""
         if (known := await self._identities.find(scope)) is not None:
             client = Client(id=known.actor.name, scopes=parse_scopes(known.scopes), actor=known.actor)
             client.require("DiagnosticReport", "r")
@@ -56,4 +58,5 @@ class Callers:
             raise refuse(
                 "login", "a JWT is needed, signed for this service by a client it trusts", status=401
             ) from None
+        take_turn(scope, assertion.issuer)
         return assertion.issuer

@@ -19,8 +19,8 @@ from radbridge.meter import WireMeter
 from radbridge.wire import Store
 from radbridge_adapters.resources.outcome import refuse
 from radbridge_adapters.security import cookies
-from radbridge_adapters.security.http import NO_STORE, BodyTooLarge, read_body
-from radbridge_adapters.security.login import Logins
+from radbridge_adapters.security.http import NO_STORE, BodyTooLarge, headers_of, read_body
+from radbridge_adapters.security.login import Logins, TooOften
 from radbridge_adapters.security.oidc import LIFE, OpenId
 
 MAX_BYTES = 8192
@@ -68,31 +68,27 @@ class Auth:
         """By name and password, as a form or in JSON: a session's cookie, and for JSON the word against forgery."""
         self._require_tls()
         peer = _peer(request)
-        if wait_s := self._logins.delay(peer):
-            return JSONResponse(
-                {"error": "too many logins"}, status_code=429, headers={"retry-after": str(ceil(wait_s))}
-            )
         is_json = request.headers.get("content-type", "").startswith("application/json")
         if not is_json:
             self._refuse_other_pages(request)
         given = await _read(request, is_json=is_json)
         try:
             account = await self._logins.by_password(given.get("name", ""), given.get("password", ""), peer=peer)
+        except TooOften as error:
+            return _come_again(error)
         except LoginRefused:
             return self._refusal(is_json=is_json)
-        return await self._let_in(account, "password", is_json=is_json)
+        return await self._let_in(request, account, "password", is_json=is_json)
 
     async def depart(self, request: Request) -> Response:
         """To the hospital's provider."""
         self._require_tls()
-        if self._openid is None:
-            raise refuse("not-found", "the site has no access.oidc", status=404)
-        if wait_s := self._logins.delay(_peer(request)):
-            return JSONResponse(
-                {"error": "too many logins"}, status_code=429, headers={"retry-after": str(ceil(wait_s))}
-            )
+        openid = self._provider()
         try:
-            departure = await self._openid.depart()
+            self._logins.depart(_peer(request))
+            departure = await openid.depart()
+        except TooOften as error:
+            return _come_again(error)
         except LoginRefused:
             return self._page("The hospital's login can't be reached.", status=503)
         cookie = cookies.write(self._site, departure.cookie, purpose=_STATE, max_age_s=int(LIFE.total_seconds()))
@@ -101,19 +97,21 @@ class Auth:
     async def arrive(self, request: Request) -> Response:
         """Back from the provider."""
         self._require_tls()
-        if self._openid is None:
-            raise refuse("not-found", "the site has no access.oidc", status=404)
+        openid = self._provider()
         kept = cookies.read(self._site, request.scope, purpose=_STATE)
         try:
-            stranger = await self._openid.arrive(dict(request.query_params), kept)
+            self._logins.depart(_peer(request))
+            stranger = await openid.arrive(dict(request.query_params), kept)
             account = await self._store.write_first(accounts.welcome, stranger)
             if account.disabled:
                 raise LoginRefused("disabled")
+        except TooOften as error:
+            return _come_again(error)
         except LoginRefused as error:
             await self._logins.tell(Attempt(name="", reason=error.reason, via="oidc", peer=_peer(request)))
             return self._refusal(is_json=False)
         await self._logins.tell(Attempt(name=account.name, via="oidc", peer=_peer(request)))
-        response = await self._let_in(account, "oidc", is_json=False)
+        response = await self._let_in(request, account, "oidc", is_json=False)
         response.headers.append("set-cookie", cookies.write(self._site, "", purpose=_STATE, max_age_s=0))
         return response
 
@@ -129,14 +127,23 @@ class Auth:
         gone = cookies.write(self._site, "", max_age_s=0)
         return Response(status_code=204, headers={"set-cookie": gone, **NO_STORE})
 
-    async def _let_in(self, account: Account, via: str, *, is_json: bool) -> Response:
+    async def _let_in(self, request: Request, account: Account, via: str, *, is_json: bool) -> Response:
+        """A new session; the one that this browser had is over."""
         lasts_s = self._site.access.session_s
+        if former := cookies.read(self._site, request.scope):
+            await self._store.write_first(sessions.end, sessions.digest(former))
         begun = await self._store.write_first(sessions.begin, sessions.Begin(account=account, via=via, lasts_s=lasts_s))
         cookie = cookies.write(self._site, begun.token, max_age_s=int(lasts_s))
         headers = {"set-cookie": cookie, **NO_STORE}
         if is_json:
             return JSONResponse({"name": account.name, "csrf": begun.csrf}, headers=headers)
         return RedirectResponse(HOME, status_code=303, headers=headers)
+
+    def _provider(self) -> OpenId:
+        """The hospital's. Raises Issues (404) where the site names none."""
+        if self._openid is None:
+            raise refuse("not-found", "the site has no access.oidc", status=404)
+        return self._openid
 
     def _refusal(self, *, is_json: bool) -> Response:
         """The same for every reason."""
@@ -161,6 +168,11 @@ class Auth:
         """A form of another page must not log anybody in here, under a name that its author knows."""
         if not cookies.is_from_here(self._site, request.scope):
             raise refuse("forbidden", "the form was sent by another page", status=403)
+
+
+def _come_again(error: TooOften) -> JSONResponse:
+    headers = {**headers_of(429, ceil(error.wait_s)), **NO_STORE}
+    return JSONResponse({"error": "too many logins"}, status_code=429, headers=headers)
 
 
 async def _read(request: Request, *, is_json: bool) -> dict[str, str]:

@@ -14,8 +14,8 @@ from radbridge.config import Http
 from radbridge.config.values import is_loopback
 from radbridge.wire import AsgiApp, Mount, Receive, Scope, Send
 from radbridge_adapters.console.protocols import ENTERED
-from radbridge_adapters.security.http import answer
-from radbridge_adapters.security.rate import Buckets
+from radbridge_adapters.security.http import answer, headers_of
+from radbridge_adapters.security.rate import TURN, Buckets
 
 
 class Dispatcher:
@@ -29,6 +29,7 @@ class Dispatcher:
         self._mounts = sorted(mounts, key=lambda mount: len(mount.path), reverse=True)
         self._timeout_s = settings.request_timeout_s
         self._addresses = Buckets(settings.rate_per_s, settings.burst)
+        self._clients = Buckets(settings.rate_per_s, settings.burst)
         self._on_limit = on_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,13 +44,24 @@ class Dispatcher:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = str((scope.get("client") or ("",))[0])
         wait_s = 0.0 if is_loopback(host) else self._addresses.take(host)
-        if wait_s and scope["type"] == "http":
+        if wait_s:
             self._on_limit()
-            await answer(send, 429, {"error": "too many requests"}, {"retry-after": str(ceil(wait_s))})
+            if scope["type"] == "http":
+                await answer(send, 429, {"error": "too many requests"}, headers_of(429, ceil(wait_s)))
+            else:
+                await send({"type": "websocket.close", "code": 1013})  # RFC 6455 11.7: try again later
             return
+        scope.setdefault("state", {})[TURN] = self._turn
         path = scope.get("path", "")
         app = next((m.app for m in self._mounts if path == m.path or path.startswith(m.path + "/")), self._default)
         await app(scope, _until(receive, self._timeout_s) if scope["type"] == "http" else receive, send)
+
+    def _turn(self, client: str) -> float:
+        """Of a client whom a wire knows: it has one bucket for all of them."""
+        wait_s = self._clients.take(client)
+        if wait_s:
+            self._on_limit()
+        return wait_s
 
 
 def at_most(app: AsgiApp, limit: int) -> AsgiApp:

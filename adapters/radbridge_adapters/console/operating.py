@@ -106,9 +106,10 @@ async def resume(name: str, why: Why, actor: Operator, gateway: Gateway, site: T
 @router.get("/dead")
 async def list_dead(actor: Reader, gateway: Gateway) -> list[Letter]:
     """What waits for a person, newest first."""
+    found = await gateway.store.read(lambda conn: dead.everything(conn, MOST))
     note = Note(at=datetime.now(UTC), what=What.VIEWED, actor=actor.name, via=VIA, detail={"route": "dead"})
-    await gateway.store.write_first(audit.record, note)
-    return [_letter(one) for one in await gateway.store.read(lambda conn: dead.everything(conn, MOST))]
+    await gateway.store.write_first(audit.record_all, dead.noted(note, found))
+    return [_letter(one) for one in found]
 
 
 @router.post("/dead/{id}/retry")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import structlog
@@ -18,8 +18,9 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from radbridge import __version__
 from radbridge.config import Http, Site, split_address
+from radbridge.config.files import find_certificates
 from radbridge.errors import AccessDenied, ConfigError, JournalError
-from radbridge.wire import Status
+from radbridge.wire import Ping, Status
 from radbridge_adapters.console import api, operating
 from radbridge_adapters.console.access import Door
 from radbridge_adapters.console.auth import Auth
@@ -27,6 +28,7 @@ from radbridge_adapters.console.dispatch import Dispatcher, at_most
 from radbridge_adapters.console.protocols import MAX_HEAD_BYTES, watch
 from radbridge_adapters.resources.outcome import Issues
 from radbridge_adapters.security import CHALLENGE
+from radbridge_adapters.security.oidc import OpenId
 from radbridge_adapters.security.tls import expires_at, server_context
 
 log = structlog.get_logger(__name__)
@@ -155,13 +157,26 @@ class HttpServer:
         port = self._socket.getsockname()[1] if self._socket else self._port
         return f"{self._host}:{port}"
 
+    @property
+    def pings(self) -> Sequence[Ping]:
+        """What `radbridge check` tries: our own files, and the provider that people log in at."""
+        oidc = self._site.access.oidc
+        provider = (Ping(name=f"provider {oidc.issuer}", ask=OpenId(oidc, self._status.store).ping),) if oidc else ()
+        return (Ping(name="http", ask=self._read), *provider)
+
+    async def _read(self) -> None:
+        """Make what serves, of all its files. Raises ConfigError."""
+        make_app(self._site, self._status)
+        if self._settings.tls is not None:
+            server_context("http", self._settings.tls)
+
     async def start(self) -> None:
         """Bind and serve. Raises OSError when the port is taken, ConfigError for a file that can't be used."""
         own = at_most(make_app(self._site, self._status), MAX_BODY_BYTES)
         app = Dispatcher(own, self._status.mounts, self._settings, lambda: self._status.meter.limited("http"))
         server = _Server(_configure(self._settings, app))
-        if (tls := self._settings.tls) is not None:
-            self._status.meter.expires("http", partial(expires_at, tls.cert))
+        for name, file in find_certificates(self._site):  # of every wire: this port is where it can be read
+            self._status.meter.expires(name, partial(expires_at, file))
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from zoneinfo import ZoneInfo
 
 from radbridge.config import Site
@@ -15,7 +14,6 @@ from radbridge_adapters.dicom.incoming.storage import JournalServices
 from radbridge_adapters.dicom.incoming.translate import Translator
 from radbridge_adapters.dicom.network.listener import DicomListener
 from radbridge_adapters.dicom.writing.sink import max_attempts, sr_sinks
-from radbridge_adapters.security.tls import expires_at
 
 __all__ = ["wire"]
 
@@ -24,8 +22,6 @@ def wire(site: Site, desk: Desk) -> Wire:
     """The wire that `site.dicom` describes. Raises ConfigError when a certificate can't be used."""
     settings = site.dicom
     listener = DicomListener(settings, JournalServices(settings, desk), WANTED_TAGS)
-    if settings.enabled and settings.tls:
-        desk.meter.expires("dicom", partial(expires_at, settings.tls.cert))
     return Wire(
         name=WIRE,
         translate=Translator(settings, ZoneInfo(settings.timezone)),

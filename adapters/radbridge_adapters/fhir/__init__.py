@@ -81,7 +81,7 @@ def wire(site: Site, desk: Desk) -> Wire:
         **operation.interactions,
         **definitions.interactions(),
     }
-    audit = Audit(vault)
+    audit = Audit(desk.store, vault, Accessions.of(site))
     app = FhirApp(site, desk, guard=guard, interactions=interactions, router=router, audit=audit)
     return Wire(
         name=WIRE,

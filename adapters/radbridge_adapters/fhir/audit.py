@@ -1,7 +1,8 @@
-"""Who did what with which resource, as AuditEvents (R4 auditevent.html). Ids only: no query, no content, no name.
+"""Who did what with which resource, as AuditEvents (R4 auditevent.html), and with whose case for the audit trail.
 
-A write is on record with the version that it made: time, method and client are its columns. The AuditEvents of writes,
-reads and refusals are stored behind the answers, many in one commit, so that a reader waits for no disk.
+What clients read holds ids only: no query, no content, no name, no patient's number. A write is on record with the
+version that it made: time, method and client are its columns. The AuditEvents of writes, reads and refusals are stored
+behind the answers, many in one commit, so that a reader waits for no disk.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from radbridge.audit import Note, Outcome, What
+from radbridge.audit import Note, Outcome, What, to_fhir
 from radbridge.errors import JournalError
 from radbridge.flow.wake import Alarm
-from radbridge_adapters.fhir.request import Answer
+from radbridge.wire import Store
+from radbridge_adapters.fhir.request import Answer, Views
 from radbridge_adapters.fhir.route import Found
-from radbridge_adapters.fhir.store.record import Change, Version, format_instant, make_version, new_id
+from radbridge_adapters.fhir.store.record import Change, Version, make_version, new_id
+from radbridge_adapters.fhir.store.subjects import Subject, find_subjects, note_each
 from radbridge_adapters.fhir.store.write import Vault
+from radbridge_adapters.resources.accession import Accessions
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +63,12 @@ class Event:
     peer: str
     targets: tuple[str, ...] = field(repr=False)
     """`Patient/12`, or the type alone for a search."""
+    views: Views
+
+    @property
+    def names(self) -> list[str]:
+        """Every resource that it is about."""
+        return [*(target for target in self.targets if "/" in target), *self.views.names]
 
 
 class Audit:
@@ -66,13 +76,15 @@ class Audit:
 
     name = "audit"
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, store: Store, vault: Vault, accessions: Accessions) -> None:
+        self._store = store
         self._vault = vault
+        self._accessions = accessions
         self._waiting = deque[Event]()
         self._lost = 0
         self._alarm = Alarm()
 
-    def note(self, found: Found, answer: Answer, *, client: str, peer: str) -> None:
+    def note(self, found: Found, answer: Answer, views: Views, *, client: str, peer: str) -> None:
         """Something was answered. Never waits and never raises."""
         if len(self._waiting) >= WAITING:
             self._waiting.popleft()
@@ -84,6 +96,7 @@ class Audit:
             client=client,
             peer=peer,
             targets=_targets_of(found, answer),
+            views=views,
         )
         self._waiting.append(event)
         self._alarm.ring()
@@ -94,13 +107,13 @@ class Audit:
             while True:
                 if not self._waiting:
                     await self._alarm.wait()
-                await asyncio.sleep(REST_S if await self._store(AT_ONCE) else RETRY_S)
-                while len(self._waiting) > HURRY and await self._store(AT_ONCE):
+                await asyncio.sleep(REST_S if await self._keep(AT_ONCE) else RETRY_S)
+                while len(self._waiting) > HURRY and await self._keep(AT_ONCE):
                     pass
         finally:
-            await self._store(WAITING)
+            await self._keep(WAITING)
 
-    async def _store(self, at_most: int) -> bool:
+    async def _keep(self, at_most: int) -> bool:
         """Store the oldest events in one commit; False when the journal can't."""
         if self._lost:
             log.error("audit events were lost: the journal is too slow for them", count=self._lost)
@@ -108,8 +121,10 @@ class Audit:
         chunk = [self._waiting.popleft() for _ in range(min(at_most, len(self._waiting)))]
         try:
             if chunk:
-                versions = tuple(_version(event) for event in chunk)
-                await self._vault.commit(Change(versions=versions, notes=tuple(_note(event) for event in chunk)))
+                names = [name for event in chunk for name in event.names]
+                found = await self._store.read(lambda conn: find_subjects(conn, self._accessions, names))
+                notes = tuple(note for event in chunk for note in _notes(event, found))
+                await self._vault.commit(Change(versions=tuple(map(_version, chunk)), notes=notes))
         except JournalError:
             log.exception("journal unavailable", retry_in_s=RETRY_S)
             self._waiting.extendleft(reversed(chunk))
@@ -136,8 +151,16 @@ _WHAT: Mapping[str, What] = {
 """An interaction -> what the audit trail calls it; any other one shows something."""
 
 
+def _notes(event: Event, found: Mapping[str, Subject]) -> list[Note]:
+    """For the trail, whose chain covers what the stored resources can't: a note for each case that it is about."""
+    note = _note(event)
+    subjects = [*event.views.subjects, *(found[name] for name in event.names if name in found)]
+    if note.what is not What.SEARCHED:
+        return note_each(note, subjects)
+    return [note, *(note_each(replace(note, what=What.VIEWED), subjects) if subjects else ())]
+
+
 def _note(event: Event) -> Note:
-    """The same for the trail, whose chain covers what the stored resources can't: that none was taken out."""
     refused = Outcome.MINOR if event.status < 500 else Outcome.SERIOUS
     return Note(
         at=event.at,
@@ -167,19 +190,11 @@ def _version(event: Event) -> Version:
 
 
 def _document(event: Event) -> dict[str, Any]:
+    """The event as clients read it: by ids alone, with FHIR's own codes for what was asked."""
     code, action = _CODES.get(event.interaction, ("operation", "E"))
     entities = [
         {"what": {"reference": target}} if "/" in target else {"what": {"type": target}} for target in event.targets
     ]
-    network = {"network": {"address": event.peer, "type": "2"}} if event.peer else {}
-    document: dict[str, Any] = {
-        "resourceType": "AuditEvent",
-        "type": _REST,
-        "subtype": [{"system": _INTERACTION, "code": code}],
-        "action": action,
-        "recorded": format_instant(event.at),
-        "outcome": "0" if event.status < 400 else "4" if event.status < 500 else "8",
-        "agent": [{"who": {"identifier": {"value": event.client or "unknown"}}, "requestor": True, **network}],
-        "source": {"observer": {"display": "RadBridge"}},
-    }
-    return document | ({"entity": entities} if entities else {})
+    asked = {"type": _REST, "subtype": [{"system": _INTERACTION, "code": code}], "action": action}
+    told = to_fhir(replace(_note(event), detail={}), id="")
+    return told | asked | ({"entity": entities} if entities else {})

@@ -16,11 +16,12 @@ from radbridge_adapters.fhir import negotiate
 from radbridge_adapters.fhir.audit import Audit
 from radbridge_adapters.fhir.body import Gone, read_body
 from radbridge_adapters.fhir.cors import Cors
-from radbridge_adapters.fhir.request import Answer, Request
+from radbridge_adapters.fhir.request import Answer, Request, Views
 from radbridge_adapters.fhir.route import Found, Router
 from radbridge_adapters.resources.json import write_json
 from radbridge_adapters.resources.outcome import Issue, Issues, outcome_of, refuse
-from radbridge_adapters.security import CHALLENGE, Client, Guard
+from radbridge_adapters.security import Client, Guard
+from radbridge_adapters.security.http import headers_of
 from radbridge_adapters.security.places import places_of
 
 log = structlog.get_logger(__name__)
@@ -89,7 +90,8 @@ class FhirApp:
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told, and nothing ends
             answer = await self._refuse(error, request)
         if not found.route.is_public:
-            self._audit.note(found, answer, client=client.id, peer=_peer_of(scope))
+            views = request.views if request is not None else Views()
+            self._audit.note(found, answer, views, client=client.id, peer=_peer_of(scope))
         return answer
 
     async def _refuse(self, error: Exception, request: Request | None) -> Answer:
@@ -170,13 +172,10 @@ def _describe(fault: MessageFault) -> str:
 
 
 def _refusal(fault: Issues, headers: Mapping[str, str] | None = None) -> Answer:
-    challenge = CHALLENGE if fault.status == 401 else {}
-    again = {"retry-after": "1"} if fault.status in (429, 503) else {}
+    told = headers_of(fault.status, fault.retry_after_s)
     closing = {"connection": "close"} if fault.status in (408, 413) else {}
     issues = fault.issues or (Issue(code="processing", diagnostics="refused"),)
-    return Answer(
-        status=fault.status, document=outcome_of(issues), headers={**challenge, **again, **closing, **(headers or {})}
-    )
+    return Answer(status=fault.status, document=outcome_of(issues), headers={**told, **closing, **(headers or {})})
 
 
 async def _send(send: Send, method: str, answer: Answer, more: Mapping[str, str]) -> None:

@@ -30,6 +30,7 @@ from radbridge_adapters.fhir.route import Route
 from radbridge_adapters.fhir.shown import Shown
 from radbridge_adapters.fhir.store.read import newest
 from radbridge_adapters.fhir.store.snapshots import Snapshots
+from radbridge_adapters.fhir.store.subjects import Subject
 from radbridge_adapters.resources.accession import Accessions
 from radbridge_adapters.resources.draft import Composer
 from radbridge_adapters.resources.json import read_json, write_json
@@ -116,7 +117,7 @@ class Operation:
             raise refuse(
                 "timeout", "no draft before the deadline; ask again, or with Prefer: respond-async", status=504
             )
-        return Answer(document=await self._bundle(stored))
+        return Answer(document=await self._bundle(stored, request))
 
     async def status(self, request: Request) -> Answer:
         """202 while it is waited for; then what it came to, whole, with its own status inside."""
@@ -125,7 +126,7 @@ class Operation:
         if stored is None:
             return Answer(status=202, headers={"x-progress": "drafting", "retry-after": "1"})
         try:
-            entry: dict[str, Any] = {"resource": await self._bundle(stored), "response": {"status": "200 OK"}}
+            entry: dict[str, Any] = {"resource": await self._bundle(stored, request), "response": {"status": "200 OK"}}
         except Issues as fault:
             entry = {"response": {"status": str(fault.status), "outcome": outcome_of(fault.issues)}}
         return Answer(document={"resourceType": "Bundle", "type": "batch-response", "entry": [entry]})
@@ -183,7 +184,7 @@ class Operation:
         await self._desk.store.write_first(_add_jobs, job)
         return Answer(status=202, headers={"content-location": f"{request.base}/$draft-status/{job.id}"})
 
-    async def _bundle(self, stored: StoredDraft) -> dict[str, Any]:
+    async def _bundle(self, stored: StoredDraft, request: Request) -> dict[str, Any]:
         """The three resources. Raises Issues (422) where no draft could be made, or none may be shown."""
         if stored.state in (DraftState.NONE, DraftState.BLOCKED):
             why = "kept back by the guard" if stored.state is DraftState.BLOCKED else "none could be made"
@@ -193,6 +194,7 @@ class Operation:
             raise refuse("business-rule", "the draft stands no more: its report was signed, or is taken back")
         bundle = self._composer.compose(case, stored.draft).bundle()
         self._shown.note(write_json(bundle))
+        request.views.subjects.append(Subject(entity=case.key, patient=case.patient.id))
         return bundle
 
 

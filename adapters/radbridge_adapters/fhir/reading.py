@@ -62,6 +62,7 @@ class Reading:
         )
         if not total:
             raise _not_found()
+        request.views.names.append(f"{request.type}/{request.id}")
         address = f"{request.base}/{request.type}/{request.id}"
         links = [{"relation": "self", "url": f"{address}/_history"}]
         if found and found[-1].version > 1:
@@ -80,6 +81,7 @@ class Reading:
     def _answer(self, found: StoredVersion | None, request: Request) -> Answer:
         if found is None:
             raise _not_found()
+        request.views.names.append(f"{found.type}/{found.id}")
         headers = {
             "etag": format_etag(found.version),
             "last-modified": format_datetime(found.at.astimezone(UTC), usegmt=True),

@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from radbridge_adapters.fhir.store.subjects import Subject
 from radbridge_adapters.security import Client
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Views:
+    """What one request was shown, for the audit trail; its interactions add to it."""
+
+    names: list[str] = field(default_factory=list, repr=False)
+    """`Patient/12`."""
+    subjects: list[Subject] = field(default_factory=list, repr=False)
+    """Of what isn't stored as a resource."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +40,7 @@ class Request:
     """What the client calls this server: `http://127.0.0.1:8080/fhir`."""
     client: Client
     peer: str = ""
+    views: Views = field(default_factory=Views)
 
     def prefers(self, name: str) -> str:
         """What the client prefers: `minimal` for `return`; empty when it says nothing (RFC 7240)."""

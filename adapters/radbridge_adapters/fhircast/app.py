@@ -28,6 +28,7 @@ from radbridge_adapters.fhircast.subscriptions import Subscriptions, parse_form
 from radbridge_adapters.resources.json import write_json
 from radbridge_adapters.resources.outcome import Issues
 from radbridge_adapters.security.guard import Client, Guard
+from radbridge_adapters.security.http import header_of, headers_of
 from radbridge_adapters.security.places import places_of
 
 log = structlog.get_logger(__name__)
@@ -62,13 +63,17 @@ class HubApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one socket."""
         path = scope["path"].removeprefix(PATH)
-        if scope["type"] == "websocket":
-            await self._subscriptions.serve(path.removeprefix(_SOCKETS), receive, send)
-            return
         try:
+            if scope["type"] == "websocket":
+                _ = self._hub.lease  # 503 where another gateway has it: a balancer then tries that one
+                await self._subscriptions.serve(path.removeprefix(_SOCKETS), receive, send)
+                return
             status, document = await self._answer(scope, path, receive)
         except (CastFault, Issues) as fault:
-            await _send(send, fault.status, str(fault).encode(), "text/plain; charset=utf-8")
+            place = "websocket.http" if scope["type"] == "websocket" else "http"
+            again_s = fault.retry_after_s if isinstance(fault, Issues) else 1
+            text = str(fault).encode()
+            await _send(send, fault.status, text, "text/plain; charset=utf-8", place=place, again_s=again_s)
         except LeaseLost:
             await _send(send, 503, b"another gateway has the hub now; try again", "text/plain; charset=utf-8")
         except JournalError:
@@ -91,7 +96,7 @@ class HubApp:
         if method != "POST" or path not in ("", "/"):
             raise CastFault(405 if path in ("", "/") else 404, "route", "POST to the hub's URL, or GET below it")
         body = await _read_body(receive, self._site.http.ws_max_bytes)
-        kind = _header(scope, b"content-type").partition(";")[0].strip().lower()
+        kind = header_of(scope, b"content-type").partition(";")[0].strip().lower()
         if kind == "application/x-www-form-urlencoded":
             return 202, await self._subscribe(scope, body, client)
         if kind not in ("application/json", "application/fhir+json"):
@@ -168,17 +173,11 @@ def _note_of(client: Client, scope: Scope) -> Note:
     return Note(at=datetime.now(UTC), what=What.VIEWED, actor=actor.name, via=WIRE, peer=peer)
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
-
-
-async def _send(send: Send, status: int, body: bytes, kind: str) -> None:
-    headers = [(b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
+async def _send(send: Send, status: int, body: bytes, kind: str, *, place: str = "http", again_s: int = 1) -> None:
+    """An answer; `place` is where ASGI wants it: a socket that isn't opened is answered like a request."""
+    told = {"content-length": str(len(body)), "cache-control": "no-store", **headers_of(status, again_s)}
+    headers = [(name.encode(), value.encode()) for name, value in told.items()]
     if body:
         headers.append((b"content-type", kind.encode()))
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": f"{place}.response.start", "status": status, "headers": headers})
+    await send({"type": f"{place}.response.body", "body": body})

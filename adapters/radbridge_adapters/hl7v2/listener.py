@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 
 import structlog
 
@@ -18,7 +17,7 @@ from radbridge_adapters.hl7v2.reception import WIRE, Reception
 from radbridge_adapters.hl7v2.sequence import Sequencer
 from radbridge_adapters.security.doorkeeper import Doorkeeper
 from radbridge_adapters.security.rate import Buckets
-from radbridge_adapters.security.tls import expires_at, server_context
+from radbridge_adapters.security.tls import server_context
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +42,6 @@ class MllpListener:
         self._limits = Limits(max_message_bytes=settings.max_message_bytes, idle_timeout_s=settings.idle_timeout_s)
         tls = server_context("hl7v2.tls", settings.tls) if settings.tls else None
         self._keeper = Doorkeeper(tls, _HANDSHAKE_S, self._connect) if tls else None
-        if settings.tls:
-            desk.meter.expires(WIRE, partial(expires_at, settings.tls.cert))
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
         self._server: asyncio.Server | Doorkeeper | None = None

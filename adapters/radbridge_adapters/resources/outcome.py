@@ -27,16 +27,21 @@ class Issue:
 class Issues(MessageFault):
     """A document can't be taken in; all its problems at once, and the HTTP status that tells so."""
 
-    def __init__(self, issues: Iterable[Issue], *, status: int | None = None) -> None:
+    def __init__(self, issues: Iterable[Issue], *, status: int | None = None, retry_after_s: int = 1) -> None:
         self.issues = tuple(issues)
+        self.retry_after_s = retry_after_s
+        """When to come again, where the status says that this makes sense."""
         self.status = status or _status_of(self.issues)
         first = self.issues[0]
         super().__init__(first.code.replace("-", "_"), first.diagnostics, where=first.expression)
 
 
-def refuse(code: str, diagnostics: str, *, expression: str = "", status: int | None = None) -> Issues:
+def refuse(
+    code: str, diagnostics: str, *, expression: str = "", status: int | None = None, retry_after_s: int = 1
+) -> Issues:
     """One problem as an error to raise."""
-    return Issues([Issue(code=code, expression=expression, diagnostics=diagnostics)], status=status)
+    issue = Issue(code=code, expression=expression, diagnostics=diagnostics)
+    return Issues([issue], status=status, retry_after_s=retry_after_s)
 
 
 def outcome_of(issues: Sequence[Issue]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """SMART Backend Services: who asks our web wires and what they may, and who we are when we ask."""
 
 from radbridge_adapters.security.endpoint import TokenApp, capability_security, smart_configuration
-from radbridge_adapters.security.guard import CHALLENGE, Client, Guard
+from radbridge_adapters.security.guard import Client, Guard
+from radbridge_adapters.security.http import CHALLENGE
 
 __all__ = ["CHALLENGE", "Client", "Guard", "TokenApp", "capability_security", "smart_configuration"]

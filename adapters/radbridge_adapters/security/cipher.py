@@ -29,6 +29,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from radbridge.config.encryption import Encryption
+from radbridge.config.files import OTHERS
 from radbridge.errors import ConfigError, JournalError, SealError
 from radbridge.journal import keys
 from radbridge.journal.keys import DataKey
@@ -42,8 +43,6 @@ NONCE_BYTES = 12
 MOST_SEALS = 2**31
 """Of one data key."""
 COMMAND_S = 10.0
-_OTHERS = 0o037
-"""Its group may read a key file: Kubernetes gives a secret to whoever isn't root by their group."""
 _HEAD = len(SEALED) + 4 + NONCE_BYTES
 
 
@@ -136,7 +135,7 @@ def make_key() -> str:
 
 def _read_key(path: Path) -> bytes:
     try:
-        if path.stat().st_mode & _OTHERS:
+        if path.stat().st_mode & OTHERS:
             raise ConfigError([f"encryption.key_file: others may read {path}: chmod 600 it"])
         key = base64.b64decode(path.read_bytes().strip(), validate=True)
     except OSError as error:
@@ -172,8 +171,11 @@ class AesRing:
 
     @staticmethod
     def check(settings: Encryption, there: Sequence[DataKey]) -> None:
-        """Raise SealError unless the site's key opens all of these."""
+        """Raise SealError unless the site's key opens what it wraps, and all of these. Raises ConfigError."""
         kek = make_kek(settings)
+        tried = secrets.token_bytes(KEY_BYTES)
+        if kek.unwrap(kek.wrap(tried)) != tried:
+            raise SealError("encryption.key_command doesn't give back what it wrapped")
         for key in there:
             kek.unwrap(key.wrapped)
 

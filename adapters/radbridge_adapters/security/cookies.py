@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from radbridge.config import Site
+from radbridge_adapters.security.http import header_of
 
 CSRF: Final = "x-csrf-token"
 """The header that every request with the cookie needs, unless it only reads."""
@@ -62,8 +63,3 @@ def _origins(site: Site, scope: MutableMapping[str, Any]) -> set[str]:
         base = urlsplit(site.fhir.base_url)
         return {f"{base.scheme}://{base.netloc}"}
     return {f"{scheme}://{header_of(scope, b'host')}"}
-
-
-def header_of(scope: MutableMapping[str, Any], name: bytes) -> str:
-    """A header's value; empty where there is none."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")

@@ -11,6 +11,7 @@ import structlog
 
 from radbridge.config import Site
 from radbridge.errors import RadBridgeError
+from radbridge.scopes import narrow, parse_scopes
 from radbridge.wire import Desk, Receive, Scope, Send
 from radbridge_adapters.security.assertion import ALGORITHMS, AssertionFault, verify
 from radbridge_adapters.security.guard import Guard
@@ -19,7 +20,6 @@ from radbridge_adapters.security.jwks import KeySource, public_set
 from radbridge_adapters.security.keys import read_private
 from radbridge_adapters.security.places import Places, places_of
 from radbridge_adapters.security.replay import spend
-from radbridge_adapters.security.scopes import narrow, parse_scopes
 from radbridge_adapters.security.token import LIFE
 
 log = structlog.get_logger(__name__)

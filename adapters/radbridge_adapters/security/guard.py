@@ -14,17 +14,16 @@ from radbridge.access import Actor
 from radbridge.config import Site
 from radbridge.config.values import is_loopback
 from radbridge.journal import secrets
+from radbridge.scopes import FHIRCAST, SYSTEM, Scope, narrow, parse_scopes
 from radbridge.wire import Desk
 from radbridge_adapters.resources.outcome import Issues, refuse
+from radbridge_adapters.security.http import bearer_of, header_of
 from radbridge_adapters.security.identity import Identities
 from radbridge_adapters.security.places import places_of
-from radbridge_adapters.security.rate import Buckets
-from radbridge_adapters.security.scopes import FHIRCAST, SYSTEM, Scope, narrow, parse_scopes
+from radbridge_adapters.security.rate import take_turn
 from radbridge_adapters.security.token import TokenMint
 
 SECRET = "access-tokens"  # noqa: S105 - the secret's name
-CHALLENGE = {"www-authenticate": "Bearer"}
-"""The header of every 401 (RFC 6750 3)."""
 _EVERYTHING = parse_scopes(["system/*.cruds", "fhircast/*.*"])
 _ANYBODY = Actor(name="anonymous", kind="system")
 
@@ -73,8 +72,6 @@ class Guard:
         self._store = desk.store
         self._limits = {client.id: parse_scopes(client.scopes) for client in site.fhir.clients}
         self._identities = Identities(site, desk.store)
-        self._rates = Buckets(site.http.rate_per_s, site.http.burst)
-        self._meter = desk.meter
         self._secret = b""
         self._making = asyncio.Lock()
 
@@ -90,13 +87,6 @@ class Guard:
         Raises Issues: 401 where nobody proves to be anybody, 403 where a web page may be behind it, 429 for a client
         that asks too often.
         """
-        client = await self._find(scope)
-        if client.actor is not _ANYBODY and self._rates.take(client.id):
-            self._meter.limited("http")
-            raise refuse("throttled", "too many requests; ask again in a moment", status=429)
-        return client
-
-    async def _find(self, scope: AsgiScope) -> Client:
         if (known := await self._identities.find(scope)) is not None:
             scopes = parse_scopes(known.scopes)
             return Client(id=known.actor.name, scopes=scopes, actor=known.actor, hidden=known.hidden)
@@ -108,6 +98,7 @@ class Guard:
         limit = self._limits.get(granted.client) if granted else None
         if granted is None or limit is None:
             raise refuse("login", "a bearer token that holds is needed; see the SMART discovery document", status=401)
+        take_turn(scope, granted.client)
         actor = Actor(name=granted.client, kind="system", via="smart")
         return Client(id=granted.client, scopes=narrow(granted.scopes, limit), actor=actor)
 
@@ -144,27 +135,16 @@ def refuse_strangers(site: Site, scope: AsgiScope) -> None:
     """
     if site.fhir.open or not site.http.is_loopback:
         return
-    origin = _header(scope, b"origin")
+    origin = header_of(scope, b"origin")
     is_ours = not origin or origin in site.fhir.cors_origins or _is_loopback(origin.partition("://")[2])
     is_handed_on = any(key == b"forwarded" or key.startswith(b"x-forwarded-") for key, _ in scope["headers"])
-    if not is_ours or is_handed_on or not _is_loopback(_header(scope, b"host")):
+    if not is_ours or is_handed_on or not _is_loopback(header_of(scope, b"host")):
         raise forbid("this server is open to its own machine only: name fhir.clients, or set fhir.open = true")
 
 
 def forbid(message: str) -> Issues:
     """A 403 to raise."""
     return refuse("forbidden", message, status=403)
-
-
-def bearer_of(scope: AsgiScope) -> str:
-    """The bearer token; empty when there is none."""
-    kind, _, token = _header(scope, b"authorization").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else ""
-
-
-def _header(scope: AsgiScope, name: bytes) -> str:
-    found = next((value for key, value in scope["headers"] if key == name), b"")
-    return str(found, "latin-1")
 
 
 @lru_cache(1024)

@@ -1,16 +1,19 @@
-"""The little HTTP that the token endpoint and CDS Hooks need: a body within a limit, an answer in JSON."""
+"""The little HTTP that the web wires share: headers, a body within a limit, an answer in JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from radbridge.wire import Receive, Send
+from radbridge.wire import Receive, Scope, Send
 from radbridge_adapters.resources.json import write_json
 
 JSON = "application/json"
 NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 """Of every answer with a token in it (RFC 6749 5.1)."""
+CHALLENGE = {"www-authenticate": "Bearer"}
+"""The header of every 401 (RFC 6750 3)."""
+_COME_AGAIN = frozenset((429, 503))
 
 
 class BodyTooLarge(Exception):
@@ -19,6 +22,23 @@ class BodyTooLarge(Exception):
 
 class Gone(Exception):
     """The caller hung up."""
+
+
+def header_of(scope: Scope, name: bytes) -> str:
+    """A request's header, by its name in small letters; empty where there is none."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def bearer_of(scope: Scope) -> str:
+    """The bearer token; empty when there is none."""
+    kind, _, token = header_of(scope, b"authorization").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+def headers_of(status: int, retry_after_s: int = 1) -> dict[str, str]:
+    """What a refusal says besides: how to prove oneself, when to come again."""
+    challenge = CHALLENGE if status == 401 else {}
+    return {**challenge, **({"retry-after": str(retry_after_s)} if status in _COME_AGAIN else {})}
 
 
 async def read_body(receive: Receive, at_most: int) -> bytes:

@@ -12,6 +12,8 @@ from radbridge.journal import api_keys, sessions
 from radbridge.wire import Store
 from radbridge_adapters.resources.outcome import refuse
 from radbridge_adapters.security import cookies
+from radbridge_adapters.security.http import bearer_of
+from radbridge_adapters.security.rate import take_turn
 from radbridge_adapters.security.tls import PEER_PIN
 
 
@@ -49,11 +51,18 @@ class Identities:
     async def find(self, scope: MutableMapping[str, Any]) -> Identity | None:
         """Who sends it; None where they show nothing of this kind.
 
-        Raises Issues: 401 for a key that doesn't hold, 403 for a session's cookie that another page sends.
+        Raises Issues: 401 for a key that doesn't hold, 403 for a session's cookie that another page sends, 429 for
+        somebody who asks too often.
         """
-        kind, _, token = cookies.header_of(scope, b"authorization").partition(" ")
-        if kind.lower() == "bearer" and token.strip().startswith(api_keys.PREFIX):
-            return await self._by_key(token.strip())
+        known = await self._find(scope)
+        if known is not None:
+            take_turn(scope, known.actor.name)
+        return known
+
+    async def _find(self, scope: MutableMapping[str, Any]) -> Identity | None:
+        token = bearer_of(scope)
+        if token.startswith(api_keys.PREFIX):
+            return await self._by_key(token)
         if known := self._certificates.get(scope.get("state", {}).get(PEER_PIN, "")):
             roles = frozenset(known.roles)
             actor = Actor(name=known.name, kind="system", roles=roles, via="certificate")

@@ -25,7 +25,7 @@ import structlog
 
 from radbridge.access import Role
 from radbridge.config import Oidc
-from radbridge.errors import ConfigError, LoginRefused
+from radbridge.errors import ConfigError, DeliveryFailed, LoginRefused
 from radbridge.journal import secrets as journal_secrets
 from radbridge.journal.accounts import Stranger
 from radbridge.wire import Store
@@ -82,6 +82,7 @@ class OpenId:
         self._settings = settings
         self._store = store
         self._issuer = settings.issuer.rstrip("/")
+        self._place = f"{self._issuer}/.well-known/openid-configuration"
         self._context = client_context("access.oidc", settings)
         self._client_secret = _read_secret(settings)
         self._found: _Provider | None = None
@@ -125,6 +126,18 @@ class OpenId:
             raise LoginRefused("provider")
         token = await self._redeem(provider, answer["code"], str(kept["verifier"]))
         return self._stranger(await self._verify(provider, token, nonce=str(kept["nonce"])))
+
+    async def ping(self) -> None:
+        """Raise DeliveryFailed unless the provider answers with what a login needs."""
+        try:
+            provider = self._read(await fetch(self._place, self._context))
+        except (httpx.HTTPError, TimeoutError, Unreadable) as error:
+            told = f"{self._place} can't be asked: {str(error) or type(error).__name__}"
+            raise DeliveryFailed("access.oidc", told, sent=False) from None
+        if provider is None:
+            raise DeliveryFailed("access.oidc", f"{self._place} is no discovery document of this issuer", sent=False)
+        if not await provider.keys.find(self._issuer, ""):
+            raise DeliveryFailed("access.oidc", f"gives no keys at {provider.url('jwks_uri')}", sent=False)
 
     def _issuer_of(self, provider: _Provider) -> str:
         return str(provider.document["issuer"])
@@ -216,15 +229,21 @@ class OpenId:
 
     async def _discover(self) -> _Provider:
         """Its discovery document (OpenID Connect Discovery 1.0, 4). Raises LoginRefused."""
-        found = await self._ask(f"{self._issuer}/.well-known/openid-configuration")
+        provider = self._read(await self._ask(self._place))
+        if provider is None:
+            log.warning("the OpenID provider's discovery document can't be used", hint="check access.oidc.issuer")
+            raise LoginRefused("provider")
+        return provider
+
+    def _read(self, found: Fetched) -> _Provider | None:
+        """What a discovery document says; None where it is none, or of another issuer."""
         document = found.document
         schemes = ("https://",) if self._issuer.startswith("https://") else ("https://", "http://")
         is_whole = isinstance(document, dict) and all(
             str(document.get(name, "")).startswith(schemes) for name in _REQUIRED
         )
         if not found.is_ok or not is_whole or str(document.get("issuer", "")).rstrip("/") != self._issuer:
-            log.warning("the OpenID provider's discovery document can't be used", hint="check access.oidc.issuer")
-            raise LoginRefused("provider")
+            return None
         keys = KeySource({}, {self._issuer: str(document["jwks_uri"])}, {self._issuer: self._settings})
         return _Provider(document=document, keys=keys, at=monotonic())
 

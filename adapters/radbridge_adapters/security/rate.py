@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from math import ceil
 from time import monotonic
 from typing import Final
 
+from radbridge.wire import Scope
+from radbridge_adapters.resources.outcome import refuse
+
+TURN: Final = "turn"
+"""In `scope["state"]`: takes a token of a known client, and gives the seconds after which there will be one."""
 _MOST: Final = 8192
 """Names that are remembered; the one that was quiet for longest is forgotten, and begins with a full bucket again."""
 
@@ -33,3 +39,16 @@ class Buckets:
         if len(self._left) > _MOST:
             self._left.popitem(last=False)
         return 0.0 if is_there else (1.0 - tokens) / self._rate
+
+    def give_back(self, name: str) -> None:
+        """A token that was taken for something which doesn't count after all."""
+        if name in self._left:
+            tokens, at = self._left[name]
+            self._left[name] = (min(self._burst, tokens + 1.0), at)
+
+
+def take_turn(scope: Scope, client: str) -> None:
+    """A known client asks, on whatever wire of the port. Raises Issues (429), which says when to come again."""
+    turn: Callable[[str], float] | None = scope.get("state", {}).get(TURN)
+    if turn is not None and (wait_s := turn(client)):
+        raise refuse("throttled", "too many requests; come again later", status=429, retry_after_s=ceil(wait_s))

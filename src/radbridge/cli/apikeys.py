@@ -10,7 +10,6 @@ from rich.table import Table
 
 from radbridge.access import ROLES, Role
 from radbridge.cli.common import ConfigOption, account, add_row, err, out, reading, site_of, told, writing
-from radbridge.errors import ConfigError
 from radbridge.journal import api_keys
 
 app = typer.Typer(help="API keys: for programs that can't log in.", no_args_is_help=True)
@@ -34,8 +33,6 @@ def make(
     Example: [cyan]radbridge apikeys make monitoring --role viewer --days 90 --config site.toml[/]
     """
     with told():
-        if not role and not scope:
-            raise ConfigError(["a key without --role and --scope would open nothing"])
         wanted = api_keys.Wanted(
             account=name,
             actor=account(),

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection, select
 
-from radbridge.audit import What
+from radbridge.audit import Note, What
 from radbridge.case import Case
-from radbridge.cli.common import ConfigOption, add_row, clock, err, noted, out, plain, reading, site_of, told
+from radbridge.cli.common import ConfigOption, add_row, clock, err, noted, of_cases, out, plain, reading, site_of, told
 from radbridge.contradictions import find_contradictions
 from radbridge.draft import DraftImpression, DraftState
 from radbridge.journal import cases, deliveries, drafts, edits, memory, shown
@@ -36,11 +36,15 @@ def list_cases(
     with told():
         site = site_of(config)
         table = Table("accession", "state", "modality", "procedure", "signer", "draft", "deliveries", "updated (UTC)")
-        with reading(site, noted(What.SEARCHED, "cases")) as conn:
+        with reading(site, noted(What.SEARCHED, "cases"), seen=lambda conn: _listed(conn, limit)) as conn:
             found = cases.recent(conn, limit)
             for case, updated in found:
                 add_row(table, *_row(conn, case), f"{updated:%Y-%m-%d %H:%M:%S}")
     out.print(table if found else "no case yet")
+
+
+def _listed(conn: Connection, limit: int) -> list[Note]:
+    return of_cases(noted(What.VIEWED, "cases"), (case for case, _ in cases.recent(conn, limit)))
 
 
 def _row(conn: Connection, case: Case) -> list[str]:
@@ -68,7 +72,8 @@ def show(
     """
     with told():
         site = site_of(config)
-        with reading(site, noted(What.VIEWED, "show", accession=accession)) as conn:
+        note = noted(What.VIEWED, "show", accession=accession)
+        with reading(site, seen=lambda conn: of_cases(note, cases.by_accession(conn, accession)) or [note]) as conn:
             _show_messages(conn, accession, raw=raw)
             found = cases.by_accession(conn, accession)
             for case in found:

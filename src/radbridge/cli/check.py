@@ -1,55 +1,197 @@
-"""`radbridge check`: whether the config is right and everybody answers."""
+"""`radbridge check`: whether the config is right, everything that `up` opens can be opened, and everybody answers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, Self
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import typer
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy import Connection
 
-from radbridge.case import CaseKey
 from radbridge.cli.common import ConfigOption, err, out, plain, site_of, told
+from radbridge.cli.no_desk import NoDesk
 from radbridge.config import Site
 from radbridge.config.clear import find_clear
-from radbridge.errors import DeliveryError, RadBridgeError
-from radbridge.flow.holding import SoleHolder
-from radbridge.gateway import make_model_client, make_wires
-from radbridge.journal import stores
-from radbridge.journal.bells import LocalBells
-from radbridge.meter import WireMeter
-from radbridge.metrics import Metrics
-from radbridge.wire import Bells, Desk, Holder, Item, Operation, Received, Rejected, Result
+from radbridge.config.files import OTHERS, NamedFile, find_files
+from radbridge.errors import ConfigError, DeliveryError, RadBridgeError
+from radbridge.gateway import plugins
+from radbridge.journal import keys, stores
+from radbridge.wire import Ping
 
 PING_S = 5.0
+KEY_S = 30.0
+"""A key service's command is run at least twice, and each time it has 10 s."""
 
 
 def check(config: ConfigOption = None) -> None:
-    """Check the whole config, every problem at once, and ping every peer. Starts and changes nothing.
+    """Check the whole config, open every file that it names, and ask everybody. Starts and changes nothing.
 
-    Status 0: all is well; 1: a peer doesn't answer; 2: the config is wrong.
+    Run it as the account that the gateway runs as: what that may read is what counts.
+
+    Status 0: all is well; 1: somebody doesn't answer; 2: the config is wrong, or a file of it.
 
     Example: [cyan]radbridge check --config site.toml[/]
     """
     with told():
         site = site_of(config)
-        results = asyncio.run(_ping_all(site))
+        rows = asyncio.run(_try_all(site))
     table = Table("part", "", "what")
-    for part, problem in results:
-        table.add_row(part, "[red]no[/]" if problem else "[green]ok[/]", plain(problem))
+    for row in rows:
+        table.add_row(plain(row.part), "[red]no[/]" if row.problem else "[green]ok[/]", plain(row.problem))
     out.print(table)
-    for warning in _find_warnings(site):
+    for warning in _find_warnings(site, config):
         err.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
-    if any(problem for _, problem in results):
-        raise typer.Exit(1)
+    if any(row.problem for row in rows):
+        raise typer.Exit(2 if any(row.is_config for row in rows) else 1)
 
 
-def _find_warnings(site: Site) -> list[str]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What came of one part."""
+
+    part: str
+    problem: str = ""
+    is_config: bool = False
+    """Whether the site's own files are at fault."""
+
+
+@runtime_checkable
+class Pinging(Protocol):
+    """A listener that can say what has to answer before it may be started."""
+
+    @property
+    def pings(self) -> Sequence[Ping]: ...
+
+
+async def _try_all(site: Site) -> list[Row]:
+    """Every file, then everybody at once: however many don't answer, it takes no longer than for one."""
+    async with AsyncExitStack() as stack:
+        parts = _Parts(site, stack)
+        parts.collect()
+        return [Row(part="config"), *map(_read, find_files(site)), *parts.faults, *await _ask_all(parts.pings)]
+
+
+class _Parts:
+    """What a gateway of this site is made of, as far as it can be tried without starting anything."""
+
+    def __init__(self, site: Site, stack: AsyncExitStack) -> None:
+        """What is made is closed by `stack`."""
+        self._site = site
+        self._stack = stack
+        self._desk = NoDesk()
+        self.pings: list[Ping] = []
+        self.faults: list[Row] = []
+        """Of parts that couldn't even be made."""
+
+    def collect(self) -> None:
+        """Make them all."""
+        self._add("store", self._look_at_store)
+        if self._site.encryption.is_on:
+            self._add("encryption", self._try_key)
+        with self._making("wires"):
+            wires = plugins.load_entry_points("radbridge.adapters")
+        for name, make in wires.items():
+            with self._making(f"wire {name}"):
+                wire = make(self._site, self._desk)
+                for sink in wire.sinks:
+                    self._stack.push_async_callback(sink.close)
+                    self._add(f"destination {sink.name}", sink.ping)
+                self.pings += wire.pings
+        with self._making("http"):
+            for make in plugins.load_entry_points("radbridge.http").values():
+                listener = make(self._site, self._desk)
+                self.pings += listener.pings if isinstance(listener, Pinging) else ()
+        self._add_traces()
+        self._add_model()
+
+    def _add(self, part: str, ask: Callable[[], Awaitable[None]]) -> None:
+        self.pings.append(Ping(name=part, ask=ask))
+
+    @contextmanager
+    def _making(self, part: str) -> Iterator[None]:
+        try:
+            yield
+        except ConfigError as error:
+            self.faults += [Row(part=part, problem=problem, is_config=True) for problem in error.problems]
+
+    def _add_traces(self) -> None:
+        settings = self._site.traces
+        if settings.endpoint is None:
+            return
+        with self._making("traces"):
+            tracer = plugins.load_entry_points("radbridge.tracers")["otlp"](settings, "check")
+            self._stack.push_async_callback(tracer.close)
+            self._add(f"traces {settings.endpoint}", tracer.ping)
+
+    def _add_model(self) -> None:
+        settings = self._site.model
+        if settings.url == "embedded":
+            return
+        with self._making("model"):
+            model = plugins.make_model_client(settings.url, PING_S, settings)
+            self._stack.push_async_callback(model.close)
+
+            async def ask() -> None:
+                if not await model.ready():
+                    raise DeliveryError("model", f"{settings.url}/readyz doesn't say it is ready")
+
+            self._add(f"model {settings.url}", ask)
+
+    async def _look_at_store(self) -> None:
+        there = await asyncio.to_thread(stores.look, self._site.store)
+        if not self._site.encryption.is_on:
+            keys.check(self._site.encryption, there)
+
+    async def _try_key(self) -> None:
+        there: list[keys.DataKey] = []
+        with suppress(RadBridgeError):  # told in the row of the store
+            there = await asyncio.to_thread(stores.look, self._site.store)
+        await asyncio.to_thread(keys.check, self._site.encryption, there)
+
+
+def _read(file: NamedFile) -> Row:
+    problem = ""
+    try:
+        if not file.path.read_bytes().strip():
+            problem = f"{file.path} is empty"
+    except OSError as error:
+        problem = f"{file.path} can't be read: {error.strerror}"
+    return Row(part=file.key, problem=problem, is_config=bool(problem))
+
+
+async def _ask_all(pings: Sequence[Ping]) -> list[Row]:
+    waiting = dict.fromkeys(ping.name for ping in pings)
+    with err.status("") as status:
+
+        async def ask(ping: Ping) -> Row:
+            row = await _ask(ping)
+            waiting.pop(ping.name, None)
+            status.update(f"waiting for {escape(', '.join(waiting))}")
+            return row
+
+        return await asyncio.gather(*map(ask, pings))
+
+
+async def _ask(ping: Ping) -> Row:
+    within_s = KEY_S if ping.name == "encryption" else PING_S
+    try:
+        async with asyncio.timeout(within_s):
+            await ping.ask()
+    except TimeoutError:
+        return Row(part=ping.name, problem=f"no answer within {within_s:g} s")
+    except RadBridgeError as error:
+        return Row(part=ping.name, problem=str(error), is_config=isinstance(error, ConfigError))
+    return Row(part=ping.name)
+
+
+def _find_warnings(site: Site, config: Path | None) -> list[str]:
     """What is allowed, and surely not meant."""
-    found = find_clear(site)
+    found = [*find_clear(site), *_find_readable(site, config)]
     if site.store.is_shared and site.model.url == "embedded" and site.model.loras is not None:
         found.append(
             "model.loras is a folder of this machine and store.url is shared: each gateway would draft with its own "
@@ -63,93 +205,14 @@ def _find_warnings(site: Site) -> list[str]:
     return found
 
 
-async def _ping_all(site: Site) -> list[tuple[str, str]]:
-    results = [("config", "")]
-    if site.store.is_shared:  # a file is made when it is first opened, and here nothing is
-        results.append(("store", await _try(lambda: asyncio.to_thread(stores.ask, site.store))))
-    for wire in make_wires(site, _NoDesk()):
-        for sink in wire.sinks:
-            results.append((f"destination {sink.name}", await _try(sink.ping)))
-            await sink.close()
-        results += [(ping.name, await _try(ping.ask)) for ping in wire.pings]
-    if site.model.url == "embedded":
-        return [*results, ("model", "")]
-    model = make_model_client(site.model.url, PING_S, site.model)
-
-    async def ask() -> None:
-        if not await model.ready():
-            raise DeliveryError("model", f"{site.model.url}/readyz doesn't say it is ready")
-
-    results.append((f"model {site.model.url}", await _try(ask)))
-    await model.close()
-    return results
-
-
-async def _try(ping: Callable[[], Awaitable[None]]) -> str:
-    try:
-        async with asyncio.timeout(PING_S):
-            await ping()
-    except TimeoutError:
-        return f"no answer within {PING_S:g} s"
-    except RadBridgeError as error:
-        return str(error)
-    return ""
-
-
-class _NoDesk(Desk):
-    """For wires that are made but never started. It is its own store."""
-
-    @property
-    def store(self) -> Self:
-        return self
-
-    @property
-    def bells(self) -> Bells:
-        return LocalBells()
-
-    @property
-    def holder(self) -> Holder:
-        return SoleHolder()
-
-    @property
-    def meter(self) -> WireMeter:
-        return Metrics()
-
-    def put(self, received: Received) -> NoReturn:
-        raise _NOTHING
-
-    async def outcome_of(self, message_id: int, *, at_most_s: float) -> NoReturn:
-        raise _NOTHING
-
-    async def keep_reply(self, message_id: int, reply: bytes) -> NoReturn:
-        raise _NOTHING
-
-    async def accept(self, received: Received) -> NoReturn:
-        raise _NOTHING
-
-    async def reject(self, rejected: Rejected) -> NoReturn:
-        raise _NOTHING
-
-    async def commit(self, operation: Operation[Item, Result], item: Item) -> NoReturn:
-        raise _NOTHING
-
-    def count(self, wire: str, kind: str, outcome: str) -> NoReturn:
-        raise _NOTHING
-
-    async def draft_of(self, key: CaseKey, findings_digest: str, *, at_most_s: float) -> NoReturn:
-        raise _NOTHING
-
-    async def read(self, query: Callable[[Connection], Result]) -> NoReturn:
-        raise _NOTHING
-
-    def read_now(self, query: Callable[[Connection], Result]) -> NoReturn:
-        raise _NOTHING
-
-    async def write(self, operation: Operation[Item, Result], item: Item) -> NoReturn:
-        raise _NOTHING
-
-    async def write_first(self, operation: Operation[Item, Result], item: Item) -> NoReturn:
-        raise _NOTHING
-
-
-_NOTHING = RadBridgeError("nothing is taken in during a check")
+def _find_readable(site: Site, config: Path | None) -> Iterator[str]:
+    """Files with secrets or patients in them that are open to others than their owner and group."""
+    private = {file.path: file.key for file in find_files(site) if file.is_secret}
+    private |= dict.fromkeys(site.store.files, "store.url")
+    if config is not None and site.fhircast.hubs:
+        private[config] = "fhircast.hubs.topic"
+    for path, key in private.items():
+        with suppress(OSError):  # one that can't be looked at is told above, where it has to be there
+            mode = path.stat().st_mode & 0o777
+            if mode & OTHERS:
+                yield f"{key}: {path} has mode {mode:o} and is open to others: chmod {mode & ~OTHERS:o} {path}"

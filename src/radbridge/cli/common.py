@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -20,7 +21,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from radbridge.audit import Note, What
-from radbridge.case import CaseKey
+from radbridge.case import Case, CaseKey
 from radbridge.config import Site, load_site
 from radbridge.entities import load_lexicon
 from radbridge.errors import ConfigError, RadBridgeError
@@ -38,6 +39,7 @@ ConfigOption = Annotated[
 ]
 
 Result = TypeVar("Result")
+Seen = Callable[[Connection], Iterable[Note]]
 
 _OBEYED = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
 """What a terminal would obey: a peer's text is shown, and moves no cursor (C0, DEL and C1 of ISO 6429)."""
@@ -110,14 +112,18 @@ def writing(site: Site) -> Iterator[Connection]:
 
 
 @contextmanager
-def reading(site: Site, *notes: Note) -> Iterator[Connection]:
-    """A connection to read one moment of the journal with. The notes of who looks are committed before they see."""
+def reading(site: Site, *notes: Note, seen: Seen | None = None) -> Iterator[Connection]:
+    """A connection to read one moment of the journal with. The notes of who looks are committed before they see.
+
+    `seen` finds out what will be shown of that moment: a note for each case.
+    """
     stores = existing_store(site)
     try:
-        if notes:
-            with stores.begin() as conn:
-                audit.note(conn, notes)
         with stores.connect() as conn:
+            told = [*notes, *(seen(conn) if seen else ())]
+            if told:
+                with stores.begin() as writer:
+                    audit.note(writer, told)
             yield conn
     except SQLAlchemyError as error:
         raise explain(error) from None
@@ -135,3 +141,8 @@ def noted(what: What, command: str, *, accession: str = "", **detail: str) -> No
         entity=CaseKey(accession=accession) if accession else None,
         detail={"command": command, **detail},
     )
+
+
+def of_cases(note: Note, found: Iterable[Case]) -> list[Note]:
+    """The note for each of these cases, with its patient."""
+    return [replace(note, entity=case.key, patient=case.patient.id) for case in found]

@@ -45,7 +45,8 @@ def list_dead(
     """
     with told():
         site = site_of(config)
-        with reading(site, noted(What.VIEWED, "dead list")) as conn:
+        note = noted(What.VIEWED, "dead list")
+        with reading(site, seen=lambda conn: dead.noted(note, dead.everything(conn, limit))) as conn:
             found = dead.everything(conn, limit)
     table = Table("id", "since (UTC)", "what", "accession", "from / to", "state", "tries", "why")
     for one in found:
@@ -61,7 +62,8 @@ def show_dead(id: Annotated[str, typer.Argument(help="m17, d9.")], config: Confi
     """
     with told():
         site = site_of(config)
-        with reading(site, noted(What.VIEWED, "dead show", id=id)) as conn:
+        note = noted(What.VIEWED, "dead show", id=id)
+        with reading(site, seen=lambda conn: dead.noted(note, [dead.show(conn, id)])) as conn:
             one = dead.show(conn, id)
     lines = {
         "state": one.state,

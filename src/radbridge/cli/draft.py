@@ -151,7 +151,7 @@ async def _client(site: Site, url: str) -> AsyncIterator[ModelClient]:
         if url == "embedded":
             with err.status("loading the embedded model"):
                 url = (await stack.enter_async_context(EmbeddedModelServer(site.model))).url
-        client = make_model_client(url, BATCH_TIMEOUT_S)
+        client = make_model_client(url, BATCH_TIMEOUT_S, site.model)
         stack.push_async_callback(client.close)
         yield client
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -56,8 +57,9 @@ def forget(
                 else _withdraw_radiologist(conn, site, radiologist, act)
             )
             marked = sources.marked(conn)
-            told_counts = {"reports": str(gone.reports), "edits": str(gone.edits)}
-            audit.note(conn, [noted(What.PURGED, "forget", **told_counts)])
+            detail = {"reports": str(gone.reports), "edits": str(gone.edits)}
+            note = noted(What.PURGED, "forget", **detail, **({"radiologist": radiologist} if radiologist else {}))
+            audit.note(conn, [replace(note, patient=patient)])
         purge.finish(site.store.url)
         _sweep(site.training.work, gone.signers)
         _end_trials(site, marked)

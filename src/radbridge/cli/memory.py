@@ -43,7 +43,9 @@ def forget(
         operation = _choose(signer, before, everything=everything)
         with writing(site_of(config)) as conn:
             count = operation(conn)
-            audit.note(conn, [noted(What.PURGED, "memory forget", memory=str(count))])
+            detail = {"memory": str(count), "radiologist": signer, "before": f"{before:%Y-%m-%d}" if before else ""}
+            told_details = {word: text for word, text in detail.items() if text}
+            audit.note(conn, [noted(What.PURGED, "memory forget", **told_details)])
     err.print(f"{count} report{'' if count == 1 else 's'} forgotten", highlight=False)
 
 

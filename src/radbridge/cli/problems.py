@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from sqlalchemy import Connection, select
 
-from radbridge.audit import What
+from radbridge.audit import Note, What
 from radbridge.cli.common import ConfigOption, add_row, clock, noted, out, reading, site_of, told
-from radbridge.journal import drafts
+from radbridge.journal import dead, drafts
 from radbridge.journal.schema import DeliveryState, MessageState, deliveries, messages
 
 
@@ -24,10 +25,17 @@ def problems(
     """
     with told():
         site = site_of(config)
-        with reading(site, noted(What.SEARCHED, "problems")) as conn:
+        with reading(site, noted(What.SEARCHED, "problems"), seen=lambda conn: _seen(conn, limit)) as conn:
             tables = (_bad_messages(conn, limit), _bad_deliveries(conn, limit), _blocked_drafts(conn, limit))
     for table in tables:
         out.print(table if table.row_count else f"no {table.title}")
+
+
+def _seen(conn: Connection, limit: int) -> list[Note]:
+    """The cases and patients of what is listed."""
+    note, found = noted(What.VIEWED, "problems"), dead.everything(conn, limit)
+    letters = dead.noted(note, found) if found else []
+    return [*letters, *(replace(note, entity=stored.key) for stored in drafts.blocked(conn, limit))]
 
 
 def _bad_messages(conn: Connection, limit: int) -> Table:

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import typer
 from rich.table import Table
 
-from radbridge.audit import What
+from radbridge.audit import What, each
 from radbridge.cli.common import ConfigOption, err, noted, out, reading, site_of, told
 from radbridge.cli.rows import make_progress
 from radbridge.config import Site
 from radbridge.errors import ConfigError
-from radbridge.flow.replaying import CoarseModel, Replay, Replayed, Span, make_folder, read_told, shut_in
+from radbridge.flow.replaying import CoarseModel, Replay, Replayed, Span, make_folder, read_told, shut_in, subjects
 from radbridge.gateway import make_model_client, make_wires
 from radbridge.wire import Received
 
@@ -48,7 +48,8 @@ def replay(
             raise ConfigError(["--to: must be after --from"])
         server = _server_of(model)
         make_folder(into)
-        with reading(site, noted(What.EXPORTED, "replay", accession=accession)) as conn:
+        note = noted(What.EXPORTED, "replay", accession=accession)
+        with reading(site, seen=lambda conn: each(note, *subjects(conn, span))) as conn:
             received = read_told(conn, span)
         replayed = asyncio.run(_run(site, into, received, model, server))
     _tell(replayed, into)
@@ -71,7 +72,7 @@ def _server_of(url: str) -> tuple[str, int] | None:
 async def _run(
     site: Site, into: Path, received: list[Received], model: str, server: tuple[str, int] | None
 ) -> Replayed:
-    client = make_model_client(model, site.model.deadline_s) if model else CoarseModel()
+    client = make_model_client(model, site.model.deadline_s, site.model) if model else CoarseModel()
     shut_in(server)  # before any wire is made, and after the journal was read
     try:
         with make_progress() as progress:

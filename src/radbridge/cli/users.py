@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from sqlalchemy import Connection
 
 from radbridge.access import ROLES, Role
 from radbridge.cli.common import ConfigOption, account, add_row, err, out, reading, site_of, told, writing
@@ -25,7 +24,6 @@ RolesOption = Annotated[
 PasswordOption = Annotated[
     Path | None, typer.Option("--password-file", help="Holds the password; without it, it is asked for.")
 ]
-_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@-")
 
 
 @app.command()
@@ -40,8 +38,7 @@ def add(
     Example: [cyan]radbridge users add alice --role operator --config site.toml[/]
     """
     with told():
-        if not name or len(name) > passwords.MAX_CHARS or not set(name) <= _ALLOWED:
-            raise ConfigError(["a name has letters, digits and _ . @ - alone"])
+        accounts.check_new(name, role)
         site = site_of(config)
         change = replace(_change(name), roles=frozenset(role), secret=_ask(password_file))
         with writing(site) as conn:
@@ -74,7 +71,6 @@ def password(name: NameArgument, password_file: PasswordOption = None, config: C
         site = site_of(config)
         change = replace(_change(name), secret=_ask(password_file))
         with writing(site) as conn:
-            _require_own(conn, name)
             accounts.alter(conn, [change])
     err.print(f"{name} has a new password", highlight=False)
 
@@ -86,7 +82,6 @@ def roles(name: NameArgument, role: RolesOption, config: ConfigOption = None) ->
     Example: [cyan]radbridge users roles alice --role viewer --config site.toml[/]
     """
     with told(), writing(site_of(config)) as conn:
-        _require_own(conn, name)
         accounts.alter(conn, [replace(_change(name), roles=frozenset(role))])
     err.print(f"{name} is {', '.join(role)}", highlight=False)
 
@@ -108,13 +103,6 @@ def disable(
 
 def _change(name: str) -> Change:
     return Change(name=name, actor=account(), via="cli")
-
-
-def _require_own(conn: Connection, name: str) -> None:
-    """Somebody from an OpenID provider has their password and roles there."""
-    found = accounts.find(conn, name)
-    if found is not None and found.issuer:
-        raise ConfigError([f"{name} comes from {found.issuer}, which has the password and gives the roles"])
 
 
 def _ask(file: Path | None) -> bytes:

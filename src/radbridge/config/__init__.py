@@ -16,6 +16,7 @@ from radbridge.config.dicom import Dicom, DicomPeer, DicomQuery, DicomSr, Dicomw
 from radbridge.config.encryption import Encryption
 from radbridge.config.fhir import (
     Cdshooks,
+    CdsIssuer,
     Fhir,
     Fhircast,
     FhircastHub,
@@ -46,6 +47,7 @@ __all__ = [
     "Address",
     "Audit",
     "AuditSyslog",
+    "CdsIssuer",
     "Cdshooks",
     "Cluster",
     "Delivery",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from radbridge.config.dicom import Dicom
 from radbridge.config.model import Model
 from radbridge.config.site import Site
-from radbridge.config.values import is_loopback, split_address
+from radbridge.config.values import is_clear, is_loopback, split_address
 
 RESERVED = {"fhir": "our own FHIR server", "fhircast": "our own hub"}
 """Names that no destination may have: our own parts get the drafts under them."""
@@ -20,6 +18,7 @@ def find_problems(site: Site) -> list[str]:
         *_check_dicom(site.dicom),
         *_check_open(site),
         *_check_access(site),
+        *_check_keys(site),
         *_check_model(site.model),
         *_check_registry(site),
         *(check_training(site) if site.training.every else ()),
@@ -39,11 +38,22 @@ def _check_access(site: Site) -> list[str]:
             if values.count(value) > 1
         ]
     issuer = site.access.oidc.issuer if site.access.oidc else ""
-    if issuer.startswith("http://") and not is_loopback(urlsplit(issuer).hostname or ""):
+    if is_clear(issuer):
         problems.append(f"access.oidc: issuer {issuer} says in clear who somebody is; use https://")
     if site.access.oidc is not None and not site.access.oidc.redirect_url.endswith("/auth/callback"):
         problems.append("access.oidc: redirect_url has to end in /auth/callback, where the answer is waited for")
     return problems
+
+
+def _check_keys(site: Site) -> list[str]:
+    """Whose keys come in clear can be anybody: whoever stands on the way puts in their own."""
+    places = {f"fhir.clients: {one.id!r}": one.jwks_uri or "" for one in site.fhir.clients}
+    places |= {f"cdshooks.client_issuers: {name!r}": one.jwks_uri for name, one in site.cdshooks.client_issuers.items()}
+    return [
+        f"{place}: the keys at {url} come in clear, and anybody on the way can put in their own; use https://"
+        for place, url in places.items()
+        if is_clear(url)
+    ]
 
 
 def _check_model(model: Model) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import os
+from urllib.parse import parse_qs, urlsplit
 
 from radbridge.config.site import Site
-from radbridge.config.values import is_loopback, split_address
+from radbridge.config.store import Store
+from radbridge.config.values import is_clear, is_loopback, split_address
 
 
 def find_clear(site: Site) -> list[str]:
@@ -36,8 +38,20 @@ def find_clear(site: Site) -> list[str]:
     syslog = site.audit.syslog
     if syslog.address and not syslog.tls and not is_loopback(split_address(syslog.address)[0]):
         found.append("audit.syslog is sent the audit trail in clear; set its tls = true")
-    return found + [
-        f"{place}: {url} is asked in clear; use https://"
-        for place, url in urls.items()
-        if url.startswith("http://") and not is_loopback(urlsplit(url).hostname or "")
-    ]
+    if site.store.is_shared and _is_unproven(site.store):
+        found.append(
+            "store.url: the journal goes to a server that proves nothing, maybe in clear; add ?sslmode=verify-full, "
+            "and &sslrootcert=FILE where its authority is the hospital's own"
+        )
+    return found + [f"{place}: {url} is asked in clear; use https://" for place, url in urls.items() if is_clear(url)]
+
+
+def _is_unproven(store: Store) -> bool:
+    """Whether PostgreSQL is on another machine and its certificate isn't checked (libpq, SSL Mode Descriptions)."""
+    parts = urlsplit(store.url)
+    said = parse_qs(parts.query)
+    if said.get("sslmode", [os.environ.get("PGSSLMODE", "")])[-1] == "verify-full":
+        return False
+    named = ",".join((parts.netloc.rpartition("@")[2], *said.get("host", ()))).split(",")
+    hosts = [urlsplit(f"//{one}").hostname or "" for one in named if not one.startswith("/")]  # a path: a socket here
+    return any(host and not is_loopback(host) for host in hosts)

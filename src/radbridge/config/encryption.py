@@ -13,7 +13,7 @@ class Encryption(Section):
     """Where the key is. With neither key set, documents are stored as they are."""
 
     key_file: Path | None = None
-    """32 bytes as base64, readable by RadBridge alone."""
+    """32 bytes as base64, open to its owner, for reading to its group, and to nobody else."""
     key_command: tuple[str, ...] = ()
     """A program that wraps and unwraps the journal's keys, such as a key service's client: it gets `wrap` or `unwrap`
     as last argument and base64 on standard input, and answers with base64."""

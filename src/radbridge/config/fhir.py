@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from radbridge.config.delivery import Delivery
 from radbridge.config.tls import Trust
@@ -56,8 +56,8 @@ class FhirDestination(Delivery, Trust):
         return self
 
 
-class FhirSubscriptions(Section):
-    """Notifications of FHIR Subscriptions."""
+class FhirSubscriptions(Trust):
+    """Notifications of FHIR Subscriptions, and whom to trust where an endpoint is `https://`."""
 
     max: int = Field(default=200, ge=0)
     heartbeat_s: float = Field(default=60.0, gt=0)
@@ -147,11 +147,23 @@ class Fhircast(Section):
     hubs: tuple[FhircastHub, ...] = ()
 
 
+class CdsIssuer(Trust):
+    """Who signs the tokens of CDS Hooks callers."""
+
+    jwks_uri: Url
+    """Where its keys are to be had."""
+
+
+def _as_table(said: object) -> object:
+    """Where there is nothing to say but the address, it stands by itself."""
+    return {"jwks_uri": said} if isinstance(said, str) else said
+
+
 class Cdshooks(Section):
     """The CDS Hooks service at `/cds-services`."""
 
     enabled: bool = True
     deadline_s: float = Field(default=5.0, gt=0, le=60)
     """How long a caller waits for a draft at most."""
-    client_issuers: dict[str, Url] = Field(default_factory=dict)
-    """`iss` of a caller's token -> where its keys are to be had."""
+    client_issuers: dict[str, Annotated[CdsIssuer, BeforeValidator(_as_table)]] = Field(default_factory=dict)
+    """`iss` of a caller's token -> where its keys are to be had, as a URL or as a table."""

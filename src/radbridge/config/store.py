@@ -45,7 +45,13 @@ class Store(Section):
     @property
     def folder(self) -> Path | None:
         """Where SQLite's files are; None: on the server's machine."""
-        return None if self.is_shared else Path(self.url.removeprefix("sqlite:///")).parent
+        return None if self.is_shared else self.files[0].parent
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """SQLite's: the journal, and what it keeps beside it while it is open. None on the server's machine."""
+        name = self.url.removeprefix("sqlite:///")
+        return () if self.is_shared else (Path(name), Path(f"{name}-wal"), Path(f"{name}-shm"))
 
     @property
     def is_shared(self) -> bool:

@@ -7,6 +7,7 @@ import ipaddress
 import re
 from functools import cache
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -29,6 +30,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_clear(url: str) -> bool:
+    """Whether what is asked there can be read and changed on its way: plain HTTP to another machine."""
+    return url.startswith("http://") and not is_loopback(urlsplit(url).hostname or "")
 
 
 def _checked_address(address: str) -> str:

@@ -124,6 +124,7 @@ class Applier:
 
     def _apply_facts(self, conn: Connection, step: Step) -> list[str]:
         if step.fault:
+            noting.failed(conn, step.message, step.state)
             messages.settle(conn, step.message.id, step.state, step.fault)
             return []
         signers: list[str] = []

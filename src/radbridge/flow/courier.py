@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from time import monotonic
 
 import structlog
 from sqlalchemy import Connection
@@ -22,7 +24,7 @@ from radbridge.config.delivery import Delivery as Rules
 from radbridge.errors import DeliveryFailed, DeliveryMoot, DeliveryRefused, JournalError, LeaseLost
 from radbridge.flow import results
 from radbridge.flow.holding import SoleHolder
-from radbridge.flow.results import Begun, Heard, Lane, Result, Start
+from radbridge.flow.results import Begun, Doubt, Heard, Lane, Result, Start
 from radbridge.flow.turns import AHEAD, Turns
 from radbridge.flow.wake import Alarm
 from radbridge.flow.windows import Windows
@@ -72,10 +74,14 @@ class Courier:
         number: int = 0,
         lease: str = "",
         holder: Holder | None = None,
+        me: str = "",
         ahead: timedelta = AHEAD,
         poll_s: float = POLL_S,
     ) -> None:
-        """`number` is this connection's, of `rules.sessions`; `lease` what its gateway must hold to use it."""
+        """`number` is this connection's, of `rules.sessions`; `lease` what its gateway must hold to use it.
+
+        `me` is the gateway's id, where several share the journal.
+        """
         lease = lease or f"{Kind.DELIVER}:{sink.name}:{number}"
         self.alarm = Alarm()
         self._journal = journal
@@ -87,13 +93,15 @@ class Courier:
             max_attempts=max_attempts,
             holder=holder or SoleHolder([lease]),
             lease=lease,
+            me=me,
         )
         self._buckets = _buckets_of(number, rules.sessions)
         self._windows = Windows(rules.window, rules.timezone)
         self._poll_s = poll_s
         self._unreachable = 0
-        self._doubtful: deque[Delivery] = deque()
-        """What was sent, maybe, while another gateway had the lease: it may have taken the draft back before."""
+        self._doubtful: deque[Doubt] = deque()
+        self._orphans_at = monotonic()
+        """When to look next for what gateways that ended had begun to send."""
         self._turns = Turns[Delivery](since=lambda delivery: delivery.created_at, ahead=ahead)
 
     @property
@@ -131,6 +139,13 @@ class Courier:
         held = self._held()
         if held is None:
             return self._poll_s
+        if self._lane.me and monotonic() >= self._orphans_at:
+            self._orphans_at = monotonic() + POLL_S
+            self._doubtful += await self._journal.read(
+                partial(results.find_orphans, lane=self._lane, buckets=self._buckets)
+            )
+            if self._doubtful:
+                return 0.0
         look = await self._journal.read(self._look)
         now = datetime.now(UTC)
         fresh = any(head and head.is_fresh for head in look.heads)
@@ -161,15 +176,19 @@ class Courier:
             await asyncio.sleep(min(KNOCK_S, results.backoff(self._unreachable - 1)))
 
     async def _send_and_note(self, start: Start, sent_at: datetime) -> None:
-        self._demand(start.held)
         result: Result | None = None
+        is_sent = False
         try:
+            self._demand(start.held)
+            is_sent = True
             result = await self._send(start.delivery, start.payload, start.held)
             await self._journal.write(results.end, replace(result, sent_at=sent_at))
         except (JournalError, LeaseLost) as error:
             is_lost = isinstance(error, LeaseLost) or not self._lane.holder.keeps(start.held)
-            if is_lost and (result is None or result.heard is not Heard.NOBODY):
-                self._doubtful.append(start.delivery)
+            if is_lost:
+                is_sent = is_sent and (result is None or result.heard is not Heard.NOBODY)
+                doubt = Doubt(delivery=start.delivery, sender=self._lane.me, mine=True, sent=is_sent)
+                self._doubtful.append(doubt)
             raise
 
     def _demand(self, held: Mapping[str, int]) -> None:

@@ -32,10 +32,14 @@ def make_couriers(
     *,
     metrics: Metrics,
     holder: Holder,
+    me: str = "",
     ahead: timedelta = AHEAD,
     poll_s: float = POLL_S,
 ) -> list[Courier]:
-    """One courier for each session of each of a wire's destinations. `rules` are the site's, by destination."""
+    """One courier for each session of each of a wire's destinations.
+
+    `rules` are the site's, by destination; `me` is the gateway's id, where several share the journal.
+    """
     return [
         Courier(
             journal,
@@ -46,6 +50,7 @@ def make_couriers(
             number=number,
             lease=wire.bound.get(sink.name, ""),
             holder=holder,
+            me=me,
             ahead=ahead,
             poll_s=poll_s,
         )

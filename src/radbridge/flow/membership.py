@@ -46,7 +46,9 @@ class Membership:
             id=secrets.token_hex(8), name=settings.name or socket.gethostname(), version=__version__, address=address
         )
         self._bells: LocalBells = (
-            PostgresBells(journal.connect, asyncio.get_running_loop()) if journal.is_shared else LocalBells()
+            PostgresBells(journal.connect, asyncio.get_running_loop(), self._me.id)
+            if journal.is_shared
+            else LocalBells()
         )
         self._sole = SoleHolder()
         self._cluster = (
@@ -54,6 +56,11 @@ class Membership:
             if journal.is_shared
             else None
         )
+
+    @property
+    def id(self) -> str:
+        """Of this gateway, new with each start; empty where it is the only one."""
+        return self._me.id if self._cluster else ""
 
     @property
     def bells(self) -> Bells:

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from radbridge.assemble import Consequences
-from radbridge.audit import Note, What
-from radbridge.case import Case, CaseKey
+from radbridge.audit import Note, Outcome, What, each
+from radbridge.case import Case
 from radbridge.draft import DraftImpression, DraftState
 from radbridge.events import CaseEvent, Event
 from radbridge.journal import audit
 from radbridge.journal.deliveries import Delivery
-from radbridge.journal.messages import Waiting
-from radbridge.journal.schema import Purpose
+from radbridge.journal.messages import Waiting, split_subjects
+from radbridge.journal.schema import MessageState, Purpose
 
 _DIGEST = 12
 """Characters of a digest: enough to tell two apart."""
@@ -41,6 +41,13 @@ def taken(conn: Connection, message: Waiting, facts: Sequence[Event]) -> None:
             )
         ],
     )
+
+
+def failed(conn: Connection, message: Waiting, state: MessageState) -> None:
+    """A message that was acknowledged changes nothing, and waits for a person."""
+    detail = {"message_id": str(message.id), "kind": message.kind, "state": state}
+    note = Note(at=_now(), what=What.MESSAGE_FAILED, outcome=Outcome.SERIOUS, via=message.wire, detail=detail)
+    audit.note(conn, each(note, *split_subjects(message.accession, message.touches)))
 
 
 def changed(conn: Connection, case: Case, what: Consequences) -> None:
@@ -101,24 +108,6 @@ def delivered(conn: Connection, delivery: Delivery, answer: str) -> None:
     }
     what = What.DRAFT_DELIVERED if is_draft else What.DRAFT_WITHDRAWN
     audit.note(conn, [Note(at=_now(), what=what, via=delivery.destination, entity=delivery.key, detail=detail)])
-
-
-def viewed(
-    conn: Connection,
-    *,
-    actor: str,
-    via: str,
-    peer: str = "",
-    entity: CaseKey | None = None,
-    patient: str = "",
-    what: What = What.VIEWED,
-    **detail: str,
-) -> None:
-    """Somebody was shown what the journal knows."""
-    audit.note(
-        conn,
-        [Note(at=_now(), what=what, actor=actor, via=via, peer=peer, entity=entity, patient=patient, detail=detail)],
-    )
 
 
 def _now() -> datetime:

@@ -18,6 +18,7 @@ from time import perf_counter
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from radbridge.case import CaseKey
 from radbridge.coarse import draft_coarse
 from radbridge.config import Site
 from radbridge.contract import DraftRequest, DraftResponse
@@ -54,6 +55,7 @@ _TOLD = (
     )
     .order_by(table.c.id)
 )
+_SUBJECTS = _TOLD.with_only_columns(table.c.accession, table.c.touches).order_by(None).distinct()
 _LEFT = (
     select(func.count()).select_from(table).where(table.c.state == MessageState.ACCEPTED),
     select(func.count()).select_from(draft_requests),
@@ -145,6 +147,17 @@ def read_told(conn: Connection, span: Span) -> list[Received]:
         for row in rows
         if span.accession in ("", row.accession)
     ]
+
+
+def subjects(conn: Connection, span: Span) -> tuple[list[CaseKey], list[str]]:
+    """Whose messages these are, for the trail: cases, and patients' numbers."""
+    rows = conn.execute(_SUBJECTS, {"since": span.since, "until": span.until})
+    told = [
+        messages.split_subjects(row.accession, messages.split_touches(row.touches))
+        for row in rows
+        if span.accession in ("", row.accession)
+    ]
+    return [key for named, _ in told for key in named], [number for _, numbers in told for number in numbers]
 
 
 def make_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ same bytes.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -23,7 +23,7 @@ from radbridge.flow.breaker import Breaker
 from radbridge.journal import deliveries, destinations, drafts
 from radbridge.journal.deliveries import Delivery
 from radbridge.journal.destinations import Health
-from radbridge.journal.locks import Lock, hold
+from radbridge.journal.locks import Lock, hold, is_gone
 from radbridge.journal.schema import DeliveryState, Purpose
 from radbridge.wire import Holder
 
@@ -77,6 +77,8 @@ class Lane:
     max_attempts: int
     holder: Holder
     lease: str
+    me: str = ""
+    """The gateway's id, where several share the journal."""
 
     @property
     def breaker(self) -> Breaker:
@@ -112,6 +114,19 @@ class Result:
     """When it began."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doubt:
+    """A send that maybe arrived while another gateway had its lease: that one may have taken the draft back before."""
+
+    delivery: Delivery
+    sender: str
+    """Whose send it was."""
+    mine: bool
+    """Else it is found in the journal, and its gateway is gone."""
+    sent: bool = True
+    """False where it is known that nothing left."""
+
+
 def begin(conn: Connection, items: Sequence[Start]) -> list[Begun]:
     """Note that sends begin."""
     return [_begin_one(conn, item, datetime.now(UTC)) for item in items]
@@ -137,7 +152,7 @@ def _begin_one(conn: Connection, item: Start, now: datetime) -> Begun:
         return Begun.NO
     if health != place.health:
         destinations.note_health(conn, lane.name, health)
-    return Begun.YES if deliveries.begin(conn, waiting, item.payload, at=now) else Begun.NO
+    return Begun.YES if deliveries.begin(conn, waiting, item.payload, at=now, sender=lane.me) else Begun.NO
 
 
 def _why_dead(waiting: Delivery, rules: Rules, health: Health) -> str:
@@ -171,24 +186,43 @@ def end(conn: Connection, results: Sequence[Result]) -> list[None]:
                 sent=result.heard is not Heard.NOBODY,
                 sent_at=result.sent_at if silent else None,
                 ignored=silent and before.failures == 0,
+                sender=result.lane.me,
             )
         else:
             confirmed = result.at if result.state is DeliveryState.CONFIRMED else None
-            deliveries.end(conn, result.delivery, result.state, result.answer, confirmed_at=confirmed)
+            deliveries.end(
+                conn,
+                result.delivery,
+                result.state,
+                result.answer,
+                confirmed_at=confirmed,
+                sender=result.lane.me,
+            )
             if confirmed:
                 noting.delivered(conn, result.delivery, result.answer)
     return [None] * len(results)
 
 
-def make_good(conn: Connection, items: Sequence[Delivery]) -> list[None]:
+def find_orphans(conn: Connection, lane: Lane, buckets: Collection[int] | None) -> list[Doubt]:
+    """The sends to a destination whose gateways ended over them: killed, maybe, just when the bytes had left."""
+    found = deliveries.find_sent_by_others(conn, lane.name, me=lane.me, buckets=buckets)
+    gone = {id for id in {s for d in found for s in d.senders} - {lane.me} if is_gone(conn, id)}
+    return [Doubt(delivery=d, sender=s, mine=False) for d in found for s in d.senders if s in gone]
+
+
+def make_good(conn: Connection, items: Sequence[Doubt]) -> list[None]:
     """Have no draft stay at a peer that got it, maybe, after another gateway had taken it back there.
 
     Under no lease, for it is the other's. A draft that stands needs nothing: what takes it back will come behind it.
     """
     now = datetime.now(UTC)
-    for delivery in items:
+    for doubt in items:
+        delivery = doubt.delivery
         key, places = delivery.key, [delivery.destination]
         hold(conn, Lock.CASE, [key.accession])
+        is_open = deliveries.forget_send(conn, delivery, doubt.sender)
+        if not doubt.sent or not (doubt.mine or is_open):
+            continue
         standing = drafts.current(conn, key)
         if delivery.purpose is Purpose.DRAFT:
             if standing is not None and standing.id == delivery.draft_id:

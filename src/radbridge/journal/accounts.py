@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, case, delete, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, func, insert, select, update
 
-from radbridge.access import Role
+from radbridge.access import MAX_NAME, OURS, Role, check_name
 from radbridge.audit import Note, Outcome, What
-from radbridge.errors import ConfigError
+from radbridge.errors import ConfigError, NotThere
 from radbridge.journal import audit
 from radbridge.journal.locks import Lock, hold
-from radbridge.journal.schema import accounts, login_sessions
+from radbridge.journal.schema import accounts, api_keys, login_sessions
 
 LOCK_AFTER: Final = 10
 """Wrong passwords in a row."""
@@ -67,7 +67,10 @@ class Stranger:
     issuer: str
     subject: str = field(repr=False)
     name: str
+    """As they would be called: `radbridge.access.as_name`."""
     roles: frozenset[Role]
+    others: frozenset[str] = frozenset()
+    """Names that are somebody else's by the site's file, in small letters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,8 +107,9 @@ def everybody(conn: Connection) -> list[Account]:
 
 
 def add(conn: Connection, changes: Sequence[Change]) -> list[None]:
-    """Make accounts. Raises ConfigError for a name that is taken."""
+    """Make accounts. Raises ConfigError for a name that is none or is taken, and for an account that may nothing."""
     for change in changes:
+        check_new(change.name, change.roles or ())
         if find(conn, change.name) is not None:
             raise ConfigError([f"there is an account {change.name!r} already; `radbridge users list` shows all"])
         row = {
@@ -124,9 +128,10 @@ def add(conn: Connection, changes: Sequence[Change]) -> list[None]:
 def alter(conn: Connection, changes: Sequence[Change]) -> list[None]:
     """Give other roles or another password, close or open again; the latter two end the sessions.
 
-    Raises ConfigError for a name that is not there.
+    Raises NotThere, and ConfigError for a change that this account can't have.
     """
     for change in changes:
+        _require_own(conn, change)
         values: dict[str, Any] = {}
         if change.roles is not None:
             values["roles"] = write_roles(change.roles)
@@ -134,13 +139,32 @@ def alter(conn: Connection, changes: Sequence[Change]) -> list[None]:
             values |= {"secret": change.secret, "failures": 0, "locked_until": None}
         if change.disabled is not None:
             values |= {"disabled": change.disabled, "failures": 0, "locked_until": None}
-        found = conn.execute(update(accounts).where(accounts.c.name == change.name).values(values))
-        if not found.rowcount:
-            raise ConfigError([f"there is no account {change.name!r}; `radbridge users list` shows all"])
+        if not values.get("roles", values):
+            raise ConfigError(["say what is to change: at least one role, or whether it is closed; nothing was"])
+        conn.execute(update(accounts).where(accounts.c.name == change.name).values(values))
         if change.secret is not None or change.disabled:
             conn.execute(delete(login_sessions).where(login_sessions.c.account == change.name))
         _tell(conn, change, " ".join(sorted(values.keys() - {"failures", "locked_until"})))
     return [None] * len(changes)
+
+
+def _require_own(conn: Connection, change: Change) -> None:
+    """There is such an account, and somebody from an OpenID provider has their password and roles there."""
+    found = find(conn, change.name)
+    if found is None:
+        raise NotThere([f"there is no account {change.name!r}; `radbridge users list` shows all"])
+    if found.issuer and not (change.roles is None and change.secret is None):
+        raise ConfigError([f"{change.name} comes from {found.issuer}, which has the password and gives the roles"])
+
+
+def check_new(name: str, opens: Collection[str]) -> None:
+    """Raise ConfigError for what can't be the name of an account or a key, and for one that would open nothing."""
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
+    if not opens:
+        raise ConfigError([f"{name} would open nothing: give at least one role, or a scope to a key"])
 
 
 def note_attempts(conn: Connection, attempts: Sequence[Attempt]) -> list[None]:
@@ -181,13 +205,12 @@ def welcome(conn: Connection, strangers: Sequence[Stranger]) -> list[Account]:
 
 def _welcome(conn: Connection, stranger: Stranger) -> Account:
     who = (accounts.c.issuer == stranger.issuer) & (accounts.c.subject == stranger.subject)
-    hold(conn, Lock.ACCOUNT, [stranger.name])
+    hold(conn, Lock.ACCOUNT, [stranger.name.casefold()])
     found = conn.execute(update(accounts).where(who).values(roles=write_roles(stranger.roles)))
     if not found.rowcount:
-        taken = find(conn, stranger.name) is not None
         row = {
             "id": secrets.token_hex(8),
-            "name": f"{stranger.name}-{secrets.token_hex(3)}" if taken else stranger.name,
+            "name": _free(conn, stranger),
             "kind": "person",
             "roles": write_roles(stranger.roles),
             "secret": b"",
@@ -197,6 +220,16 @@ def _welcome(conn: Connection, stranger: Stranger) -> Account:
         }
         conn.execute(insert(accounts), row)
     return _read(conn.execute(select(accounts).where(who)).one())
+
+
+def _free(conn: Connection, stranger: Stranger) -> str:
+    """A name that is nobody else's: no account's, key's or system's, and none that reads like theirs."""
+    name = stranger.name.casefold()
+    queries = (select(column).where(func.lower(column) == name) for column in (accounts.c.name, api_keys.c.account))
+    if name not in {"", *OURS, *stranger.others} and not any(conn.execute(query).first() for query in queries):
+        return stranger.name
+    suffix = f"-{secrets.token_hex(3)}"
+    return (stranger.name or "person")[: MAX_NAME - len(suffix)] + suffix
 
 
 def _tell(conn: Connection, change: Change, what: str) -> None:

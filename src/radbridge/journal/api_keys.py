@@ -15,11 +15,12 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from radbridge.access import Role
 from radbridge.audit import Note, What
-from radbridge.errors import ConfigError
+from radbridge.errors import ConfigError, NotThere
 from radbridge.journal import audit
+from radbridge.journal.accounts import Account, check_new, read_roles, write_roles
 from radbridge.journal.accounts import find as find_account
-from radbridge.journal.accounts import read_roles, write_roles
 from radbridge.journal.schema import api_keys
+from radbridge.scopes import parse_scope
 
 PREFIX: Final = "rbk_"
 _FORM = re.compile(r"rbk_(?P<id>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]{43})")
@@ -70,11 +71,18 @@ class Revocation:
 
 
 def make(conn: Connection, wanted: Sequence[Wanted]) -> list[str]:
-    """The new keys in full: this is the only time that they are told."""
+    """The new keys in full: this is the only time that they are told.
+
+    Raises ConfigError for a name that is none, and for a key that would open nothing.
+    """
     return [_make(conn, one) for one in wanted]
 
 
 def _make(conn: Connection, wanted: Wanted) -> str:
+    check_new(wanted.account, (*wanted.roles, *wanted.scopes))
+    _check_scopes(wanted.scopes)
+    if owner := find_account(conn, wanted.account):
+        _check_owner(owner, wanted)
     id, secret, now = secrets.token_hex(8), secrets.token_urlsafe(32), datetime.now(UTC)
     row = {
         "id": id,
@@ -88,6 +96,19 @@ def _make(conn: Connection, wanted: Wanted) -> str:
     conn.execute(insert(api_keys), row)
     _tell(conn, wanted.actor, wanted.via, {"key": id, "account": wanted.account, "changed": "made"})
     return f"{PREFIX}{id}_{secret}"
+
+
+def _check_scopes(scopes: Sequence[str]) -> None:
+    if strange := [scope for scope in scopes if parse_scope(scope) is None]:
+        raise ConfigError([f"{scope!r} is no scope, such as system/DiagnosticReport.rs" for scope in strange])
+
+
+def _check_owner(owner: Account, wanted: Wanted) -> None:
+    """A key has no role that its account hasn't, and is closed with it."""
+    if owner.disabled:
+        raise ConfigError([f"the account {owner.name} is closed: a key of it would open nothing"])
+    if missing := wanted.roles - owner.roles:
+        raise ConfigError([f"the account {owner.name} isn't {write_roles(missing)}: a key of it can't be either"])
 
 
 def everything(conn: Connection) -> list[ApiKey]:
@@ -122,11 +143,11 @@ def note_use(conn: Connection, ids: Sequence[str]) -> list[None]:
 
 
 def revoke(conn: Connection, revocations: Sequence[Revocation]) -> list[None]:
-    """End keys, from the next request on. Raises ConfigError for one that isn't there."""
+    """End keys, from the next request on. Raises NotThere."""
     for one in revocations:
         found = conn.execute(update(api_keys).where(api_keys.c.id == one.id).values(revoked_at=datetime.now(UTC)))
         if not found.rowcount:
-            raise ConfigError([f"there is no key {one.id!r}; `radbridge apikeys list` shows all"])
+            raise NotThere([f"there is no key {one.id!r}; `radbridge apikeys list` shows all"])
         _tell(conn, one.actor, one.via, {"key": one.id, "changed": "revoked"})
     return [None] * len(revocations)
 

@@ -101,6 +101,12 @@ def record(conn: Connection, notes: Sequence[Note]) -> list[None]:
     return [None] * len(notes)
 
 
+def record_all(conn: Connection, groups: Sequence[Sequence[Note]]) -> list[None]:
+    """`record` for several notes of one act."""
+    note(conn, [one for group in groups for one in group])
+    return [None] * len(groups)
+
+
 def chain_pending(conn: Connection, at_most: int = AT_ONCE) -> int:
     """Move what waits into the chain; how many there were."""
     hold(conn, Lock.AUDIT, [""])

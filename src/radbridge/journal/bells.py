@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from radbridge.journal.locks import SHOW_LIFE, sign_of_life
 from radbridge.wire import Bells
 
 if TYPE_CHECKING:  # an extra: on SQLite nobody needs it
@@ -64,9 +65,14 @@ class PostgresBells(LocalBells):
     up for by whoever looks without one; when the listener is back, everybody is rung once.
     """
 
-    def __init__(self, connect: Callable[[], psycopg.Connection], loop: asyncio.AbstractEventLoop) -> None:
-        """`connect` opens a connection in autocommit; behind PgBouncer it needs a session of its own."""
+    def __init__(self, connect: Callable[[], psycopg.Connection], loop: asyncio.AbstractEventLoop, me: str) -> None:
+        """`connect` opens a connection in autocommit; behind PgBouncer it needs a session of its own.
+
+        `me` is the gateway's id. The session that listens is its sign of life: the server knows at once when a process
+        has ended, and that one which only stands still has not.
+        """
         super().__init__()
+        self._me = me
         self._connect = connect
         self._loop = loop
         self._waiting: set[str] = set()
@@ -111,6 +117,7 @@ class PostgresBells(LocalBells):
                     self._work.wait_for(lambda: self._closed, RETRY_S)
 
     def _listen(self, conn: psycopg.Connection) -> None:
+        conn.execute(SHOW_LIFE, (sign_of_life(self._me),))
         conn.execute(f"LISTEN {CHANNEL}")
         self._hear(self._everything())  # whatever was rung before nobody heard
         while not self._closed:

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, literal_column, select, update
 
-from radbridge.audit import Note, What
+from radbridge.audit import Note, What, each
 from radbridge.case import CaseKey
 from radbridge.draft import DraftState
 from radbridge.errors import ConfigError
 from radbridge.journal import audit, drafts
 from radbridge.journal.locks import Lock, hold
-from radbridge.journal.messages import split_touches
+from radbridge.journal.messages import split_subjects, split_touches
 from radbridge.journal.schema import DeliveryState, MessageState, Purpose, deliveries, messages
 from radbridge.journal.tables.where import DELIVERY_FAILED, MESSAGE_FAILED
 
@@ -29,9 +29,13 @@ _DELIVERIES = select(deliveries).where(DELIVERY_FAILED).order_by(deliveries.c.se
 _MESSAGE = select(messages).where(messages.c.id == bindparam("number"), MESSAGE_FAILED)
 _DELIVERY = select(deliveries).where(deliveries.c.seq == bindparam("number"), DELIVERY_FAILED)
 _later = messages.alias("later")
-_LATER = exists().where(_later.c.id > bindparam("number"), _later.c.state == MessageState.DONE)
-_OVERTAKEN = select(_LATER.where(_later.c.accession.in_(bindparam("accessions", expanding=True))))
-_OVERTAKEN_ALIKE = select(_LATER.where(_later.c.accession == "", _later.c.touches == bindparam("of_touches")))
+_IS_LATER = (_later.c.id > bindparam("number")) & (_later.c.state == MessageState.DONE)
+_OVERTAKEN = select(exists().where(_IS_LATER, _later.c.accession.in_(bindparam("accessions", expanding=True))))
+_TOUCHING = select(_later.c.touches).where(
+    _IS_LATER,
+    _later.c.touches != literal_column("''"),  # as the index says it
+    func.replace(_later.c.touches, bindparam("key"), "") != _later.c.touches,
+)
 _APPLY_AGAIN = (
     update(messages)
     .where(messages.c.id == bindparam("number"))
@@ -76,6 +80,9 @@ class Dead:
     reason: str
     raw: bytes = field(repr=False)
     """The message as it came, or as it was to go; empty where it never was composed."""
+    cases: tuple[CaseKey, ...] = field(default=(), repr=False)
+    """Whose it is, as far as it says; for the trail, as the patients' numbers are."""
+    patients: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +103,11 @@ def everything(conn: Connection, at_most: int) -> list[Dead]:
     found = [_of_message(row) for row in conn.execute(_MESSAGES, {"at_most": at_most})]
     found += [_of_delivery(row) for row in conn.execute(_DELIVERIES, {"at_most": at_most})]
     return sorted(found, key=lambda dead: dead.at, reverse=True)
+
+
+def noted(note: Note, found: Sequence[Dead]) -> list[Note]:
+    """The note for everybody whom one of them is about; once where none says."""
+    return each(note, (key for one in found for key in one.cases), (id for one in found for id in one.patients))
 
 
 def show(conn: Connection, id: str) -> Dead:
@@ -126,11 +138,9 @@ def _act(conn: Connection, act: Act, what: What) -> Dead:
         _apply_again(conn, row, act)
     else:
         _send_again(conn, row, act, now)
-    key = CaseKey(accession=row.accession, issuer=row.issuer if kind == "d" else "")
     detail = {"id": act.id, "kind": dead.kind, "state": dead.state, "reason": act.reason, "where": dead.where}
     said = {word: text for word, text in detail.items() if text}
-    entity = key if key.accession else None
-    audit.note(conn, [Note(at=now, what=what, actor=act.actor, via=act.via, entity=entity, detail=said)])
+    audit.note(conn, noted(Note(at=now, what=what, actor=act.actor, via=act.via, detail=said), [dead]))
     return dead
 
 
@@ -145,13 +155,12 @@ def _apply_again(conn: Connection, row: Row[Any], act: Act) -> None:
 
 
 def _is_overtaken(conn: Connection, row: Row[Any]) -> bool:
-    """Whether a later message of any case that this one is about was applied; of a patient, one that says as much."""
-    accessions = {row.accession, *split_touches(row.touches)} - {""}
-    if accessions and conn.execute(_OVERTAKEN, {"number": row.id, "accessions": sorted(accessions)}).scalar_one():
+    """Whether a later message was applied that is about any case or patient of this one, be it beside another."""
+    keys = {row.accession, *split_touches(row.touches)} - {""}
+    if keys and conn.execute(_OVERTAKEN, {"number": row.id, "accessions": sorted(keys)}).scalar_one():
         return True
-    if row.accession or not row.touches:
-        return False
-    return bool(conn.execute(_OVERTAKEN_ALIKE, {"number": row.id, "of_touches": row.touches}).scalar_one())
+    touching = ((key, conn.execute(_TOUCHING, {"number": row.id, "key": key}).scalars()) for key in keys)
+    return any(key in split_touches(touches) for key, found in touching for touches in found)
 
 
 def _send_again(conn: Connection, row: Row[Any], act: Act, now: datetime) -> None:
@@ -184,6 +193,7 @@ def _find(conn: Connection, id: str) -> tuple[str, Row[Any]]:
 
 
 def _of_message(row: Row[Any]) -> Dead:
+    named, patients = split_subjects(row.accession, split_touches(row.touches))
     return Dead(
         id=f"m{row.id}",
         state=row.state,
@@ -194,6 +204,8 @@ def _of_message(row: Row[Any]) -> Dead:
         tries=row.tries,
         reason=row.reason,
         raw=row.raw,
+        cases=tuple(named),
+        patients=tuple(patients),
     )
 
 
@@ -208,4 +220,5 @@ def _of_delivery(row: Row[Any]) -> Dead:
         tries=row.attempts,
         reason=row.answer,
         raw=row.payload,
+        cases=(CaseKey(accession=row.accession, issuer=row.issuer),),
     )

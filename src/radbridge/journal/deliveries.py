@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, literal_column, select, update
 
 from radbridge.case import CaseKey
 from radbridge.journal.buckets import bucket_of
@@ -39,6 +39,15 @@ _DUE = (
     .limit(1)
 )
 _DUE_OF_LANE = _DUE.where(deliveries.c.bucket.in_(bindparam("of_buckets", expanding=True)))
+_SENT_BY_OTHERS = (
+    select(deliveries)
+    .where(
+        deliveries.c.senders != literal_column("''"),  # as the index says it
+        deliveries.c.senders != bindparam("mark"),
+        deliveries.c.destination == bindparam("to_destination"),
+    )
+    .order_by(deliveries.c.seq)
+)
 _WITHDRAWN = deliveries.c.purpose == Purpose.WITHDRAWAL
 _OF_CASE = (
     select(deliveries)
@@ -58,11 +67,13 @@ _OF_DRAFT = select(deliveries).where(deliveries.c.draft_id == bindparam("of_draf
 _THIS = (deliveries.c.seq == bindparam("row")) & (deliveries.c.control_id == bindparam("of_id"))
 """A database that lost its last commits in a failover gives their row numbers again, and never a control id."""
 _UPDATE = update(deliveries).where(_THIS)
+_OTHER_SENDERS = func.replace(deliveries.c.senders, bindparam("mark"), "")
 _BEGIN = _UPDATE.where(DELIVERY_WAITS).values(
     payload=bindparam("bytes_out"),
     attempts=deliveries.c.attempts + 1,
     first_sent_at=func.coalesce(deliveries.c.first_sent_at, bindparam("now")),
     sent_at=bindparam("now"),
+    senders=_OTHER_SENDERS.concat(bindparam("mark")),
 )
 _RETRY = _UPDATE.values(
     next_at=bindparam("at"),
@@ -71,6 +82,7 @@ _RETRY = _UPDATE.values(
     nacks=deliveries.c.nacks + bindparam("refused"),
     unanswered=deliveries.c.unanswered + bindparam("ignored"),
     sent_at=bindparam("open_since"),
+    senders=_OTHER_SENDERS,
 )
 _END = _UPDATE.values(
     state=bindparam("to_state"),
@@ -78,7 +90,9 @@ _END = _UPDATE.values(
     confirmed_at=bindparam("at"),
     next_at=deliveries.c.next_at,
     sent_at=None,
+    senders=_OTHER_SENDERS,
 )
+_FORGET = _UPDATE.where(deliveries.c.senders.contains(bindparam("mark"))).values(senders=_OTHER_SENDERS)
 _WAITING = select(deliveries).where(_THIS, DELIVERY_WAITS).with_for_update()
 
 
@@ -110,6 +124,9 @@ class Delivery:
     """Copies that stayed without an answer though the peer had just answered another one."""
     sent_at: datetime | None = None
     """The send whose answer is still open; None: there is none."""
+    first_sent_at: datetime | None = None
+    senders: tuple[str, ...] = ()
+    """Gateways of a cluster that have begun to send it, and haven't noted what came of it."""
 
     @property
     def is_fresh(self) -> bool:
@@ -200,13 +217,28 @@ def due(
 
 def find_waiting(conn: Connection, delivery: Delivery) -> Delivery | None:
     """A delivery that waits, to be changed in this transaction; None when it doesn't wait any more."""
-    row = conn.execute(_WAITING, _row(delivery)).first()
+    row = conn.execute(_WAITING, {"row": delivery.seq, "of_id": delivery.control_id}).first()
     return None if row is None else _delivery(row)
 
 
-def begin(conn: Connection, delivery: Delivery, payload: bytes, *, at: datetime) -> bool:
+def find_sent_by_others(
+    conn: Connection, destination: str, *, me: str, buckets: Collection[int] | None = None
+) -> list[Delivery]:
+    """What other gateways have begun to send there without a noted end."""
+    asked = {"to_destination": destination, "mark": _mark(me)}
+    found = [_delivery(row) for row in conn.execute(_SENT_BY_OTHERS, asked)]
+    return [d for d in found if buckets is None or bucket_of(clean(d.key.accession)) in buckets]
+
+
+def begin(conn: Connection, delivery: Delivery, payload: bytes, *, at: datetime, sender: str = "") -> bool:
     """Note that a send begins: from here on the peer may have seen it. False when the delivery was cancelled."""
-    return conn.execute(_BEGIN, _row(delivery) | {"bytes_out": payload, "now": at}).rowcount == 1
+    told = _row(delivery, sender) | {"bytes_out": payload, "now": at}
+    return conn.execute(_BEGIN, told).rowcount == 1
+
+
+def forget_send(conn: Connection, delivery: Delivery, sender: str) -> bool:
+    """Note that a gateway's send of it is over, whatever came of it. False where that was known."""
+    return bool(sender) and conn.execute(_FORGET, _row(delivery, sender)).rowcount == 1
 
 
 def retry(
@@ -218,21 +250,28 @@ def retry(
     sent: bool = True,
     sent_at: datetime | None = None,
     ignored: bool = False,
+    sender: str = "",
 ) -> None:
     """Try again, not before `at`. What was not `sent` counts as no attempt: the peer can't have seen it.
 
     `sent_at` is when it was sent where no answer came; None: it was answered, and asked for another try. `ignored`
     says that the peer had just answered another one.
     """
-    told = _row(delivery) | {"at": at, "said": answer, "open_since": sent_at, "ignored": int(ignored)}
+    told = _row(delivery, sender) | {"at": at, "said": answer, "open_since": sent_at, "ignored": int(ignored)}
     conn.execute(_RETRY, told | {"unsent": int(not sent), "refused": int(sent and sent_at is None)})
 
 
 def end(
-    conn: Connection, delivery: Delivery, state: DeliveryState, answer: str, *, confirmed_at: datetime | None = None
+    conn: Connection,
+    delivery: Delivery,
+    state: DeliveryState,
+    answer: str,
+    *,
+    confirmed_at: datetime | None = None,
+    sender: str = "",
 ) -> None:
-    """Note what became of a delivery in the end."""
-    conn.execute(_END, _row(delivery) | {"to_state": state, "said": answer, "at": confirmed_at})
+    """Note what became of a delivery in the end. Without its `sender`, a send that is under way stays so."""
+    conn.execute(_END, _row(delivery, sender) | {"to_state": state, "said": answer, "at": confirmed_at})
 
 
 def of_case(conn: Connection, key: CaseKey) -> list[Delivery]:
@@ -242,8 +281,13 @@ def of_case(conn: Connection, key: CaseKey) -> list[Delivery]:
     ]
 
 
-def _row(delivery: Delivery) -> dict[str, Any]:
-    return {"row": delivery.seq, "of_id": delivery.control_id}
+def _row(delivery: Delivery, sender: str = "") -> dict[str, Any]:
+    return {"row": delivery.seq, "of_id": delivery.control_id, "mark": _mark(sender)}
+
+
+def _mark(sender: str) -> str:
+    """As it stands among others."""
+    return f"{sender} " if sender else ""
 
 
 def _delivery(row: Row[Any]) -> Delivery:
@@ -266,4 +310,6 @@ def _delivery(row: Row[Any]) -> Delivery:
         nacks=row.nacks,
         unanswered=row.unanswered,
         sent_at=row.sent_at,
+        first_sent_at=row.first_sent_at,
+        senders=tuple(row.senders.split()),
     )

@@ -64,7 +64,7 @@ class Cipher(Protocol):
         ...
 
     def check(self, settings: Encryption, there: Sequence[DataKey]) -> None:
-        """Raise SealError unless the site's key opens all of these."""
+        """Raise SealError unless the site's key opens what it wraps, and all of these. Raises ConfigError."""
         ...
 
 
@@ -95,12 +95,11 @@ def wrap_again(conn: Connection, id: int, wrapped: bytes, kek: str) -> None:
 
 
 def check(settings: Encryption, there: Sequence[DataKey]) -> None:
-    """Raise SealError unless the site's key opens all of these, such as the keys in a backup."""
-    if not there:
-        return
-    if not settings.is_on:
+    """Raise SealError unless the site's key works, and opens all of these, such as the keys in a backup."""
+    if settings.is_on:
+        _load_cipher().check(settings, there)
+    elif there:
         raise SealError("it is encrypted: set encryption.key_file or encryption.key_command")
-    _load_cipher().check(settings, there)
 
 
 def drop_all(conn: Connection) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from radbridge.journal.types import clean
 
@@ -34,6 +34,8 @@ class Lock(StrEnum):
     """The audit trail's chain; one name, empty."""
     KEYS = "keys"
     """The keys that documents are sealed with; one name, empty."""
+    LIFE = "life"
+    """By a gateway's id: its listening session holds it for as long as its process lives, standing still or not."""
 
 
 def hold(conn: Connection, lock: Lock, names: Iterable[str], *, shared: bool = False) -> None:
@@ -48,6 +50,19 @@ def hold(conn: Connection, lock: Lock, names: Iterable[str], *, shared: bool = F
         conn.exec_driver_sql(_SHARE if shared else _HOLD, (wanted,))
 
 
+def sign_of_life(id: str) -> str:
+    """The name of the lock that a gateway's session holds; shared, for its last session may not have ended yet."""
+    return f"{Lock.LIFE}:{id}"
+
+
+def is_gone(conn: Connection, id: str) -> bool:
+    """Whether the process of a gateway has ended, or lost the database: nobody holds its sign of life."""
+    return bool(conn.execute(_TRY, {"name": sign_of_life(id)}).scalar_one())
+
+
+SHOW_LIFE = "SELECT pg_advisory_lock_shared(hashtextextended(%s, 0))"
+"""For a session of its own, outside a transaction."""
+_TRY = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
 _HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s::text[]) t(name)"
 _SHARE = _HOLD.replace("xact_lock", "xact_lock_shared")
 """Row by row in the order of the list, which is sorted."""

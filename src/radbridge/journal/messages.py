@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from radbridge.journal import postgres, sqlite
+from radbridge.audit import Note, Outcome, What
+from radbridge.case import CaseKey
+from radbridge.journal import audit, postgres, sqlite
 from radbridge.journal.buckets import BUCKETS, bucket_of
 from radbridge.journal.schema import MessageState, messages
 from radbridge.journal.sealing import escape, sealer_of, unseal
@@ -30,12 +32,15 @@ __all__ = [
     "read_row",
     "reject",
     "settle",
+    "split_subjects",
     "split_touches",
     "take",
     "waiting",
 ]
 
 _SEPARATOR = "\x1f"
+_PATIENT = "P:"
+"""How the number of a patient begins among what a message touches."""
 _Name = tuple[str, str]
 """What a message is told by: its sender's key, and the digest of its bytes."""
 WAITING_COLUMNS = (
@@ -214,7 +219,21 @@ def reject(conn: Connection, rejected: Sequence[Rejected]) -> list[None]:
         for r in rejected
     ]
     conn.execute(_INSERT, rows)
+    audit.note(conn, [_note(one, now) for one in rejected])
     return [None] * len(rows)
+
+
+def _note(rejected: Rejected, at: datetime) -> Note:
+    """Nothing was changed, but what was sent is kept. Its case isn't known: nobody has read it."""
+    detail = {"kind": rejected.kind, "state": MessageState.REJECTED, "reason": rejected.reason}
+    return Note(
+        at=at,
+        what=What.MESSAGE_FAILED,
+        outcome=Outcome.MINOR,
+        via=rejected.wire,
+        peer=rejected.peer,
+        detail={word: value for word, value in detail.items() if value},
+    )
 
 
 def _key(received: Received) -> str:
@@ -261,6 +280,13 @@ def of_accession(conn: Connection, accession: str) -> list[Waiting]:
 def split_touches(stored: str) -> tuple[str, ...]:
     """What a message is about besides its accession, from its column."""
     return tuple(filter(None, stored.split(_SEPARATOR)))
+
+
+def split_subjects(accession: str, touches: Iterable[str]) -> tuple[list[CaseKey], list[str]]:
+    """The cases and the patients' numbers that a message is about, as far as its wire could tell; for the trail."""
+    named = [one for one in (accession, *touches) if one]
+    patients = [one.removeprefix(_PATIENT) for one in named if one.startswith(_PATIENT)]
+    return [CaseKey(accession=one) for one in named if not one.startswith(_PATIENT)], patients
 
 
 def read_row(row: Any) -> Waiting:

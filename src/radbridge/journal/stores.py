@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -20,6 +21,8 @@ from radbridge.config.encryption import Encryption
 from radbridge.config.store import Store
 from radbridge.errors import ConfigError, JournalError, JournalLost
 from radbridge.journal import keys, postgres, sqlite
+from radbridge.journal.keys import DataKey
+from radbridge.journal.schema import data_keys
 
 if TYPE_CHECKING:
     from radbridge.journal.postgres import Apart
@@ -82,16 +85,33 @@ def open_store(store: Store | str, encryption: Encryption | None = None) -> Stor
     return stores
 
 
-def ask(store: Store) -> None:
-    """See that a server answers and may hold a journal; nothing is changed. Raises ConfigError, JournalError."""
+def look(store: Store) -> list[DataKey]:
+    """See that a journal is there or can be made, and change nothing; the keys that it is encrypted under.
+
+    Raises ConfigError, JournalError.
+    """
+    if not store.is_shared and not _is_there(store):
+        return []
     stores = make_stores(store)
     try:
         with stores.reader.connect() as conn:
-            postgres.check(conn)
+            if stores.is_shared:
+                postgres.check(conn)
+            return keys.load(conn) if inspect(conn).has_table(data_keys.name) else []
     except SQLAlchemyError as error:
         raise explain(error) from None
     finally:
         stores.dispose()
+
+
+def _is_there(store: Store) -> bool:
+    """Whether there is a file. Raises ConfigError where it can't be written, or where it can't be made."""
+    file = store.files[0]
+    is_there = file.exists()
+    place = file if is_there else next(folder for folder in file.absolute().parents if folder.exists())
+    if not os.access(place, os.R_OK | os.W_OK):
+        raise ConfigError([f"store.url: {place} can't be written by this account"])
+    return is_there
 
 
 def make_stores(store: Store) -> Stores:

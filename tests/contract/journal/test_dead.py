@@ -68,8 +68,12 @@ def test_an_overtaken_message(conn: Connection) -> None:
         pytest.param(("A1", ("A2",)), ("A1", ()), True, id="its own case"),
         pytest.param(("A1", ("A2",)), ("A2", ()), True, id="one that it touches"),
         pytest.param(("A1", ()), ("A1", ("A2",)), True, id="by a message of several"),
-        pytest.param(("A1", ("A2",)), ("A3", ("A2",)), False, id="neither"),
+        pytest.param(("A1", ()), ("A2", ("A1",)), True, id="by a message of another that touches it"),
+        pytest.param(("A1", ()), ("A2", ("A11", "A_")), False, id="by none whose name begins alike"),
+        pytest.param(("A1", ("A2",)), ("A3", ("A2",)), True, id="one that both touch"),
+        pytest.param(("A1", ("A2",)), ("A3", ("A4",)), False, id="neither"),
         pytest.param(("", ("P:1",)), ("", ("P:1",)), True, id="a patient"),
+        pytest.param(("", ("P:1",)), ("", ("P:2", "P:1")), True, id="a patient who was merged"),
         pytest.param(("", ("P:1",)), ("", ("P:2",)), False, id="another patient"),
     ],
 )

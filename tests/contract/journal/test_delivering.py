@@ -16,7 +16,7 @@ from radbridge.errors import LeaseLost
 from radbridge.flow import results
 from radbridge.flow.courier import Courier
 from radbridge.flow.holding import SoleHolder
-from radbridge.flow.results import Begun, Heard, Lane, Result, Start
+from radbridge.flow.results import Begun, Doubt, Heard, Lane, Result, Start
 from radbridge.journal import Journal, deliveries, destinations, drafts
 from radbridge.journal.destinations import DestinationState, Health, Order
 from radbridge.journal.schema import DeliveryState, Purpose
@@ -248,5 +248,5 @@ async def test_sent_after_it_was_taken_back(journal: Journal) -> None:
 
 def test_sent_and_it_stands(conn: Connection) -> None:
     """A draft that was sent by a gateway which lost its lease, and that stands, stays."""
-    results.make_good(conn, [start(conn, "A1").delivery])
+    results.make_good(conn, [Doubt(delivery=start(conn, "A1").delivery, sender="", mine=True)])
     assert len(deliveries.of_case(conn, CaseKey(accession="A1"))) == 1

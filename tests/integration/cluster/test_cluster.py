@@ -134,7 +134,7 @@ async def test_bells_are_heard_elsewhere() -> None:
         return cluster.connect(name)
 
     heard: dict[str, list[str]] = {"A": [], "B": []}
-    bells = {id: PostgresBells(connect, asyncio.get_running_loop()) for id in heard}
+    bells = {id: PostgresBells(connect, asyncio.get_running_loop(), id) for id in heard}
     for id, bell in bells.items():
         bell.on("apply", heard[id].append)
         bell.start()

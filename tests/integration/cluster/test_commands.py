@@ -15,7 +15,7 @@ from radbridge.journal import Journal
 from radbridge.metrics import Metrics
 from radbridge_adapters.fhircast import wire
 from tests.support.postgres import the_cluster
-from tests.support.sharing import NAMES, members
+from tests.support.sharing import NAMES, Elsewhere, members
 
 
 async def test_the_gateways_are_listed(tmp_path: Path) -> None:
@@ -42,15 +42,6 @@ async def test_a_file_has_one_gateway(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["gateways", "--config", str(config)])
     assert told.exit_code == 0, told.output
     assert "no gateway was seen" in told.output
-
-
-class Elsewhere(SoleHolder):
-    """Everything is another gateway's."""
-
-    @property
-    def is_sole(self) -> bool:
-        """It isn't."""
-        return False
 
 
 async def test_the_hub_is_at_one_gateway(tmp_path: Path) -> None:

@@ -68,6 +68,12 @@ class Snapshots:
         self._load_around([focus])
         return self._around(focus)
 
+    def of(self, names: Iterable[str]) -> list[tuple[Document, list[Document]]]:
+        """Resources by `Patient/12`, as far as they are here, each with what a snapshot of it holds beside it."""
+        foci = self._find(dict.fromkeys(names))
+        self._load_around(foci)
+        return [(focus, self._around(focus)) for focus in foci]
+
     def _received(self, focus: Document, control_id: str, client: str, peer: str) -> Received:
         neighbours = self._around(focus)
         key = self._accessions.find(Snapshot(focus, neighbours))

@@ -5,27 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
 from sqlalchemy import Connection
 
+from radbridge.audit import Note, What
 from radbridge.config import FhirSubscriptions
 from radbridge.errors import DeliveryError, DeliveryFailed
 from radbridge.flow.delivery import LONGEST_PAUSE_S, backoff
 from radbridge.flow.wake import Alarm
+from radbridge.journal import audit
 from radbridge.wire import Store
 from radbridge_adapters.fhir.store.find import fetch
 from radbridge_adapters.fhir.store.read import newest
 from radbridge_adapters.fhir.store.record import Change, make_version
+from radbridge_adapters.fhir.store.snapshots import WIRE
+from radbridge_adapters.fhir.store.subjects import find_subjects, note_each
 from radbridge_adapters.fhir.store.write import Vault
 from radbridge_adapters.fhir.subscriptions import events
 from radbridge_adapters.fhir.subscriptions.bundle import Kind, Notification, results_of
 from radbridge_adapters.fhir.subscriptions.events import Event
 from radbridge_adapters.fhir.subscriptions.plan import Content, Plan, Status, read_plan
 from radbridge_adapters.fhir.subscriptions.register import TYPE
+from radbridge_adapters.resources.accession import Accessions
 from radbridge_adapters.resources.json import read_json, write_json
 from radbridge_adapters.resources.outcome import Issues
 from radbridge_adapters.rest.client import FHIR_JSON, ask, make_http
@@ -45,6 +51,7 @@ class Office:
 
     store: Store
     vault: Vault
+    accessions: Accessions
     on_show: Callable[[bytes], None]
     """Hears of every resource that a subscriber took, or was told of by name."""
     settings: FhirSubscriptions
@@ -156,10 +163,23 @@ class Line:
             if seen.plan.topic or seen.plan.content is Content.FULL:
                 for event in told:
                     self._office.on_show(event.raw)
-            await self._office.store.write(_settle, [event.seq for event in told])
+            notes = await self._office.store.read(lambda conn: self._note(conn, seen.plan, told))
+            await self._office.store.write(_settle, ([event.seq for event in told], notes))
         if seen.plan.status is not Status.ACTIVE:
             await self._become(seen, Status.ACTIVE)
         return 0.0
+
+    def _note(self, conn: Connection, plan: Plan, told: Sequence[Event]) -> list[Note]:
+        """For the trail: whose data a subscriber took, or was told of by name."""
+        found = find_subjects(conn, self._office.accessions, (f"{event.type}/{event.id}" for event in told))
+        note = Note(
+            at=datetime.now(UTC),
+            what=What.EXPORTED,
+            via=WIRE,
+            peer=urlsplit(plan.endpoint).hostname or "",
+            detail={"subscription": self._id, "content": plan.content, "events": str(len(told))},
+        )
+        return note_each(note, found.values())
 
     async def _send(self, seen: _Seen, kind: Kind, told: Sequence[Event]) -> None:
         """One request. Raises DeliveryFailed for anything but 2xx."""
@@ -184,7 +204,7 @@ class Line:
         if self._http is None or self._reached != (plan.endpoint, plan.timeout_s):
             if self._http is not None:
                 await self._http.aclose()
-            self._http = make_http(NAME, plan.endpoint, timeout_s=plan.timeout_s)
+            self._http = make_http(NAME, plan.endpoint, timeout_s=plan.timeout_s, trust=self._office.settings)
             self._reached = plan.endpoint, plan.timeout_s
         return self._http
 
@@ -221,8 +241,9 @@ class Line:
         log.info("a subscription's status", subscription=self._id, status=status.value)
 
 
-def _settle(conn: Connection, items: Sequence[Sequence[int]]) -> list[None]:
-    events.settle(conn, [seq for seqs in items for seq in seqs])
+def _settle(conn: Connection, items: Sequence[tuple[Sequence[int], Sequence[Note]]]) -> list[None]:
+    events.settle(conn, [seq for seqs, _ in items for seq in seqs])
+    audit.note(conn, [note for _, notes in items for note in notes])
     return [None] * len(items)
 
 

@@ -26,6 +26,7 @@ from radbridge_adapters.fhir.subscriptions.bundle import Kind, Notification, res
 from radbridge_adapters.fhir.subscriptions.line import MAX_EVENTS, Line, Office
 from radbridge_adapters.fhir.subscriptions.plan import BASE_EXTENSION, Content, Status, mask, read_plan
 from radbridge_adapters.fhir.subscriptions.register import TYPE, Register, live
+from radbridge_adapters.resources.accession import Accessions
 from radbridge_adapters.resources.json import read_json
 from radbridge_adapters.resources.outcome import refuse
 
@@ -62,6 +63,7 @@ class Subscriptions:
         """`on_show` hears of every resource that a subscriber took."""
         self._settings = site.fhir.subscriptions
         self._store = desk.store
+        self._accessions = Accessions.of(site)
         self._on_show = on_show
         self._clock = clock
         self._register = Register(self._settings)
@@ -129,7 +131,12 @@ class Subscriptions:
         if self._vault is None:
             raise RuntimeError("no vault: join() comes first")
         office = Office(
-            store=self._store, vault=self._vault, on_show=self._on_show, settings=self._settings, clock=self._clock
+            store=self._store,
+            vault=self._vault,
+            accessions=self._accessions,
+            on_show=self._on_show,
+            settings=self._settings,
+            clock=self._clock,
         )
         try:
             while True:
@@ -181,6 +188,7 @@ class Subscriptions:
 
         def query(conn: Connection) -> Notification:
             found = events.between(conn, request.id, first, last, MAX_EVENTS)
+            request.views.names.extend(f"{one.type}/{one.id}" for one in found)
             return self._tell(conn, request, Kind.QUERY, found, content)
 
         return Answer(document=(await self._store.read(query)).bundle())

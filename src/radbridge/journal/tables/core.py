@@ -42,6 +42,7 @@ messages = Table(
     Index("message_by_accession", "accession"),
     partial_index("message_by_work", "urgent", "id", "bucket", where=WAITS),
     partial_index("message_by_width", "id", where=f"{WAITS} AND touches <> ''"),
+    partial_index("message_by_touch", "id", where="touches <> ''"),
     partial_index("message_by_fault", "id", where="state IN ('rejected', 'failed', 'quarantined')"),
     Index("message_by_time", "received_at"),
     sqlite_autoincrement=True,
@@ -126,6 +127,8 @@ deliveries = Table(
     Column("sent_at", Utc, nullable=True),  # the last send whose answer is still open
     Column("nacks", Integer, nullable=False, server_default="0"),  # answers that ask for another try
     partial_index("delivery_by_work", "destination", "urgent", "next_at", "seq", "bucket", where=PENDING),
+    Column("senders", String, nullable=False, server_default=""),  # gateways whose send of it has no noted end
+    partial_index("delivery_by_sender", "destination", where="senders <> ''"),
     partial_index("delivery_by_fault", "seq", where="state IN ('dead', 'refused')"),
     Index("delivery_by_draft", "draft_id"),
     Index("delivery_by_case", "accession", "issuer"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -64,6 +64,11 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
 """Role -> what it permits. Somebody with two roles may do what either permits."""
 
 
+def permissions_of(roles: Iterable[Role]) -> frozenset[Permission]:
+    """All that these roles permit."""
+    return frozenset().union(*(ROLES[role] for role in roles))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
     """Who does something: a person, a system, or RadBridge itself."""
@@ -77,4 +82,4 @@ class Actor:
 
     def may(self, permission: Permission) -> bool:
         """Whether one of the roles permits it."""
-        return any(permission in ROLES[role] for role in self.roles)
+        return permission in permissions_of(self.roles)

@@ -39,6 +39,8 @@ class What(StrEnum):
     LOGIN = "login"
     LOGIN_FAILED = "login_failed"
     ACCOUNT_CHANGED = "account_changed"
+    CONFIGURATION = "configuration"
+    """What drafts are made by was changed: a LoRA was published, promoted, rolled back."""
     PAUSED = "paused"
     RETRIED = "retried"
     DROPPED = "dropped"
@@ -118,6 +120,7 @@ KINDS: Final[Mapping[What, Kind]] = {
     What.LOGIN: Kind(event=_USER, action=Action.EXECUTE, subtype=_LOGIN),
     What.LOGIN_FAILED: Kind(event=_USER, action=Action.EXECUTE, subtype=_LOGIN),
     What.ACCOUNT_CHANGED: Kind(event=_ALERT, action=Action.EXECUTE, subtype=_ATTRIBUTES),
+    What.CONFIGURATION: Kind(event=_ALERT, action=Action.EXECUTE, subtype=_SOFTWARE),
     What.PAUSED: Kind(event=_ALERT, action=Action.EXECUTE, subtype=_SOFTWARE),
     What.RETRIED: Kind(event=_RECORD, action=Action.UPDATE),
     What.DROPPED: Kind(event=_RECORD, action=Action.UPDATE),
@@ -161,11 +164,21 @@ class Note:
         return KINDS[self.what].action
 
 
-def each(note: Note, cases: Iterable[CaseKey], patients: Iterable[str] = ()) -> list[Note]:
-    """The note for every case and every patient that it is about; once where none is known."""
-    found = [replace(note, entity=key) for key in dict.fromkeys(cases)]
-    found += [replace(note, patient=number) for number in dict.fromkeys(patients)]
-    return found or [note]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """A case, with its patient where they are known; or a patient of whom no case is known."""
+
+    entity: CaseKey | None = field(default=None, repr=False)
+    patient: str = field(default="", repr=False)
+    """The patient's number."""
+
+
+def each(note: Note, subjects: Iterable[Subject]) -> list[Note]:
+    """The note for each case, and for each patient of whom no case is among them; once where nobody is known."""
+    told = dict.fromkeys(subjects)
+    with_case = {one.patient for one in told if one.entity is not None}
+    found = [one for one in told if one.entity is not None or one.patient not in with_case]
+    return [replace(note, entity=one.entity, patient=one.patient) for one in found] or [note]
 
 
 def write(note: Note) -> bytes:

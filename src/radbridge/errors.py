@@ -7,7 +7,8 @@
     │   └── StoreRefused         the database isn't set up so that a commit is durable and sorted as everywhere
     ├── MessageFault             a peer sent what can't be taken in; it is told so, and the bytes are kept
     ├── JournalError             the journal can't commit: no positive ACK may leave
-    │   └── SealError            a sealed document can't be opened: its key isn't there, or its bytes were changed
+    │   └── SealError            a sealed document can't be opened: its key isn't there
+    │       └── SealBroken       nor ever will be: its bytes were changed, or its key was removed
     ├── LeaseLost                another gateway has this work now
     ├── AuditBroken              the audit trail isn't as it was written
     ├── BackupFault              a backup can't be made, read or restored
@@ -97,7 +98,11 @@ class JournalLost(JournalError):
 
 
 class SealError(JournalError):
-    """A sealed document can't be opened: its key isn't there, or its bytes were changed. See [encryption]."""
+    """A sealed document can't be opened: its key isn't there. See [encryption]."""
+
+
+class SealBroken(SealError):
+    """A sealed document can't be opened, and others can: its bytes were changed, or its key was removed."""
 
 
 class AuditBroken(RadBridgeError):

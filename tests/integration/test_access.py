@@ -59,8 +59,13 @@ async def ask(http: httpx.AsyncClient, method: str, path: str, token: str) -> in
 
 
 def permission_of(route: APIRoute) -> Permission | None:
-    calls = [one.call for one in route.dependant.dependencies]
-    return next((call.permission for call in calls if isinstance(call, Asking)), None)
+    waiting = list(route.dependant.dependencies)
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one.call, Asking):
+            return one.call.permission
+        waiting += one.dependencies
+    return None
 
 
 async def test_every_route_of_the_console_asks_for_its_permission(

@@ -11,11 +11,13 @@ import httpx
 from sqlalchemy import select
 
 from radbridge.access import Role
-from radbridge.journal import audit
+from radbridge.journal import accounts, audit
 from radbridge.journal.schema import audit_events, audit_pending
+from radbridge.registry import LoraRegistry
 from radbridge_adapters.hl7v2.framing import encode
 from tests.support import dictation, mllp, people
 from tests.support.live import LiveGateway, live, make_site
+from tests.support.registry import OWNER, publish_new
 
 
 @asynccontextmanager
@@ -110,6 +112,71 @@ async def test_accounts_and_keys(tmp_path: Path) -> None:
             assert (await http.delete(f"/api/v1/apikeys/{id}")).status_code == 204
             assert (await http.delete("/api/v1/apikeys/none")).status_code == 404
         assert people.PASSWORD not in trail(gateway)
+
+
+async def test_the_api_refuses_what_the_command_refuses(tmp_path: Path) -> None:
+    """Names of ours, accounts and keys that would open nothing, roles that a provider gives; closing works."""
+    roles = frozenset({Role.VIEWER})
+    carol = accounts.Stranger(issuer="https://login.example", subject="u-1", name="carol", roles=roles)
+    async with live(make_site(tmp_path)) as gateway, asking(gateway, Role.ADMIN) as http:
+        await gateway.journal.write(accounts.welcome, carol)
+        new = {"name": "bob", "roles": ["viewer"], "password": people.PASSWORD}
+        tried: list[tuple[str, str, dict[str, Any], int]] = [
+            ("POST", "/accounts", new | {"name": "radbridge"}, 422),
+            ("POST", "/accounts", new | {"roles": []}, 409),
+            ("PATCH", "/accounts/carol", {"roles": ["admin"]}, 409),
+            ("PATCH", "/accounts/carol", {}, 409),
+            ("PATCH", "/accounts/nobody", {"disabled": True}, 404),
+            ("PATCH", "/accounts/carol", {"disabled": True}, 204),
+            ("POST", "/apikeys", {"account": "pacs"}, 409),
+            ("POST", "/apikeys", {"account": "pacs", "scopes": ["everything"]}, 409),
+            ("POST", "/apikeys", {"account": "the pacs", "roles": ["viewer"]}, 422),
+            ("POST", "/apikeys", {"account": "carol", "roles": ["viewer"]}, 409),
+        ]
+        for method, path, body, status in tried:
+            answer = await http.request(method, f"/api/v1{path}", json=body)
+            assert answer.status_code == status, (path, body, answer.text)
+        [shown] = (await http.get("/api/v1/accounts")).json()
+        assert (shown["roles"], shown["disabled"]) == (["viewer"], True)
+
+
+async def test_a_trainer_changes_what_drafts(tmp_path: Path) -> None:
+    """Versions are listed, promoted and rolled back; who did is in their history and in the audit trail."""
+    loras = LoraRegistry(tmp_path / "registry")
+    first, second = (publish_new(loras, tmp_path / "made", weights) for weights in (b"one", b"two"))
+    site = make_site(tmp_path, model={"url": "http://127.0.0.1:9", "loras": str(loras.root)})
+    async with live(site) as gateway, asking(gateway, Role.TRAINER, account="ml") as http:
+        place = f"/api/v1/loras/{OWNER}"
+        for version in ("v1", "v2"):
+            done = await http.post(f"{place}/promote", json={"version": version, "reason": "gate passed"})
+            assert done.status_code == 200, done.text
+        [shown] = (await http.get("/api/v1/loras")).json()
+        assert (shown["champion"], shown["previous"]) == (second.folder, first.folder)
+        assert loras.champion(OWNER) == second
+        assert (await http.post(f"{place}/rollback", json={})).json()["champion"] == first.folder
+        events = (await http.get(place)).json()["events"]
+        assert [(one["action"], one["version"], one["actor"]) for one in events] == [
+            ("promoted", first.name, "ml"),
+            ("promoted", second.name, "ml"),
+            ("rolled_back", first.name, "ml"),
+        ]
+        assert trail(gateway).count('"what":"configuration"') == 3
+        for path, body, status in (
+            (f"{place}/promote", {"version": "v9"}, 409),
+            (f"{place}/promote", {}, 409),
+            (f"{place}/promote", {"version": "../v1"}, 422),
+            (f"{place}/melt", {}, 422),
+        ):
+            assert (await http.post(path, json=body)).status_code == status
+        assert (await http.get("/api/v1/loras/rad/nobody")).status_code == 404
+        assert (await http.get("/api/v1/dead")).status_code == 403
+
+
+async def test_a_site_without_loras(tmp_path: Path) -> None:
+    """Where no registry is named, a trainer is told what to set."""
+    async with live(make_site(tmp_path)) as gateway, asking(gateway, Role.TRAINER) as http:
+        answer = await http.get("/api/v1/loras")
+        assert (answer.status_code, "model.loras" in answer.text) == (404, True)
 
 
 async def test_the_trails_head_and_the_gateways(tmp_path: Path) -> None:

@@ -18,7 +18,10 @@ from radbridge.journal.schema import draft_feedback, messages
 from radbridge.testing import FakeModel
 from radbridge_adapters import cdshooks
 from radbridge_adapters.cdshooks.card import escape
+from radbridge_adapters.security.pins import read_pin
 from tests.support.cds import ACSN, FINDINGS, ORDER_SIGN, REPORT_DRAFT, call, draft_call, findings, patient, report
+from tests.support.certificates import Authority
+from tests.support.http_peer import answer, run_peer
 from tests.support.live import LiveGateway, live, make_site
 from tests.support.peers import Validator, fhir_server
 from tests.support.smart import es384
@@ -260,28 +263,30 @@ async def test_orders_are_learned_before_their_reports(tmp_path: Path) -> None:
 
 
 async def test_a_caller_has_to_prove_who_it_is(tmp_path: Path) -> None:
-    """With issuers configured, a JWT by their published keys for this very service, once; anything else is 401."""
-    ehr, thief = es384("ehr"), es384("ehr")
+    """With issuers configured, a JWT by their published keys for this very service, once; anything else is 401.
 
-    async def publish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = httpx.Response(200, json=ehr.jwks).content
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body) + body)
-        writer.close()
-
-    keys = await asyncio.start_server(publish, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{keys.sockets[0].getsockname()[1]}/jwks"
-    async with keys, calling(tmp_path, cdshooks={"client_issuers": {"ehr": url}}) as (gateway, http):
-        service = f"{gateway.base}{REPORT_DRAFT}"
-        good = ehr.sign(service, sub=None)
-        tokens = [good, good, thief.sign(service), ehr.sign(gateway.base), ehr.sign(service, iss="else")]
-        codes = [
-            (await http.post(REPORT_DRAFT, json=draft_call(), headers={"authorization": f"Bearer {token}"})).status_code
-            for token in tokens
-        ]
-        assert codes == [200, 401, 401, 401, 401]
-        refused = await http.post(REPORT_DRAFT, json=draft_call())
-        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    The keys are fetched from whom the issuer's table trusts, and our certificate is shown there.
+    """
+    ehr, thief, other = es384("ehr"), es384("ehr"), es384("other")
+    authority = Authority(tmp_path)
+    shown = authority.issue("issuer")
+    trust = {"ca_file": authority.ca, "cert_file": authority.issue("gateway"), "pins": [read_pin(shown)]}
+    published = {"/ehr": answer(200, ehr.jwks), "/other": answer(200, other.jwks)}
+    async with run_peer(published, context=authority.wants(shown)) as keys:
+        issuers = {
+            "ehr": {"jwks_uri": f"{keys.url}/ehr", **trust},
+            "other": {"jwks_uri": f"{keys.url}/other", **trust, "pins": [read_pin(authority.ca)]},
+        }
+        async with calling(tmp_path, cdshooks={"client_issuers": issuers}) as (gateway, http):
+            service = f"{gateway.base}{REPORT_DRAFT}"
+            good = ehr.sign(service, sub=None)
+            tokens = [good, good, thief.sign(service), ehr.sign(gateway.base), ehr.sign(service, iss="else")]
+            shown_to_it = [{"authorization": f"Bearer {token}"} for token in (*tokens, other.sign(service))]
+            codes = [(await http.post(REPORT_DRAFT, json=draft_call(), headers=one)).status_code for one in shown_to_it]
+            refused = await http.post(REPORT_DRAFT, json=draft_call())
+    assert codes == [200, 401, 401, 401, 401, 401]
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert {asked.path for asked in keys.asked} == {"/ehr"}
 
 
 async def test_a_web_page_is_let_in_by_name_only(tmp_path: Path) -> None:

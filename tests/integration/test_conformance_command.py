@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from radbridge_adapters.conformance.check import Level
 from radbridge_adapters.demo.dictation import Dictation
 from radbridge_adapters.fhir import wire as fhir_wire
 from radbridge_adapters.fhircast import wire as fhircast_wire
+from radbridge_adapters.security.pins import read_pin
 from tests.support import dcmtk
 from tests.support.certificates import Authority
 from tests.support.dicom_pacs import KEY_OBJECT_SELECTION, Pacs, pacs
@@ -35,16 +37,20 @@ async def check(*args: str) -> tuple[int, dict[str, bool], Result]:
 
 
 def _check(args: list[str]) -> tuple[int, dict[str, bool], Result]:
-    app = typer.Typer()
-    app.command()(conformance)
-    result = CliRunner().invoke(app, args)
+    result = _invoke(args)
     checks = json.loads(Path(args[args.index("--json") + 1]).read_text())["checks"]
     return result.exit_code, {one["id"]: one["kept"] for one in checks}, result
 
 
+def _invoke(args: list[str]) -> Result:
+    app = typer.Typer()
+    app.command()(conformance)
+    return CliRunner().invoke(app, args)
+
+
 @asynccontextmanager
-async def receiver(answer: Callable[[Any, set[str]], Any]) -> AsyncIterator[str]:
-    """A python-hl7 server; `answer` gets the message and the control ids of those before."""
+async def receiver(answer: Callable[[Any, set[str]], Any], context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A python-hl7 server; `answer` gets the message and the control ids of those before. With a context, by TLS."""
     seen: set[str] = set()
 
     async def serve(reader: Any, writer: Any) -> None:
@@ -57,9 +63,9 @@ async def receiver(answer: Callable[[Any, set[str]], Any]) -> AsyncIterator[str]
         except (asyncio.IncompleteReadError, ConnectionError, hl7.ParseException):
             writer.close()
 
-    server = await start_hl7_server(serve, "127.0.0.1", 0, encoding="utf-8", limit=2**24)
+    server = await start_hl7_server(serve, "127.0.0.1", 0, encoding="utf-8", limit=2**24, ssl=context)
     try:
-        yield f"mllp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield f"mllp{'s' if context else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
 
@@ -97,6 +103,22 @@ async def test_an_hl7_receiver_fails_on_just_what_it_breaks(
         status, kept, result = await check("--target", url, "--json", str(tmp_path / "r"))
     assert {id for id, is_kept in kept.items() if not is_kept} == broken, result.output
     assert status == bool(broken)
+
+
+async def test_an_hl7_receiver_by_tls(tmp_path: Path) -> None:
+    """`mllps://` speaks TLS, with a certificate of ours and only with whom it is told to trust and pinned."""
+    authority, report = Authority(tmp_path), str(tmp_path / "r")
+    server, ours = authority.issue("server"), authority.issue("ours")
+    known = ("--ca-file", str(authority.ca), "--cert-file", str(ours))
+    async with receiver(accept, authority.wants(server)) as url:
+        status, kept, result = await check("--target", url, *known, "--pin", read_pin(server), "--json", report)
+        assert (status, all(kept.values())) == (0, True), result.output
+        for wrong in (known[2:], known[:2], (*known, "--pin", read_pin(ours))):
+            status, kept, _ = await check("--target", url, *wrong, "--timeout", "1", "--json", report)
+            assert (status, any(kept.values())) == (1, False)
+    result = await asyncio.to_thread(_invoke, ["--target", url.replace("mllps", "mllp"), *known])
+    assert result.exit_code == 2
+    assert "need a target of mllps://" in result.output
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from typer.testing import CliRunner, Result
 from radbridge.cli.app import app
 from radbridge.contract import RESPONSE, DraftResponse
 from radbridge.draft import Flag, FlagKind, Section, Severity, Span, Stage
+from tests.support.certificates import Authority
 from tests.support.http_peer import answer, run_peer
+from tests.support.stub_model import drafting
 
 FLAG = Flag(
     kind=FlagKind.LATERALITY,
@@ -32,8 +34,8 @@ ANSWER = DraftResponse(
 )
 
 
-async def run(url: str, in_file: Path, out_file: Path) -> Result:
-    words = ["draft", "--in", str(in_file), "--out", str(out_file), "--model", url]
+async def run(url: str, in_file: Path, out_file: Path, *more: str) -> Result:
+    words = ["draft", "--in", str(in_file), "--out", str(out_file), "--model", url, *more]
     return await asyncio.to_thread(CliRunner().invoke, app, words)
 
 
@@ -67,3 +69,15 @@ async def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
         result = await run(peer.url, file, file)
     assert result.exit_code == 2
     assert (file.read_bytes(), peer.asked) == (before, [])
+
+
+async def test_a_server_that_wants_a_certificate(tmp_path: Path) -> None:
+    """A URL of `https://` is held to what `[model]` says of trust, and gets our certificate."""
+    authority = Authority(tmp_path)
+    config, file, out = tmp_path / "site.toml", tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    config.write_text(f'[model]\nca_file = "{authority.ca}"\ncert_file = "{authority.issue("gateway")}"\n')
+    file.write_text('{"id": "a", "findings": "Right effusion."}\n')
+    async with drafting(authority.wants(authority.issue("server"))) as peer:
+        assert (await run(peer.url, file, out, "--config", str(config))).exit_code == 0
+        assert (await run(peer.url, file, out)).exit_code == 1
+    assert len(peer.asked_for("/v1/drafts")) == 1

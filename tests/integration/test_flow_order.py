@@ -20,6 +20,7 @@ from radbridge.flow.process import Processor
 from radbridge.journal import Journal, cases, messages
 from radbridge.journal.buckets import ALL
 from radbridge.metrics import Metrics
+from radbridge.wire import Item, Operation, Result
 from tests.support.flow import running, translate
 from tests.support.journals import received
 from tests.support.sharing import at_work, until
@@ -150,4 +151,39 @@ async def test_a_probe_that_found_no_journal_is_made_again(tmp_path: Path, monke
     async with at_work(processor.run):
         await until(lambda: journal.read_now(lambda conn: conn.execute(row).one()[0]) == "done")
     assert journal.read_now(lambda conn: conn.execute(row).one()[1]) == 1
+    await journal.close()
+
+
+async def test_told_though_its_commit_got_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits to hear of a message does so where it was committed and the journal failed before it could say so.
+
+    So does who waits for another one of the same round.
+    """
+    monkeypatch.setattr("radbridge.flow.process.OUTAGE_S", 0.01)
+    journal = await Journal.open(f"sqlite:///{tmp_path}/radbridge.db")
+    write, told, failed = journal.write, list[int](), list[object]()
+
+    async def fail_once(operation: Operation[Item, Result], item: Item) -> Result:
+        result = await write(operation, item)
+        if isinstance(item, Step) and not failed:
+            failed.append(item)
+            raise JournalError
+        return result
+
+    for n in (1, 2):
+        waiting = received(str(n), dictated(n), wire="test", accession=f"A{n}", reply_to="AL")
+        await journal.write(messages.accept, waiting)
+    monkeypatch.setattr(journal, "write", fail_once)
+    ours = Processor(
+        journal,
+        {"test": translate},
+        settle_s=0.0,
+        metrics=Metrics(),
+        on_change=lambda: None,
+        on_end=told.append,
+        pop_orphans=frozenset,
+    )
+    async with at_work(ours.run):
+        await until(lambda: len(told) == 2)
+    assert (sorted(told), len(failed)) == ([1, 2], 1)
     await journal.close()

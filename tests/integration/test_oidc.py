@@ -23,6 +23,7 @@ from radbridge.journal.accounts import Change, Stranger
 from radbridge_adapters import fhir
 from radbridge_adapters.security.oidc import OpenId
 from tests.support.gateway import free_port
+from tests.support.http_peer import Asked, answer
 from tests.support.live import live, make_site
 from tests.support.oidc_peer import CLIENT, Provider, providing
 
@@ -116,6 +117,21 @@ async def test_a_right_answer_says_who_it_is(tmp_path: Path) -> None:
         assert provider.forms[0]["client_id"] == CLIENT
 
 
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"preferred_username": "Dr. Eva M\u00fcller [red]\x1b"}, "Dr.-Eva-M-ller-red"),
+        ({"preferred_username": "\u4f60\u597d", "email": "eva@ris.example"}, "eva@ris.example"),
+        ({"preferred_username": None, "email": None}, "u-1"),
+        ({"preferred_username": "e" * 300}, "e" * 255),
+    ],
+)
+async def test_a_name_from_elsewhere_is_made_one_of_ours(claims: dict[str, Any], name: str, tmp_path: Path) -> None:
+    """What an account's name can't have becomes a dash; where nothing is left, the next claim names them."""
+    async with providing(Provider(claims=claims)) as provider, client_of(provider, tmp_path) as openid:
+        assert (await log_in(openid, provider)).name == name
+
+
 OTHER = rsa.generate_private_key(65537, 2048)
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "nonce": ({"claims": {"nonce": "another"}}, "nonce"),
@@ -127,6 +143,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "expired": ({"claims": {"exp": 1}}, "token"),
     "old": ({"claims": {"iat": 1}}, "token"),
     "no subject": ({"claims": {"sub": None}}, "token"),
+    "empty subject": ({"claims": {"sub": ""}}, "token"),
+    "endless subject": ({"claims": {"sub": "u" * 256}}, "token"),
     "none": ({"algorithm": "none", "key": None}, "algorithm"),
     "HS256": ({"algorithm": "HS256", "key": "k" * 32}, "algorithm"),
     "not announced": ({"algorithm": "PS256"}, "algorithm"),
@@ -201,6 +219,21 @@ async def test_a_provider_that_is_away(tmp_path: Path) -> None:
     async with client_of(provider, tmp_path) as openid:
         with pytest.raises(LoginRefused, match="provider"):
             await openid.depart()
+
+
+async def test_a_provider_that_is_away_is_asked_once(tmp_path: Path) -> None:
+    """Those who want to log in meanwhile are told at once, and don't wait for it one after another."""
+    asked = []
+
+    async def broken(_: Asked, writer: asyncio.StreamWriter) -> None:
+        asked.append(True)
+        await answer(500, {})(_, writer)
+
+    provider = Provider(replies={"/.well-known/openid-configuration": broken})
+    async with providing(provider), client_of(provider, tmp_path) as openid:
+        tries = await asyncio.gather(*(openid.depart() for _ in range(5)), return_exceptions=True)
+    assert [type(one) for one in tries] == [LoginRefused] * 5
+    assert len(asked) == 1
 
 
 async def test_a_secret_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from radbridge.case import Case, CaseKey
-from radbridge.errors import JournalError, SealError
+from radbridge.errors import JournalError, SealBroken
 from radbridge.journal import cases
 from tests.support.flow import Flow, running
 
@@ -122,7 +122,7 @@ async def test_a_statement_that_is_refused_is_told_without_its_values(
     [
         pytest.param(OperationalError("SELECT", None, psycopg.errors.ProgramLimitExceeded()), id="too long to index"),
         pytest.param(OperationalError("SELECT", None, psycopg.errors.QueryCanceled()), id="too slow"),
-        pytest.param(SealError(), id="can't be opened"),
+        pytest.param(SealBroken(), id="can't be opened"),
     ],
 )
 async def test_what_one_message_trips_is_no_outage(

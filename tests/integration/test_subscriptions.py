@@ -20,6 +20,8 @@ from radbridge_adapters.fhir.subscriptions import Subscriptions
 from radbridge_adapters.fhir.subscriptions.plan import BACKPORT
 from radbridge_adapters.resources.codes import AIAST, DRAFT_TOPIC, coding
 from radbridge_adapters.resources.validate import validate
+from radbridge_adapters.security.pins import read_pin
+from tests.support.certificates import Authority
 from tests.support.fhir import JSON, report
 from tests.support.live import LiveGateway, live, make_site
 from tests.support.subscriber import Subscriber, subscriber
@@ -105,6 +107,22 @@ async def dictate(client: httpx.AsyncClient, accession: str, **more: Any) -> Doc
     assert made.status_code == 201, made.text
     document: Document = made.json()
     return document
+
+
+async def test_an_endpoint_that_wants_a_certificate(tmp_path: Path) -> None:
+    """Of an `https://` endpoint is believed what `[fhir.subscriptions]` says of trust, and it gets our certificate."""
+    authority = Authority(tmp_path)
+    shown = authority.issue("endpoint")
+    trust = {"ca_file": authority.ca, "cert_file": authority.issue("gateway"), "pins": [read_pin(shown)]}
+    async with subscriber(authority.wants(shown)) as hook:
+        async with server(make_site(tmp_path, fhir={"subscriptions": trust})) as (_, client):
+            await subscribe(client, topic(hook.url))
+        told = len(hook.told)
+        trust["pins"] = [read_pin(authority.ca)]
+        async with server(make_site(tmp_path, fhir={"subscriptions": trust | {"error_after": 1}})) as (_, client):
+            made = await client.post("Subscription", json=topic(hook.url))
+            await until_status(client, made.json()["id"], "error")
+    assert len(hook.told) == told == 1
 
 
 async def test_a_plain_one_without_payload(client: httpx.AsyncClient, hook: Subscriber) -> None:

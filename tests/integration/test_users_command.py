@@ -88,16 +88,19 @@ def test_an_account_from_its_making_to_its_end(run: Run, store: Stores, tmp_path
     ("words", "given"),
     [
         (("users", "add", "a b", "--role", "viewer"), f"{people.PASSWORD}\n" * 2),
+        (("users", "add", "radbridge", "--role", "viewer"), f"{people.PASSWORD}\n" * 2),
         (("users", "add", "bob", "--role", "viewer"), "short\nshort\n"),
         (("users", "add", "bob", "--role", "viewer", "--password-file", "nowhere"), None),
         (("users", "roles", "nobody", "--role", "viewer"), None),
         (("users", "disable", "nobody"), None),
         (("apikeys", "make", "pacs"), None),
+        (("apikeys", "make", "the pacs", "--role", "viewer"), None),
+        (("apikeys", "make", "pacs", "--scope", "everything"), None),
         (("apikeys", "revoke", "0123456789abcdef"), None),
     ],
 )
 def test_what_cannot_be_done_is_said(run: Run, words: tuple[str, ...], given: str | None) -> None:
-    """A bad name, a short password, a file that isn't there, somebody unknown, a key for nothing: status 2."""
+    """A bad name or ours, a short password, a file that isn't there, somebody unknown, a key for nothing: status 2."""
     done = run(*words, given=given)
     assert done.exit_code == 2
     assert people.PASSWORD not in done.output

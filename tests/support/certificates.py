@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,6 +40,13 @@ class Authority:
         out = self._folder / f"{name}.pem"
         out.write_bytes(_pem(made.sign(self._key, hashes.SHA256())) + private)
         return out
+
+    def wants(self, shown: Path) -> ssl.SSLContext:
+        """What a server speaks that shows this certificate, and wants to see one of ours."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.ca)
+        context.load_cert_chain(shown)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)

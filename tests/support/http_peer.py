@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -105,10 +106,12 @@ def stream(*events: Any, silent: bool = False) -> Reply:
 
 
 @asynccontextmanager
-async def run_peer(replies: dict[str, Reply], port: int = 0) -> AsyncIterator[HttpPeer]:
-    """The peer on a port of its own."""
+async def run_peer(
+    replies: dict[str, Reply], port: int = 0, context: ssl.SSLContext | None = None
+) -> AsyncIterator[HttpPeer]:
+    """The peer on a port of its own; with a context, by TLS."""
     peer = HttpPeer(replies)
-    server = await asyncio.start_server(peer.handle, "127.0.0.1", port)
-    peer.url = "http://{}:{}".format(*server.sockets[0].getsockname())
+    server = await asyncio.start_server(peer.handle, "127.0.0.1", port, ssl=context)
+    peer.url = "http{}://{}:{}".format("s" if context else "", *server.sockets[0].getsockname())
     async with server:
         yield peer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,8 +11,8 @@ from tests.support.http_peer import Asked, HttpPeer, answer, run_peer
 
 
 @asynccontextmanager
-async def drafting() -> AsyncIterator[HttpPeer]:
-    """A server at `url` that is ready and drafts whatever it is asked."""
+async def drafting(context: ssl.SSLContext | None = None) -> AsyncIterator[HttpPeer]:
+    """A server at `url` that is ready and drafts whatever it is asked; with a context, by TLS."""
 
     async def draft(asked: Asked, writer: asyncio.StreamWriter) -> None:
         made = {
@@ -31,5 +32,5 @@ async def drafting() -> AsyncIterator[HttpPeer]:
         "/v1/prefetch": answer(202, {"lora": "base", "resident": True}),
         "/v1/drafts": draft,
     }
-    async with run_peer(replies) as peer:
+    async with run_peer(replies, context=context) as peer:
         yield peer

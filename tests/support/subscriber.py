@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -89,16 +90,16 @@ class Subscriber:
 
 
 @asynccontextmanager
-async def subscriber() -> AsyncIterator[Subscriber]:
-    """A subscriber on a port of its own."""
+async def subscriber(context: ssl.SSLContext | None = None) -> AsyncIterator[Subscriber]:
+    """A subscriber on a port of its own; with a context, by TLS."""
     made = Subscriber()
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.ensure_future(made.handle(reader, writer)))
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    made.url = "http://{}:{}/hook".format(*server.sockets[0].getsockname())
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+    made.url = "http{}://{}:{}/hook".format("s" if context else "", *server.sockets[0].getsockname())
     try:
         yield made
     finally:

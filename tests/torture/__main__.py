@@ -24,6 +24,7 @@ from rich.table import Table
 from tests.torture.checker import PROMISES, QUIET_S, check
 from tests.torture.events import Events
 from tests.torture.evidence import Evidence, read_ledgers, save
+from tests.torture.mutants import MUTANTS
 from tests.torture.stage import Stage
 from tests.torture.tables import count_waiting, read_tables, unowned_leases
 
@@ -123,7 +124,9 @@ def main() -> None:
     parser.add_argument("--gateways", type=int, default=2, help="on PostgreSQL; SQLite has one")
     parser.add_argument("--senders", type=int, default=8)
     parser.add_argument("--only", action="append", default=[], metavar="EVENT", help="such as 'kill a gateway'")
-    parser.add_argument("--mutant", default="", help="take a safeguard out: the run must then fail")
+    parser.add_argument(
+        "--mutant", choices=tuple(MUTANTS), default="", help="take a safeguard out: the run must then fail"
+    )
     parser.add_argument("--keep", type=Path, help="leave ledgers, logs and evidence.json.gz there")
     args = parser.parse_args()
     console = Console(width=140)
@@ -132,7 +135,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         gateways = 1 if args.store == "sqlite" else args.gateways
         stage = Stage(folder, args.store, gateways, args.seed, mutant=args.mutant, senders=args.senders)
-        evidence = asyncio.run(torture(stage, args.seconds, args.only, console))
+        only = args.only or (MUTANTS[args.mutant].events if args.mutant else ())
+        evidence = asyncio.run(torture(stage, args.seconds, only, console))
         save(evidence, folder / "evidence.json.gz")
         broken = check(evidence)
         (folder / "broken.json").write_text(json.dumps(broken, indent=1))

@@ -188,6 +188,10 @@ def check_quiet(e: Evidence) -> Iterator[str]:
 def _check_standing(e: Evidence) -> Iterator[str]:
     """What stands at a destination in the end is the draft of the case's text, or nothing."""
     current = {d["accession"]: d for d in e.tables["draft"] if d["state"] == "current"}
+    findings = {row["accession"]: row["findings"] for row in e.tables["case"]}
+    for accession, draft in current.items():
+        if draft["findings_digest"] != digest_findings(findings.get(accession, "")):
+            yield f"{accession}: the draft that stands is not of the case's text"
     positive = {(n["actor"], n["copy"]) for n in e.of("answered") if n["right"] and n["code"] in POSITIVE}
     laid_aside = {(d["destination"], d["accession"]) for d in e.tables["delivery"] if d["state"] in ("dead", "refused")}
     for (destination, accession), copies in e.copies.items():

@@ -9,16 +9,20 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg
 
 from tests.support.postgres import Cluster
 from tests.torture.gateways import GatewayUnderTorture
+from tests.torture.holds import HOLD_S, Hold
 from tests.torture.stage import Stage
 
 BEYOND_LEASE = 1.6
 """Times the lease: so long a gateway stands still when it is to lose what it holds."""
 
+WITHIN_S = 10.0
+"""So long it is waited for a write that can be held up."""
 RUSH_S = 2.0
 """So long nobody pauses before a gateway is stopped."""
 
@@ -61,6 +65,9 @@ class Events:
             "fill the database's disk": (1, self._fill_disk),
             "cut the database's connections": (2, self._cut_database),
             "pause a destination": (1, self._pause),
+            "stop a gateway in mid-write": (2, self._stop_in_write),
+            "hold up a message": (1, partial(self._hold_up, Hold.APPLY)),
+            "hold up a draft": (1, partial(self._hold_up, Hold.STORE)),
         }
 
     def _one(self) -> GatewayUnderTorture:
@@ -85,12 +92,26 @@ class Events:
         await self._stand_still(BEYOND_LEASE * self.stage.up[0].lease_s)
         self._rush(False)
 
+    async def _stop_in_write(self) -> None:
+        """Between its reading of a message and the write that applies it: another has taken the case when it wakes."""
+        gateway = self._one()
+        if await gateway.hold(Hold.STAND, WITHIN_S):
+            await gateway.until_it_stands()
+            await self._stand_still(BEYOND_LEASE * gateway.lease_s, gateway)
+
+    async def _hold_up(self, hold: Hold) -> None:
+        """A slow write, in the midst of which the other gateway goes on with the same case."""
+        gateway = self._one()
+        if await gateway.hold(hold, WITHIN_S):
+            self.stage.note(f"held_up_{hold}", gateway=gateway.name)
+            await asyncio.sleep(HOLD_S)
+
     def _rush(self, is_rushed: bool) -> None:
         for ris in self.stage.ris:
             ris.is_rushed = is_rushed
 
-    async def _stand_still(self, seconds: float) -> None:
-        gateway = self._one()
+    async def _stand_still(self, seconds: float, gateway: GatewayUnderTorture | None = None) -> None:
+        gateway = gateway or self._one()
         self.stage.note("stop", gateway=gateway.name)
         gateway.send(signal.SIGSTOP)
         await asyncio.sleep(seconds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -16,10 +15,11 @@ import httpx
 
 from radbridge.config import Hl7Destination, Site
 from tests.support.gateway import free_port
+from tests.torture import clocks, holds
+from tests.torture.holds import Hold
 
 ACK_TIMEOUT_S = 1.5
 """How long a gateway waits for a destination."""
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 
 
 @dataclass(eq=False)
@@ -50,6 +50,11 @@ class GatewayUnderTorture:
         return self.is_wanted and self.process is not None and self.process.poll() is not None
 
     @property
+    def clock(self) -> Path:
+        """The file that says how wrong its clock is."""
+        return self.folder / f"{self.name}.clock"
+
+    @property
     def config(self) -> Path:
         """The site's file."""
         return self.folder / f"{self.name}.toml"
@@ -78,14 +83,11 @@ class GatewayUnderTorture:
         """Start it, without waiting until it is up."""
         self.write_config()
         self.is_wanted = True
-        up = ["-m", "tests.torture.mutants", self.mutant] if self.mutant else ["-m", "radbridge"]
+        if not self.clock.exists():
+            clocks.step(self.clock, 0)
         with (self.folder / f"{self.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *up, "up", "--config", str(self.config)],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self._clock()},
-            )
+            launch = [sys.executable, "-m", "tests.torture.launch", str(self.folder), self.name, self.mutant]
+            self.process = subprocess.Popen([*launch, "up", "--config", str(self.config)], stdout=log, stderr=log)
 
     async def until_up(self, within_s: float = 120.0) -> None:
         """Return once `/readyz` says 200; raises RuntimeError when the process ends before."""
@@ -145,18 +147,31 @@ class GatewayUnderTorture:
             return -1
 
     def step_clock(self, seconds: int) -> None:
-        """Its wall clock steps, at once and while it runs; only where libfaketime is."""
-        (self.folder / f"{self.name}.clock").write_text(f"{seconds:+d}\n")
+        """Its wall clock steps, at once and while it runs."""
+        clocks.step(self.clock, seconds)
 
-    def _clock(self) -> dict[str, str]:
-        if not FAKETIME.exists():
-            return {}
-        clock = self.folder / f"{self.name}.clock"
-        if not clock.exists():
-            clock.write_text("+0\n")
-        return {
-            "LD_PRELOAD": str(FAKETIME),
-            "FAKETIME_TIMESTAMP_FILE": str(clock),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+    async def hold(self, hold: Hold, within_s: float) -> bool:
+        """Have it held up once in the midst of a write; whether it came to one in time."""
+        holds.ask(self._hold, hold)
+        end = asyncio.get_running_loop().time() + within_s
+        while self._hold.exists() and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
+        with contextlib.suppress(FileNotFoundError):
+            self._hold.unlink()
+            return False
+        return True
+
+    async def until_it_stands(self) -> None:
+        """Return once it stands still: it stops itself where it is held up."""
+        while self._state() != "T":
+            await asyncio.sleep(0.01)
+        self.is_at_work = False
+
+    def _state(self) -> str:
+        """`T` of a process that was stopped (proc(5))."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    @property
+    def _hold(self) -> Path:
+        return self.folder / f"{self.name}.hold"

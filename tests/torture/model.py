@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from tests.torture.words import case_of, save_of
 
 SLOW_S = 2.5
 """Longer than the gateways wait."""
+CALM = "calm"
+"""A file: once it is there, every answer is good."""
 
 
-def make_app(ledger: Ledger, seed: int) -> FastAPI:
+def make_app(ledger: Ledger, seed: int, is_calm: Callable[[], bool]) -> FastAPI:
     """`/v1/drafts`, `/v1/prefetch`, `/readyz`."""
     app, chance = FastAPI(), random.Random(seed)
 
@@ -37,7 +40,7 @@ def make_app(ledger: Ledger, seed: int) -> FastAPI:
     async def draft(request: dict[str, Any]) -> dict[str, Any] | Response:
         findings = request["findings"]
         ledger.note("asked", id=request["id"], case=case_of(findings), save=save_of(findings))
-        fate = chance.random()
+        fate = 1.0 if is_calm() else chance.random()
         if fate < 0.03:
             return Response(status_code=503)
         await asyncio.sleep(SLOW_S if fate < 0.05 else chance.uniform(0.0, 0.1))
@@ -57,4 +60,5 @@ def make_app(ledger: Ledger, seed: int) -> FastAPI:
 
 if __name__ == "__main__":
     port, folder, seed = sys.argv[1:4]
-    uvicorn.run(make_app(Ledger(Path(folder), "model"), int(seed)), port=int(port), log_level="error")
+    made = make_app(Ledger(Path(folder), "model"), int(seed), (Path(folder) / CALM).exists)
+    uvicorn.run(made, port=int(port), log_level="error")

@@ -1,24 +1,33 @@
-"""A gateway with one safeguard taken out: `python -m tests.torture.mutants NAME up --config …`.
+"""Gateways with a safeguard taken out: `make torture ARGS="--mutant NAME"`.
 
-A run with one has to be found out by the checker, or the checker proves nothing.
+A run with one has to be found out by the checker, or the checker proves nothing. Each names the events that bring it
+out; a run with it has those alone.
 """
 
 from __future__ import annotations
 
 import secrets
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from radbridge.cli.app import app
 from radbridge.flow import intake, ordering
 from radbridge.flow.cluster import ClusterHolder
-from radbridge.journal import locks, messages
+from radbridge.journal import locks, messages, queue
 from radbridge.wire import Accepted
 
 
+def without_look() -> None:
+    """What was applied already isn't looked up again. Alone it is no mutant: behind the fence nobody needs the look."""
+    queue.find_waiting = lambda conn, ids: set(ids)
+
+
 def without_fence() -> None:
-    """A gateway that stood still for longer than its lease goes on as if nothing had happened."""
+    """A gateway that stood still for longer than its lease goes on as if nothing had happened.
+
+    The look is out with it: either is enough by itself, so that a run can't tell that one of the two is missing.
+    """
+    without_look()
     ClusterHolder.fence = lambda self, conn, held: None  # type: ignore[method-assign]
 
 
@@ -52,14 +61,19 @@ def without_disk() -> None:
     intake.JournalIntake.put = put_at_once  # type: ignore[method-assign]
 
 
-MUTANTS: Mapping[str, Callable[[], None]] = {
-    "fence": without_fence,
-    "locks": without_locks,
-    "dedupe": without_dedupe,
-    "order": without_order,
-    "disk": without_disk,
-}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mutant:
+    """What is taken out, and when it is missed."""
 
-if __name__ == "__main__":
-    MUTANTS[sys.argv.pop(1)]()
-    app()
+    take_out: Callable[[], None]
+    events: Sequence[str] = ()
+    """Empty: every kind of event brings it out."""
+
+
+MUTANTS: Mapping[str, Mutant] = {
+    "fence": Mutant(take_out=without_fence, events=("stop a gateway in mid-write",)),
+    "locks": Mutant(take_out=without_locks, events=("hold up a draft",)),
+    "dedupe": Mutant(take_out=without_dedupe),
+    "order": Mutant(take_out=without_order, events=("hold up a message",)),
+    "disk": Mutant(take_out=without_disk),
+}

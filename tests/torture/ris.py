@@ -20,7 +20,7 @@ POSITIVE = ("AA", "CA")
 REPEATS = 0.08
 """Of acknowledged messages, how many come once more."""
 SIGNED = 0.4
-WIDE = 0.25
+WIDE = 0.4
 """Of patients, how many have two cases that one message speaks of."""
 AT_ONCE = 4
 """Cases that are being dictated."""
@@ -55,6 +55,7 @@ class Ris:
     folder: Path
     seed: int
     first_case: int
+    """Even: odd numbers are those of a second case."""
     ports: Mapping[str, int]
     """Gateway -> where its listener, or a proxy before it, is."""
     pause_s: float
@@ -63,7 +64,7 @@ class Ris:
     """No new case is begun."""
     is_rushed: bool = False
     """Nobody pauses between two saves: what comes in queues up."""
-    cases: int = 0
+    patients: int = 0
     _seen: list[Said] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -91,8 +92,9 @@ class Ris:
 
     def _patient(self) -> Sequence[Said]:
         """All messages of a patient's cases, in order."""
-        cases = range(self.first_case + self.cases, self.first_case + self.cases + 1 + (self._random.random() < WIDE))
-        self.cases += len(cases)
+        first = self.first_case + 2 * self.patients
+        cases = range(first, first + 1 + (self._random.random() < WIDE))
+        self.patients += 1
         told = [order(cases, ris=self.name)]
         saves = dict.fromkeys(cases, 0)
         for _ in range(self._random.randint(1, 4)):

@@ -19,6 +19,7 @@ from tests.support.proxy import Fate, Proxy
 from tests.torture.destination import Destination, Manner
 from tests.torture.gateways import ACK_TIMEOUT_S, GatewayUnderTorture
 from tests.torture.ledger import Ledger
+from tests.torture.model import CALM
 from tests.torture.ris import Ris
 
 MANNERS: dict[str, dict[Manner, float]] = {
@@ -96,7 +97,7 @@ class Stage:
             await gateway.until_up()
         ports = {g.name: await self._proxy(g.hl7_port) for g in self.up}
         self.ris = [
-            Ris(f"r{n}", self.folder, self.seed, 1 + n * 100_000, ports, pause_s=PAUSE_S, timeout_s=3.0)
+            Ris(f"r{n}", self.folder, self.seed, 2 + n * 100_000, ports, pause_s=PAUSE_S, timeout_s=3.0)
             for n in range(self.senders)
         ]
         self._sending = [asyncio.create_task(ris.run(), name=ris.name) for ris in self.ris]
@@ -165,6 +166,9 @@ class Stage:
             proxy.reset()
         for ris in self.ris:
             ris.is_over = True
+        for gateway in self.up:
+            gateway.step_clock(0)
+        (self.folder / CALM).touch()
         self.ledger.note("calm")
 
     @property

@@ -30,6 +30,11 @@ def accession_of(case: int) -> str:
     return f"T{case:06d}"
 
 
+def is_second(accession: str) -> bool:
+    """Whether it is the second of two cases that are dictated together: a RIS gives odd numbers to these alone."""
+    return accession[-1:] in "13579" and accession != ""
+
+
 def findings_of(case: int, save: int) -> str:
     """What is dictated."""
     return (

@@ -13,14 +13,16 @@ import orjson
 import typer
 
 from radbridge.config import split_address
-from radbridge.config.tls import Trust
+from radbridge.config.tls import TlsClient
 from radbridge.errors import ConfigError
 from radbridge_adapters.conformance.check import Outcome, passes, run_checks
 from radbridge_adapters.conformance.report import make_document, make_table
+from radbridge_adapters.security.options import CaFile, CertFile, KeyFile, Pins, read_tls
 
 _TTL = timedelta(hours=1)
 _NAME = "the target"
 _DICOM_SCHEMES = ("dicom://", "dicoms://")
+_TLS_SCHEMES = frozenset(("https", "wss", "mllps", "dicoms"))
 
 
 class WireName(StrEnum):
@@ -37,7 +39,7 @@ def conformance(
     target: Annotated[
         str,
         typer.Option(
-            help="mllp://host:port of an HL7 receiver, dicom://TITLE@host:port of a PACS (dicoms: by TLS), "
+            help="mllp://host:port of an HL7 receiver, dicom://TITLE@host:port of a PACS (mllps, dicoms: by TLS), "
             "or the URL of a FHIR server or of a FHIRcast hub."
         ),
     ],
@@ -49,8 +51,10 @@ def conformance(
     separate: Annotated[
         bool, typer.Option("--separate", help="FHIR: three requests a draft, not a transaction.")
     ] = False,
-    ca_file: Annotated[Path | None, typer.Option(help="Whom to trust beside the system's authorities.")] = None,
-    cert_file: Annotated[Path | None, typer.Option(help="Our certificate and key, for mutual TLS.")] = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    pin: Pins = None,
     ae_title: Annotated[str, typer.Option(help="DICOM: what we are called there.")] = "RADBRIDGE",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for each answer.")] = 10.0,
     json: Annotated[Path | None, typer.Option(help="Write the report here too, as JSON.")] = None,
@@ -65,12 +69,13 @@ def conformance(
 
     with told():
         chosen = wire or _guess(target)
+        is_tls = urlsplit(target).scheme in _TLS_SCHEMES
+        by = "a target of mllps://, dicoms:// or https://"
+        trust = read_tls(by=by, tls=is_tls, ca_file=ca_file, cert_file=cert_file, key_file=key_file, pins=pin)
         if chosen is WireName.DICOM:
-            work = _run_dicom(target, ae_title, ca=ca_file, cert=cert_file, wait_s=timeout)
+            work = _run_dicom(target, ae_title, trust=trust, wait_s=timeout)
         else:
-            work = _run(
-                chosen, target, topic=topic, token=token, separate=separate, ca=ca_file, cert=cert_file, wait_s=timeout
-            )
+            work = _run(chosen, target, topic=topic, token=token, separate=separate, trust=trust, wait_s=timeout)
         outcomes = asyncio.run(work)
         if json is not None:
             json.write_bytes(orjson.dumps(make_document(chosen, outcomes), option=orjson.OPT_INDENT_2))
@@ -95,8 +100,7 @@ async def _run(
     topic: str,
     token: str,
     separate: bool,
-    ca: Path | None,
-    cert: Path | None,
+    trust: TlsClient,
     wait_s: float,
 ) -> list[Outcome]:
     from radbridge_adapters.conformance import fhir, fhircast, hl7v2  # 0.2 s, and only here
@@ -105,10 +109,11 @@ async def _run(
     from radbridge_adapters.rest.client import make_http
     from radbridge_adapters.security.tls import client_context
 
-    composer, trust = Composer(fhir.name_of, ttl=_TTL), Trust(ca_file=ca, cert_file=cert)
+    composer = Composer(fhir.name_of, ttl=_TTL)
     if wire is WireName.HL7V2:
         host, port = _address(target)
-        return await run_checks(hl7v2.CHECKS, hl7v2.MllpTarget(host=host, port=port, timeout_s=wait_s))
+        tls = client_context(_NAME, trust) if trust.tls else None
+        return await run_checks(hl7v2.CHECKS, hl7v2.MllpTarget(host=host, port=port, timeout_s=wait_s, tls=tls))
     if wire is WireName.FHIR:
         tokens = _GivenToken(token) if token else None
         client = FhirClient(_NAME, target, timeout_s=wait_s, tokens=tokens, trust=trust)
@@ -126,7 +131,7 @@ async def _run(
         return await run_checks(fhircast.CHECKS, hub)
 
 
-async def _run_dicom(target: str, ae_title: str, *, ca: Path | None, cert: Path | None, wait_s: float) -> list[Outcome]:
+async def _run_dicom(target: str, ae_title: str, *, trust: TlsClient, wait_s: float) -> list[Outcome]:
     from radbridge_adapters.conformance import dicom  # pydicom takes its time, and only here
     from radbridge_adapters.dicom.network.calling import Target
     from radbridge_adapters.dicom.network.scu import Scu
@@ -137,7 +142,7 @@ async def _run_dicom(target: str, ae_title: str, *, ca: Path | None, cert: Path 
     if not at or not title:
         raise ConfigError(["--target: a PACS is named with its AE title: dicom://TITLE@host:port"])
     host, port = _address(target.replace(f"{title}@", "", 1))
-    tls = client_context(_NAME, Trust(ca_file=ca, cert_file=cert)) if target.startswith("dicoms://") else None
+    tls = client_context(_NAME, trust) if trust.tls else None
     scu = Scu(Target(name=_NAME, host=host, port=port, called=title, calling=ae_title, tls=tls))
     composer = Composer(destination="conformance", ae_title=ae_title, zone=UTC)
     return await run_checks(dicom.CHECKS, dicom.DicomTarget(scu=scu, composer=composer, timeout_s=wait_s))

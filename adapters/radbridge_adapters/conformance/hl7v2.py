@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from radbridge.case import Case, Patient
@@ -31,6 +32,7 @@ class MllpTarget:
     host: str
     port: int
     timeout_s: float
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
     composer: Composer = field(default_factory=lambda: Composer(_ADDRESSING))
 
     @asynccontextmanager
@@ -38,13 +40,17 @@ class MllpTarget:
         """A connection of its own."""
         async with asyncio.timeout(self.timeout_s):
             try:
-                reader, writer = await asyncio.open_connection(self.host, self.port)
+                reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self.tls)
             except OSError as error:
                 raise Broken(f"takes no connection ({error.strerror or type(error).__name__})") from None
         try:
             yield _Line(reader, writer, self.timeout_s)
         finally:
             writer.close()
+            with suppress(OSError, TimeoutError):  # of TLS, the end is a conversation too
+                async with asyncio.timeout(self.timeout_s):
+                    await writer.wait_closed()
+            writer.transport.abort()
 
     def draft(self, case: Case, draft: DraftImpression) -> tuple[str, bytes]:
         """Control id and message."""

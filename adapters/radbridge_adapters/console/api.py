@@ -7,19 +7,19 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from radbridge.access import Actor, Permission, Role
-from radbridge.errors import ConfigError
+from radbridge.access import Actor, Permission, Role, check_name, permissions_of
 from radbridge.journal import accounts, api_keys, audit, leases, passwords
+from radbridge.journal.accounts import Account
+from radbridge.journal.api_keys import ApiKey
 from radbridge.wire import Store
-from radbridge_adapters.console.access import asks
-from radbridge_adapters.resources.outcome import refuse
+from radbridge_adapters.console.access import Door, asks
 
 router = APIRouter(prefix="/api/v1")
 VIA = "api"
 
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]{1,255}$")]
+_Name = Annotated[str, AfterValidator(check_name)]
 
 
 class _Body(BaseModel):
@@ -51,7 +51,11 @@ class NewKey(_Body):
     days: int = Field(default=365, ge=1, le=3650)
 
 
-class AccountView(BaseModel):
+class _View(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class AccountView(_View):
     """An account, without its secrets."""
 
     name: str
@@ -63,7 +67,7 @@ class AccountView(BaseModel):
     created_at: datetime
 
 
-class KeyView(BaseModel):
+class KeyView(_View):
     """A key, without its secret."""
 
     id: str
@@ -88,10 +92,16 @@ Looker = Annotated[Actor, asks(Permission.SEE_HEALTH)]
 
 
 @router.get("/me")
-async def me(actor: Looker) -> dict[str, object]:
-    """Who asks, and what they may."""
-    permissions = sorted(permission for permission in Permission if actor.may(permission))
-    return {"name": actor.name, "roles": sorted(actor.roles), "via": actor.via, "permissions": permissions}
+async def me(request: Request, actor: Looker) -> dict[str, object]:
+    """Who asks, and what they may; with a session, also the word to send as `x-csrf-token` with every change."""
+    door: Door = request.app.state.door
+    told: dict[str, object] = {
+        "name": actor.name,
+        "roles": sorted(actor.roles),
+        "via": actor.via,
+        "permissions": sorted(permissions_of(actor.roles)),
+    }
+    return told | ({"csrf": word} if (word := await door.word_of(request)) else {})
 
 
 @router.get("/gateways")
@@ -118,26 +128,15 @@ async def audit_head(actor: Annotated[Actor, asks(Permission.SEE_AUDIT)], store:
     return {"seq": found.seq, "hash": found.hash.hex(), "head": str(found)}
 
 
-@router.get("/accounts")
-async def list_accounts(actor: Administrator, store: Journaled) -> list[AccountView]:
+@router.get("/accounts", response_model=list[AccountView])
+async def list_accounts(actor: Administrator, store: Journaled) -> list[Account]:
     """All accounts."""
-    return [
-        AccountView(
-            name=one.name,
-            kind=one.kind,
-            roles=sorted(one.roles),
-            issuer=one.issuer,
-            disabled=one.disabled,
-            locked_until=one.locked_until,
-            created_at=one.created_at,
-        )
-        for one in await store.read(accounts.everybody)
-    ]
+    return await store.read(accounts.everybody)
 
 
 @router.post("/accounts", status_code=201)
 async def add_account(wanted: NewAccount, actor: Administrator, store: Journaled) -> None:
-    """Make an account. 409 where there is one of that name."""
+    """Make an account. 409 where there is one of that name, or it would have no role."""
     secret = await asyncio.to_thread(passwords.seal, wanted.password)
     change = accounts.Change(
         name=wanted.name,
@@ -147,15 +146,12 @@ async def add_account(wanted: NewAccount, actor: Administrator, store: Journaled
         secret=secret,
         kind=wanted.kind,
     )
-    try:
-        await store.write_first(accounts.add, change)
-    except ConfigError as error:
-        raise refuse("conflict", str(error), status=409) from None
+    await store.write_first(accounts.add, change)
 
 
 @router.patch("/accounts/{name}", status_code=204)
 async def change_account(name: str, wanted: AccountChange, actor: Administrator, store: Journaled) -> None:
-    """Give an account other roles, close it, or open it again."""
+    """Give an account other roles, close it, or open it again. 409 for roles that its provider gives."""
     change = accounts.Change(
         name=name,
         actor=actor.name,
@@ -163,33 +159,18 @@ async def change_account(name: str, wanted: AccountChange, actor: Administrator,
         roles=None if wanted.roles is None else frozenset(wanted.roles),
         disabled=wanted.disabled,
     )
-    try:
-        await store.write_first(accounts.alter, change)
-    except ConfigError as error:
-        raise refuse("not-found", str(error), status=404) from None
+    await store.write_first(accounts.alter, change)
 
 
-@router.get("/apikeys")
-async def list_keys(actor: Administrator, store: Journaled) -> list[KeyView]:
+@router.get("/apikeys", response_model=list[KeyView])
+async def list_keys(actor: Administrator, store: Journaled) -> list[ApiKey]:
     """All keys."""
-    return [
-        KeyView(
-            id=one.id,
-            account=one.account,
-            roles=sorted(one.roles),
-            scopes=list(one.scopes),
-            created_at=one.created_at,
-            expires_at=one.expires_at,
-            used_at=one.used_at,
-            revoked_at=one.revoked_at,
-        )
-        for one in await store.read(api_keys.everything)
-    ]
+    return await store.read(api_keys.everything)
 
 
 @router.post("/apikeys", status_code=201)
 async def make_key(wanted: NewKey, actor: Administrator, store: Journaled) -> dict[str, str]:
-    """Make a key; this answer is the only place that shows it."""
+    """Make a key; this answer is the only place that shows it. 409 for one that would open nothing."""
     key = await store.write_first(
         api_keys.make,
         api_keys.Wanted(
@@ -207,7 +188,4 @@ async def make_key(wanted: NewKey, actor: Administrator, store: Journaled) -> di
 @router.delete("/apikeys/{id}", status_code=204)
 async def revoke_key(id: str, actor: Administrator, store: Journaled) -> None:
     """End a key."""
-    try:
-        await store.write_first(api_keys.revoke, api_keys.Revocation(id=id, actor=actor.name, via=VIA))
-    except ConfigError as error:
-        raise refuse("not-found", str(error), status=404) from None
+    await store.write_first(api_keys.revoke, api_keys.Revocation(id=id, actor=actor.name, via=VIA))

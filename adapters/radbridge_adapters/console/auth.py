@@ -52,7 +52,8 @@ class Auth:
         self._site = site
         self._store = store
         self._logins = Logins(store, meter)
-        self._openid = OpenId(site.access.oidc, store) if site.access.oidc else None
+        systems = (*(one.id for one in site.fhir.clients), *(one.name for one in site.access.certificates))
+        self._openid = OpenId(site.access.oidc, store, systems) if site.access.oidc else None
         self.router = APIRouter(prefix="/auth", include_in_schema=False)
         self.router.add_api_route("/login", self.show, methods=["GET"])
         self.router.add_api_route("/login", self.log_in, methods=["POST"])

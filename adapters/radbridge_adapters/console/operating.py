@@ -11,15 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from radbridge.access import Actor, Permission
 from radbridge.audit import Note, What
 from radbridge.config import Site
-from radbridge.config.checks import RESERVED
-from radbridge.errors import ConfigError
 from radbridge.journal import audit, dead, destinations
 from radbridge.journal.dead import Act, Dead
 from radbridge.journal.destinations import Destination, DestinationState, Order
 from radbridge.wire import Operation, Status
 from radbridge_adapters.console.access import asks
 from radbridge_adapters.console.api import VIA
-from radbridge_adapters.resources.outcome import refuse
 
 router = APIRouter(prefix="/api/v1")
 MOST = 1000
@@ -125,20 +122,15 @@ async def drop(id: str, why: Why, actor: Operator, gateway: Gateway) -> Letter:
 
 
 async def _order(state: DestinationState, why: Why, *, name: str, actor: Actor, gateway: Status, site: Site) -> None:
-    known = await gateway.store.read(lambda conn: {one.name for one in destinations.known(conn)})
-    if name not in {*site.deliveries, *RESERVED, *known}:
-        raise refuse("not-found", "no such destination; GET /api/v1/destinations lists them", status=404)
-    order = Order(name=name, state=state, actor=actor.name, via=VIA, reason=why.reason)
+    among = frozenset(site.deliveries)
+    order = Order(name=name, state=state, actor=actor.name, via=VIA, reason=why.reason, among=among)
     await gateway.store.write_first(destinations.order, order)
     _ring(gateway, "destination", f"deliver:{name}")
 
 
 async def _act(operation: Operation[Act, Dead], id: str, why: Why, actor: Actor, gateway: Status) -> Letter:
     act = Act(id=id, actor=actor.name, via=VIA, reason=why.reason, force=why.force)
-    try:
-        found = await gateway.store.write_first(operation, act)
-    except ConfigError as error:
-        raise refuse("conflict", str(error), status=409) from None
+    found = await gateway.store.write_first(operation, act)
     _ring(gateway, "apply", f"deliver:{found.where}")
     return _letter(found)
 

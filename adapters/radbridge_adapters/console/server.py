@@ -19,15 +19,23 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from radbridge import __version__
 from radbridge.config import Http, Site, split_address
 from radbridge.config.files import find_certificates
-from radbridge.errors import AccessDenied, ConfigError, JournalError
+from radbridge.errors import (
+    AccessDenied,
+    ConfigError,
+    JournalError,
+    LoraRefused,
+    NotThere,
+    RadBridgeError,
+    RegistryError,
+)
 from radbridge.wire import Ping, Status
-from radbridge_adapters.console import api, operating
+from radbridge_adapters.console import api, loras, operating
 from radbridge_adapters.console.access import Door
 from radbridge_adapters.console.auth import Auth
 from radbridge_adapters.console.dispatch import Dispatcher, at_most
 from radbridge_adapters.console.protocols import MAX_HEAD_BYTES, watch
 from radbridge_adapters.resources.outcome import Issues
-from radbridge_adapters.security import CHALLENGE
+from radbridge_adapters.security.http import CHALLENGE, headers_of
 from radbridge_adapters.security.oidc import OpenId
 from radbridge_adapters.security.tls import expires_at, server_context
 
@@ -49,6 +57,7 @@ def make_app(site: Site, status: Status) -> FastAPI:
     app.include_router(Auth(site, status.store, status.meter).router)
     app.include_router(api.router)
     app.include_router(operating.router)
+    app.include_router(loras.router)
     token = _read_token(site.http)
     _add_refusals(app)
 
@@ -82,12 +91,19 @@ def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(Issues)
     async def refused(_: Request, error: Issues) -> JSONResponse:
         return JSONResponse(
-            {"error": str(error)}, status_code=error.status, headers=CHALLENGE if error.status == 401 else None
+            {"error": str(error)}, status_code=error.status, headers=headers_of(error.status, error.retry_after_s)
         )
 
     @app.exception_handler(AccessDenied)
     async def denied(_: Request, error: AccessDenied) -> JSONResponse:
         return JSONResponse({"error": str(error)}, status_code=403)
+
+    @app.exception_handler(ConfigError)
+    @app.exception_handler(RegistryError)
+    @app.exception_handler(LoraRefused)
+    async def unfit(_: Request, error: RadBridgeError) -> JSONResponse:
+        """What was asked for can't be as things are: a name that is taken, a key that would open nothing."""
+        return JSONResponse({"error": str(error)}, status_code=404 if isinstance(error, NotThere) else 409)
 
     @app.exception_handler(JournalError)
     async def unavailable(_: Request, __: JournalError) -> JSONResponse:
@@ -161,8 +177,13 @@ class HttpServer:
     def pings(self) -> Sequence[Ping]:
         """What `radbridge check` tries: our own files, and the provider that people log in at."""
         oidc = self._site.access.oidc
-        provider = (Ping(name=f"provider {oidc.issuer}", ask=OpenId(oidc, self._status.store).ping),) if oidc else ()
-        return (Ping(name="http", ask=self._read), *provider)
+        if oidc is None:
+            return (Ping(name="http", ask=self._read),)
+
+        async def ask() -> None:
+            await OpenId(oidc, self._status.store).ping()
+
+        return (Ping(name="http", ask=self._read), Ping(name=f"provider {oidc.issuer}", ask=ask))
 
     async def _read(self) -> None:
         """Make what serves, of all its files. Raises ConfigError."""

@@ -16,14 +16,14 @@ from typing import Any
 
 import structlog
 
-from radbridge.audit import Note, Outcome, What, to_fhir
+from radbridge.audit import Note, Outcome, Subject, What, each, to_fhir
 from radbridge.errors import JournalError
 from radbridge.flow.wake import Alarm
 from radbridge.wire import Store
 from radbridge_adapters.fhir.request import Answer, Views
 from radbridge_adapters.fhir.route import Found
 from radbridge_adapters.fhir.store.record import Change, Version, make_version, new_id
-from radbridge_adapters.fhir.store.subjects import Subject, find_subjects, note_each
+from radbridge_adapters.fhir.store.subjects import find_subjects
 from radbridge_adapters.fhir.store.write import Vault
 from radbridge_adapters.resources.accession import Accessions
 
@@ -156,8 +156,8 @@ def _notes(event: Event, found: Mapping[str, Subject]) -> list[Note]:
     note = _note(event)
     subjects = [*event.views.subjects, *(found[name] for name in event.names if name in found)]
     if note.what is not What.SEARCHED:
-        return note_each(note, subjects)
-    return [note, *(note_each(replace(note, what=What.VIEWED), subjects) if subjects else ())]
+        return each(note, subjects)
+    return [note, *(each(replace(note, what=What.VIEWED), subjects) if subjects else ())]
 
 
 def _note(event: Event) -> Note:

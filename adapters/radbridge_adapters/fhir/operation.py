@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
+from radbridge.audit import Subject
 from radbridge.case import Case, CaseKey, digest_findings
 from radbridge.config import Site
 from radbridge.draft import DraftState, StoredDraft
@@ -30,7 +31,6 @@ from radbridge_adapters.fhir.route import Route
 from radbridge_adapters.fhir.shown import Shown
 from radbridge_adapters.fhir.store.read import newest
 from radbridge_adapters.fhir.store.snapshots import Snapshots
-from radbridge_adapters.fhir.store.subjects import Subject
 from radbridge_adapters.resources.accession import Accessions
 from radbridge_adapters.resources.draft import Composer
 from radbridge_adapters.resources.json import read_json, write_json

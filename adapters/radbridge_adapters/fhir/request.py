@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from radbridge_adapters.fhir.store.subjects import Subject
+from radbridge.audit import Subject
 from radbridge_adapters.security import Client
 
 

@@ -14,14 +14,14 @@ from urllib.parse import unquote
 
 import structlog
 
-from radbridge.audit import Note, What
+from radbridge.audit import Note, What, each
 from radbridge.config import Site
 from radbridge.errors import JournalError, LeaseLost
 from radbridge.journal import audit
 from radbridge.wire import Desk, Receive, Rejected, Scope, Send
 from radbridge_adapters.fhircast.dialect import Dialect
 from radbridge_adapters.fhircast.faults import CastFault
-from radbridge_adapters.fhircast.hub import WIRE, Hub
+from radbridge_adapters.fhircast.hub import TOLD, WIRE, Hub
 from radbridge_adapters.fhircast.message import parse_event
 from radbridge_adapters.fhircast.names import REPORT, SYNC_ERROR, parse_wanted
 from radbridge_adapters.fhircast.subscriptions import Subscriptions, parse_form
@@ -91,7 +91,8 @@ class HubApp:
         if method == "GET" and path.count("/") == 1 and len(path) > 1:
             client.require_cast(f"{REPORT}-open", "r")
             session = await self._hub.describe(unquote(path[1:]))
-            await self._desk.store.write_first(audit.record, _note_of(client, scope))
+            note = _note_of(client, scope, route="context")
+            await self._desk.store.write_first(audit.record_all, each(note, self._hub.subjects(session)))
             return 200, session.describe()
         if method != "POST" or path not in ("", "/"):
             raise CastFault(405 if path in ("", "/") else 404, "route", "POST to the hub's URL, or GET below it")
@@ -112,11 +113,18 @@ class HubApp:
                 for pattern in wanted.patterns:
                     client.require_cast(pattern, "r")
                 token = await self._subscriptions.subscribe(form, wanted)
+                await self._note_listener(form["hub.topic"], client, scope)
                 root = places_of(self._site, scope).root.replace("http", "ws", 1)
                 return {"hub.channel.endpoint": f"{root}{PATH}{_SOCKETS}{token}"}
             case "unsubscribe":
                 return {"hub.channel.endpoint": self._subscriptions.unsubscribe(form)}
         raise CastFault(400, "mode", "hub.mode must be subscribe or unsubscribe", where="hub.mode")
+
+    async def _note_listener(self, topic: str, client: Client, scope: Scope) -> None:
+        """They hear what is open now, and all events from now on; those are noted with the session's digest, too."""
+        session, digest = await self._hub.describe(topic), await self._hub.topics.digest(topic)
+        note = _note_of(client, scope, route="subscribe", topic=digest[:TOLD])
+        await self._desk.store.write_first(audit.record_all, each(note, self._hub.subjects(session)))
 
     async def _publish(self, scope: Scope, body: bytes, client: Client) -> None:
         peer = (scope.get("client") or ("", 0))[0] or "unknown"
@@ -166,11 +174,10 @@ async def _read_body(receive: Receive, at_most: int) -> bytes:
             return b"".join(parts)
 
 
-def _note_of(client: Client, scope: Scope) -> Note:
-    """Somebody asked what a session holds. Which one isn't said: a topic is a secret."""
+def _note_of(client: Client, scope: Scope, **detail: str) -> Note:
+    """Somebody hears what a session holds. Which one isn't said: a topic is a secret."""
     peer = (scope.get("client") or ("", 0))[0]
-    actor = client.actor
-    return Note(at=datetime.now(UTC), what=What.VIEWED, actor=actor.name, via=WIRE, peer=peer)
+    return Note(at=datetime.now(UTC), what=What.VIEWED, actor=client.actor.name, via=WIRE, peer=peer, detail=detail)
 
 
 async def _send(send: Send, status: int, body: bytes, kind: str, *, place: str = "http", again_s: int = 1) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, func, select
 from sqlalchemy import insert as plain_insert
 
+from radbridge.audit import Note
 from radbridge.case import CaseKey
-from radbridge.journal import cases, deliveries, drafts, messages
+from radbridge.journal import audit, cases, deliveries, drafts, messages
 from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import DeliveryState, Purpose, draft_feedback
 from radbridge.journal.schema import fhircast_contexts as table
@@ -60,6 +61,8 @@ class Saved:
     """What the event says became of the report, where its draft has an outcome by that: `signed`, `cancelled`."""
     redraft: str = ""
     """The sink that is to get that report's standing draft once more: its reader has just opened it."""
+    notes: Sequence[Note] = field(default=(), repr=False)
+    """For the audit trail: who gets it."""
 
 
 def save(conn: Connection, items: Sequence[Saved]) -> list[None]:
@@ -68,6 +71,7 @@ def save(conn: Connection, items: Sequence[Saved]) -> list[None]:
     hold(conn, Lock.CASE, [item.key.accession for item in items if item.key is not None])
     for item in items:
         conn.execute(_SAVE, _row(item, now))
+    audit.note(conn, [note for item in items for note in item.notes])
     received = [item.received for item in items if item.received is not None]
     if received:
         messages.accept(conn, received)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy import Connection
 
+from radbridge.audit import Note, Subject, What, each
 from radbridge.case import CaseKey
 from radbridge.wire import Desk, Kind, Received
 from radbridge_adapters.fhircast.content import Change, write_update
@@ -35,6 +36,8 @@ from radbridge_adapters.fhircast.topics import TopicNames
 log = structlog.get_logger(__name__)
 
 WIRE = "fhircast"
+TOLD = 8
+"""Characters of a topic's digest, by which logs and the trail name its session."""
 OURS = ""
 """The name of our own hub in the table of contexts."""
 
@@ -108,6 +111,10 @@ class Hub:
         async with self._hold(await self.topics.digest(topic)) as held:
             return held.session
 
+    def subjects(self, session: Session) -> list[Subject]:
+        """Whose reports and records are open in a session; for the trail."""
+        return [subject for context in session.contexts for subject in self._reader.find_subjects(context)]
+
     async def join(self, link: Link) -> None:
         """Let a subscription hear of its topic's events."""
         async with self._hold(link.subscriber.digest) as topic:
@@ -161,19 +168,28 @@ class Hub:
                 outcome=outcome,
                 received=received,
                 redraft=self._sink if step.event.name.verb == "open" else "",
+                notes=self._note(topic, step.about),
             )
             await self._desk.commit(self._save, (self.lease, saved))
         topic.session = step.session
-        log.info("event", event_name=str(step.event.name), topic_ref=topic.digest[:8], count=len(topic.links))
+        log.info("event", event_name=str(step.event.name), topic_ref=topic.digest[:TOLD], count=len(topic.links))
         self._tell(topic, step.event)
         if outcome and received is not None:
             self._on_outcome(received)
+
+    def _note(self, topic: Topic, about: Open) -> list[Note]:
+        """For the trail: those who listen get what an event says of somebody."""
+        if not topic.links:
+            return []
+        detail = {"topic": topic.digest[:TOLD], "listeners": str(len(topic.links))}
+        note = Note(at=datetime.now(UTC), what=What.EXPORTED, via=WIRE, detail=detail)
+        return each(note, self._reader.find_subjects(about))
 
     def _receive(self, topic: Topic, step: Step, peer: str) -> Received | None:
         key = self._reader.find_key(step.about)
         if step.about is None or key is None:
             if step.event.name == _REPORT_OPEN:
-                log.warning("report without an accession", topic_ref=topic.digest[:8])
+                log.warning("report without an accession", topic_ref=topic.digest[:TOLD])
             return None
         return Received(
             wire=WIRE,
@@ -201,7 +217,7 @@ class Hub:
 
     def lost(self, link: Link, why: str, sent: Sent | None) -> None:
         """A subscriber is gone without having said so: the others are told (2.5)."""
-        log.warning("subscriber lost", reason=why, topic_ref=link.subscriber.digest[:8])
+        log.warning("subscriber lost", reason=why, topic_ref=link.subscriber.digest[:TOLD])
         self._report(link, sent.id if sent else "", sent.name if sent else "", why)
 
     def _report(self, link: Link, about_id: str, about_name: str, why: str) -> None:

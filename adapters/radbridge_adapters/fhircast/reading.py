@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from radbridge.audit import Subject
 from radbridge.case import CaseKey
 from radbridge.config import Site
 from radbridge.errors import MessageFault
@@ -19,6 +20,7 @@ from radbridge_adapters.fhircast.r5.report import to_r4
 from radbridge_adapters.fhircast.session import Open, Session, Step
 from radbridge_adapters.resources.accession import Accessions
 from radbridge_adapters.resources.ours import SIGNED, UNSIGNED, WITHDRAWN
+from radbridge_adapters.resources.patient import read_patient
 from radbridge_adapters.resources.snapshot import Snapshot, key_of
 
 _LISTS = frozenset(
@@ -46,6 +48,16 @@ class ContextReader:
                 return self._accessions.find(_snapshot_of(context))
         except MessageFault:
             return None
+
+    def find_subjects(self, context: Open) -> list[Subject]:
+        """Whose an open context is, as far as it says: a report's case, with its patient, or a patient."""
+        try:
+            with reading():
+                patient = read_patient(context.resource("patient")).id
+        except MessageFault:
+            patient = ""
+        key = self.find_key(context)
+        return [Subject(entity=key, patient=patient)] if key or patient else []
 
     def find_keys(self, session: Session) -> dict[str, CaseKey]:
         """Whose reports are open, by the report's id."""

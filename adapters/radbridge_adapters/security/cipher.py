@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from radbridge.config.encryption import Encryption
 from radbridge.config.files import OTHERS
-from radbridge.errors import ConfigError, JournalError, SealError
+from radbridge.errors import ConfigError, JournalError, SealBroken, SealError
 from radbridge.journal import keys
 from radbridge.journal.keys import DataKey
 from radbridge.journal.locks import Lock, hold
@@ -196,12 +196,12 @@ class AesRing:
             self._learn()  # another gateway may have made one
             cipher = self._ciphers.get(id)
         if cipher is None:
-            raise SealError(f"the journal's key {id} is missing; was a row of data_key removed?")
+            raise SealBroken(f"the journal's key {id} is missing; was a row of data_key removed?")
         head, nonce = value[: len(SEALED) + 4], value[len(SEALED) + 4 : _HEAD]
         try:
             return cipher.decrypt(nonce, value[_HEAD:], head + place.encode())
         except (InvalidTag, ValueError):
-            raise SealError(f"a sealed value of {place} was changed, or stood elsewhere before") from None
+            raise SealBroken(f"a sealed value of {place} was changed, or stood elsewhere before") from None
 
     def tend(self, conn: Connection) -> None:
         """Count, change the key where it is worn, learn of others'."""

@@ -19,9 +19,9 @@ from radbridge_adapters.security.rate import Buckets
 log = structlog.get_logger(__name__)
 
 A_MINUTE: Final = 10
-"""Wrong passwords for one name from one address."""
+"""Wrong passwords for one name from one address, whether there is such an account or not."""
 OF_AN_ADDRESS: Final = 60
-"""Wrong passwords a minute from one address, whatever the names; this machine's own may be a proxy, which is everybody."""
+"""Wrong passwords a minute from one address, whatever the names. This machine's own may be a proxy: everybody's."""
 DEPARTURES_PER_S: Final = 10.0
 DEPARTURES: Final = 100
 """Ways to the hospital's provider or back from it, at once from one address: they cost little."""

@@ -12,7 +12,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -23,7 +23,7 @@ import httpx
 import jwt
 import structlog
 
-from radbridge.access import Role
+from radbridge.access import Role, as_name
 from radbridge.config import Oidc
 from radbridge.errors import ConfigError, DeliveryFailed, LoginRefused
 from radbridge.journal import secrets as journal_secrets
@@ -44,6 +44,8 @@ LIFE: Final = timedelta(minutes=10)
 LEEWAY: Final = timedelta(seconds=30)
 _SECRET: Final = "oidc-states"  # noqa: S105 - the secret's name
 _FRESH_S: Final = 3600.0
+_AWAY_S: Final = 5.0
+"""How long a provider that didn't answer isn't asked again: those who want to log in don't wait one after another."""
 _MOST: Final = 255
 _REQUIRED: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
@@ -78,8 +80,10 @@ class _Provider:
 class OpenId:
     """A provider, and us as its client. Raises ConfigError for a file that can't be used."""
 
-    def __init__(self, settings: Oidc, store: Store) -> None:
+    def __init__(self, settings: Oidc, store: Store, others: Iterable[str] = ()) -> None:
+        """`others` are names that nobody may come under: those of systems in the site's file."""
         self._settings = settings
+        self._others = frozenset(name.casefold() for name in others)
         self._store = store
         self._issuer = settings.issuer.rstrip("/")
         self._place = f"{self._issuer}/.well-known/openid-configuration"
@@ -87,6 +91,8 @@ class OpenId:
         self._client_secret = _read_secret(settings)
         self._found: _Provider | None = None
         self._finding = asyncio.Lock()
+        self._failed_at = -_AWAY_S
+        self._signing = b""
 
     async def depart(self) -> Departure:
         """Begin a login. Raises LoginRefused where the provider can't be reached."""
@@ -216,15 +222,28 @@ class OpenId:
         roles = {role for word in words for role in self._settings.roles.get(str(word), ())}
         if not roles:
             raise LoginRefused("no_role")
-        name = str(claims.get("preferred_username") or claims.get("email") or claims["sub"])[:_MOST]
+        subject = claims["sub"]
+        if not isinstance(subject, str) or not 0 < len(subject) <= _MOST:  # what 2 allows; cut, two could be one
+            raise LoginRefused("token")
+        names = (as_name(str(claims.get(key) or "")) for key in ("preferred_username", "email", "sub"))
         return Stranger(
-            issuer=self._issuer, subject=str(claims["sub"])[:_MOST], name=name, roles=frozenset(map(Role, roles))
+            issuer=self._issuer,
+            subject=subject,
+            name=next(filter(None, names), ""),
+            roles=frozenset(map(Role, roles)),
+            others=self._others,
         )
 
     async def _provider(self) -> _Provider:
         async with self._finding:
             if self._found is None or monotonic() - self._found.at > _FRESH_S:
-                self._found = await self._discover()
+                if monotonic() - self._failed_at < _AWAY_S:
+                    raise LoginRefused("provider")
+                try:
+                    self._found = await self._discover()
+                except LoginRefused:
+                    self._failed_at = monotonic()
+                    raise
             return self._found
 
     async def _discover(self) -> _Provider:
@@ -264,8 +283,10 @@ class OpenId:
             raise LoginRefused("state") from None
 
     async def _secret(self) -> bytes:
-        await self._store.write_first(journal_secrets.make, _SECRET)
-        return await self._store.read(lambda conn: journal_secrets.read(conn, _SECRET))
+        if not self._signing:
+            await self._store.write_first(journal_secrets.make, _SECRET)
+            self._signing = await self._store.read(lambda conn: journal_secrets.read(conn, _SECRET))
+        return self._signing
 
 
 def challenge_of(verifier: str) -> str:

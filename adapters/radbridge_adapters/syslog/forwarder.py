@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select
 
 from radbridge.errors import DeliveryFailed, JournalError
 from radbridge.journal import audit
-from radbridge.journal.purge import SYSLOG
+from radbridge.journal.audit import SYSLOG
 from radbridge.journal.schema import cursors
 from radbridge.journal.upsert import insert
 from radbridge.wire import Store
@@ -35,6 +35,8 @@ QUIET_S = 30.0
 """After so long without an event, what was written has arrived if the connection still stands."""
 CONNECT_S = 10.0
 WRITE_S = 30.0
+REFUSED_S = 0.5
+"""How long a refusal may take that comes behind the handshake."""
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 60.0
 
@@ -59,13 +61,27 @@ class Repository:
             return await asyncio.open_connection(self.host, self.port, ssl=self.tls, server_hostname=name)
 
     async def ping(self) -> None:
-        """Raise DeliveryFailed when nobody answers there as they should."""
+        """Raise DeliveryFailed when nobody answers there as they should.
+
+        A repository never says a word, and in TLS 1.3 it refuses our certificate only after our side's handshake: so
+        one that hangs up at once doesn't take ours.
+        """
         try:
-            _, writer = await self.open()
+            reader, writer = await self.open()
         except (OSError, TimeoutError) as error:
             told = f"nobody at {self.host}:{self.port} takes syslog ({type(error).__name__}); see audit.syslog"
             raise DeliveryFailed("audit.syslog", told, sent=False) from None
-        writer.transport.abort()
+        try:
+            async with asyncio.timeout(REFUSED_S):
+                await reader.read(1)
+        except TimeoutError:
+            return
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+        told = f"{self.host}:{self.port} hangs up at once; does it take our certificate (audit.syslog.cert_file)?"
+        raise DeliveryFailed("audit.syslog", told, sent=False)
 
 
 class _Closed(Exception):

@@ -9,6 +9,7 @@ import typer
 
 from radbridge import __version__
 from radbridge.cli import (
+    absent,
     apikeys,
     audit,
     cases,
@@ -30,7 +31,6 @@ from radbridge.cli import (
     up,
     users,
 )
-from radbridge.cli.common import err
 
 app = typer.Typer(
     name="radbridge",
@@ -67,8 +67,8 @@ for _point in sorted(entry_points(group="radbridge.commands"), key=lambda p: p.n
             app.add_typer(_command, name=_point.name)
         else:
             app.command(_point.name)(_command)
-    except ImportError as _error:  # somebody's plug-in: the others go on
-        err.print(f"[yellow]the command {_point.name} can't be loaded[/]: {_error}", highlight=False)
+    except ImportError as _error:  # an extra that isn't installed, or somebody's plug-in: the others go on
+        app.command(_point.name, **absent.SETTINGS)(absent.stand_in(_point.name, _error))
 
 
 @app.callback(invoke_without_command=True)

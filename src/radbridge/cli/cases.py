@@ -44,7 +44,8 @@ def list_cases(
 
 
 def _listed(conn: Connection, limit: int) -> list[Note]:
-    return of_cases(noted(What.VIEWED, "cases"), (case for case, _ in cases.recent(conn, limit)))
+    found = [case for case, _ in cases.recent(conn, limit)]
+    return of_cases(noted(What.VIEWED, "cases"), found) if found else []
 
 
 def _row(conn: Connection, case: Case) -> list[str]:
@@ -73,7 +74,7 @@ def show(
     with told():
         site = site_of(config)
         note = noted(What.VIEWED, "show", accession=accession)
-        with reading(site, seen=lambda conn: of_cases(note, cases.by_accession(conn, accession)) or [note]) as conn:
+        with reading(site, seen=lambda conn: of_cases(note, cases.by_accession(conn, accession))) as conn:
             _show_messages(conn, accession, raw=raw)
             found = cases.by_accession(conn, accession)
             for case in found:

@@ -6,7 +6,6 @@ import getpass
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -20,7 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from radbridge.audit import Note, What
+from radbridge.audit import Note, Subject, What, each
 from radbridge.case import Case, CaseKey
 from radbridge.config import Site, load_site
 from radbridge.entities import load_lexicon
@@ -144,5 +143,5 @@ def noted(what: What, command: str, *, accession: str = "", **detail: str) -> No
 
 
 def of_cases(note: Note, found: Iterable[Case]) -> list[Note]:
-    """The note for each of these cases, with its patient."""
-    return [replace(note, entity=case.key, patient=case.patient.id) for case in found]
+    """The note for each of these cases, with its patient; once where there is none."""
+    return each(note, (Subject(entity=case.key, patient=case.patient.id) for case in found))

@@ -8,9 +8,7 @@ import typer
 from rich.table import Table
 
 from radbridge.cli.common import ConfigOption, account, add_row, clock, out, reading, site_of, told, writing
-from radbridge.config import Site
 from radbridge.config.checks import RESERVED
-from radbridge.errors import ConfigError
 from radbridge.journal import destinations
 from radbridge.journal.destinations import DestinationState, Order
 
@@ -75,13 +73,7 @@ def _order(name: str, state: DestinationState, reason: str, config: ConfigOption
     with told():
         site = site_of(config)
         with writing(site) as conn:
-            _require(site, name, {place.name for place in destinations.known(conn)})
-            one = Order(name=name, state=state, actor=account(), via="cli", reason=reason)
+            among = frozenset(site.deliveries)
+            one = Order(name=name, state=state, actor=account(), via="cli", reason=reason, among=among)
             (changed,) = destinations.order(conn, [one])
     out.print(f"{name} is {_FORMS[state]}{'' if changed else ' already'}")
-
-
-def _require(site: Site, name: str, known: set[str]) -> None:
-    names = sorted({*site.deliveries, *RESERVED, *known})
-    if name not in names:
-        raise ConfigError([f"there is no destination {name!r}; there are {', '.join(names)}"])

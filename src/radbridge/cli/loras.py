@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from radbridge.cli.common import ConfigOption, account, err, existing_store, out, site_of, told
 from radbridge.cli.lora_tables import events_table, named, owners_table, versions_table
 from radbridge.config import Site
-from radbridge.errors import ConfigError, JournalError, LoraRefused, RegistryError
+from radbridge.errors import ConfigError, JournalError
 from radbridge.journal import lora_events
 from radbridge.journal.lora_events import LoraEvent
-from radbridge.journal.schema import LoraAction
 from radbridge.journal.stores import Stores, explain
-from radbridge.registry import MANIFEST, Aliases, AliasNames, LoraRegistry, LoraVersion, is_owner, owner_of
+from radbridge.loras import Act, Wanted, carry_out, folders_of, named_owner
+from radbridge.registry import MANIFEST, LoraRegistry
 
 app = typer.Typer(help="List, show, promote and roll back LoRA versions.", no_args_is_help=True)
 
@@ -58,8 +56,8 @@ def show(
     """
     with told():
         desk = _open(config, registry)
-        owner = _owner(name)
-        folders = _find(desk.loras, name)
+        owner = named_owner(name)
+        folders = folders_of(desk.loras, name)
         table, sound = versions_table(desk.loras, owner, folders)
         out.print(table)
         if name.partition("@")[2]:
@@ -82,12 +80,7 @@ def promote(
 
     Example: [cyan]radbridge loras promote rad/900001@v7 --reason "gate passed" --config site.toml[/]
     """
-    with told():
-        desk = _open(config, registry)
-        chosen = _version(desk.loras, version)
-        if not force:
-            _check_base(desk.loras, chosen)
-        _change(desk, chosen.owner, LoraAction.PROMOTED, lambda: desk.loras.promote(chosen), reason=reason)
+    _carry_out(config, registry, Wanted(act=Act.PROMOTE, name=version, actor=account(), reason=reason, force=force))
 
 
 @app.command()
@@ -101,10 +94,7 @@ def rollback(
 
     Example: [cyan]radbridge loras rollback rad/900001 --reason "drops laterality" --config site.toml[/]
     """
-    with told():
-        desk = _open(config, registry)
-        of = _owner(owner)
-        _change(desk, of, LoraAction.ROLLED_BACK, lambda: desk.loras.rollback(of), reason=reason)
+    _carry_out(config, registry, Wanted(act=Act.ROLLBACK, name=owner, actor=account(), reason=reason))
 
 
 @app.command()
@@ -118,10 +108,7 @@ def challenge(
 
     Example: [cyan]radbridge loras challenge rad/900001@v7 --config site.toml[/]
     """
-    with told():
-        desk = _open(config, registry)
-        chosen = _version(desk.loras, version)
-        _change(desk, chosen.owner, LoraAction.CHALLENGED, lambda: desk.loras.challenge(chosen), reason=reason)
+    _carry_out(config, registry, Wanted(act=Act.CHALLENGE, name=version, actor=account(), reason=reason))
 
 
 @app.command()
@@ -135,10 +122,7 @@ def withdraw(
 
     Example: [cyan]radbridge loras withdraw rad/900001 --config site.toml[/]
     """
-    with told():
-        desk = _open(config, registry)
-        of = _owner(owner)
-        _change(desk, of, LoraAction.WITHDRAWN, lambda: desk.loras.withdraw_challenger(of), reason=reason)
+    _carry_out(config, registry, Wanted(act=Act.WITHDRAW, name=owner, actor=account(), reason=reason))
 
 
 @app.command()
@@ -152,10 +136,7 @@ def retire(
 
     Example: [cyan]radbridge loras retire rad/900001 --reason "has left" --config site.toml[/]
     """
-    with told():
-        desk = _open(config, registry)
-        of = _owner(owner)
-        _change(desk, of, LoraAction.ROLLED_BACK, lambda: desk.loras.retire(of), reason=reason)
+    _carry_out(config, registry, Wanted(act=Act.RETIRE, name=owner, actor=account(), reason=reason))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,77 +157,17 @@ def _open(config: Path | None, folder: Path | None) -> Desk:
     return Desk(site=site, loras=LoraRegistry(root))
 
 
-def _owner(name: str) -> str:
-    """The owner in `rad/<id>` or `rad/<id>@v7`, its id encoded or as HL7 has it."""
-    owner = name.partition("@")[0]
-    if is_owner(owner):
-        return owner
-    kind, slash, id = owner.partition("/")
-    if not slash:
-        raise RegistryError(f"{owner!r} names no owner; write rad/<id>, site/<name> or persona/<name>")
-    return owner_of(kind, id)
-
-
-def _find(loras: LoraRegistry, name: str) -> list[str]:
-    """The folders that `rad/<id>` (all of them) or `rad/<id>@v7` (one) means."""
-    wanted = name.partition("@")[2]
-    found = [f for f in loras.folders(_owner(name)) if not wanted or f == wanted or f.startswith(f"{wanted}-")]
-    if not found:
-        raise RegistryError(f"there is no {name} in {loras.root}; `radbridge loras list` shows what there is")
-    return found
-
-
-def _version(loras: LoraRegistry, name: str) -> LoraVersion:
-    owner, _, wanted = name.partition("@")
-    if not wanted:
-        raise RegistryError(f"which version? `radbridge loras show {owner}` lists them; write {owner}@v<number>")
-    [folder] = _find(loras, name)
-    version = loras.version(f"{_owner(name)}@{folder}")
-    if version is None:
-        raise RegistryError(f"{name} is gone meanwhile")
-    return version
-
-
-def _check_base(loras: LoraRegistry, version: LoraVersion) -> None:
-    """A LoRA for another base than the one being served would be refused at every draft."""
-    with suppress(LoraRefused):  # a damaged champion is a reason to promote another
-        champion = loras.champion(version.owner)
-        if champion and champion.base_digest != version.base_digest:
-            raise RegistryError(
-                f"{version.name} is for the base {version.base_digest[:12]}, the champion for "
-                f"{champion.base_digest[:12]}: the model server refuses what isn't for its own base. "
-                "When the base changes with it, add --force"
-            )
-
-
-def _change(desk: Desk, owner: str, action: LoraAction, change: Callable[[], Aliases], *, reason: str) -> None:
+def _carry_out(config: Path | None, registry: Path | None, wanted: Wanted) -> None:
     """Flip, note it in the journal, and tell what stands now."""
-    before = _names(desk.loras, owner)
-    standing = change()
-    after = desk.loras.alias_names(owner)
-    if after == before:
-        out.print(f"{owner}: nothing to change", highlight=False)
-    else:
-        subject = {LoraAction.CHALLENGED: after.challenger, LoraAction.WITHDRAWN: before.challenger}
-        folder = subject.get(action, after.champion)
-        event = LoraEvent(
-            at=datetime.now(UTC),
-            owner=owner,
-            version=f"{owner}@{folder}" if folder else owner,
-            action=action,
-            actor=account(),
-            reason=reason,
-        )
-        _record(desk.site, event)
-    for alias, stands in named(standing):
-        out.print(f"{alias:>10}  {stands.name}", highlight=False)
-
-
-def _names(loras: LoraRegistry, owner: str) -> AliasNames:
-    try:
-        return loras.alias_names(owner)
-    except LoraRefused:  # the change may be about to mend it
-        return AliasNames()
+    with told():
+        desk = _open(config, registry)
+        done = carry_out(desk.loras, wanted)
+        if done.event is None:
+            out.print(f"{done.owner}: nothing to change", highlight=False)
+        else:
+            _record(desk.site, done.event)
+        for alias, stands in named(done.standing):
+            out.print(f"{alias:>10}  {stands.name}", highlight=False)
 
 
 def _record(site: Site, event: LoraEvent) -> None:

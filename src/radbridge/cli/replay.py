@@ -49,7 +49,7 @@ def replay(
         server = _server_of(model)
         make_folder(into)
         note = noted(What.EXPORTED, "replay", accession=accession)
-        with reading(site, seen=lambda conn: each(note, *subjects(conn, span))) as conn:
+        with reading(site, seen=lambda conn: each(note, subjects(conn, span))) as conn:
             received = read_told(conn, span)
         replayed = asyncio.run(_run(site, into, received, model, server))
     _tell(replayed, into)

@@ -23,7 +23,7 @@ from sqlalchemy.exc import (
 
 from radbridge.assemble import apply, update_patient, weigh
 from radbridge.case import Case, Study
-from radbridge.errors import SealError
+from radbridge.errors import SealBroken
 from radbridge.events import CaseEvent, Event, PatientsMerged, PatientUpdated, ReportOpened, StudyObserved
 from radbridge.flow import noting
 from radbridge.flow.consequences import follow, keep_memory
@@ -175,7 +175,7 @@ class Applier:
 def _is_refusal(error: BaseException) -> bool:
     if isinstance(error, OperationalError):
         return postgres.is_refusal(error)
-    return isinstance(error, (*_REFUSALS, SealError))
+    return isinstance(error, (*_REFUSALS, SealBroken))
 
 
 def _accessions_of(conn: Connection, steps: Sequence[Step]) -> frozenset[str]:

@@ -48,11 +48,15 @@ class Gauging:
 
     name = "gauging"
 
-    def __init__(self, journal: Journal, metrics: Metrics, *, disk: Path | None) -> None:
-        """`disk` is a folder on the journal's disk; None where that is another machine's."""
+    def __init__(self, journal: Journal, metrics: Metrics, *, disk: Path | None, tells_syslog: bool) -> None:
+        """`disk` is a folder on the journal's disk; None where that is another machine's.
+
+        `tells_syslog` says whether a repository is to get the trail: else nothing of it is behind.
+        """
         self._journal = journal
         self._metrics = metrics
         self._disk = disk
+        self._tells_syslog = tells_syslog
         self._told: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
@@ -87,7 +91,7 @@ class Gauging:
         metrics.audit_pending.set(look.trail.pending)
         metrics.audit_pending_age.set(_age_s(look.trail.since, now))
         metrics.audit_seq.set(look.trail.head)
-        if look.trail.told is not None:
+        if self._tells_syslog:
             metrics.syslog_lag.set(look.trail.head - look.trail.told)
 
     def _tell_dead(self, counts: dict[str, int]) -> None:

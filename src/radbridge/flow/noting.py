@@ -17,7 +17,7 @@ from radbridge.draft import DraftImpression, DraftState
 from radbridge.events import CaseEvent, Event
 from radbridge.journal import audit
 from radbridge.journal.deliveries import Delivery
-from radbridge.journal.messages import Waiting, split_subjects
+from radbridge.journal.messages import Waiting, subjects_of
 from radbridge.journal.schema import MessageState, Purpose
 
 _DIGEST = 12
@@ -47,7 +47,7 @@ def failed(conn: Connection, message: Waiting, state: MessageState) -> None:
     """A message that was acknowledged changes nothing, and waits for a person."""
     detail = {"message_id": str(message.id), "kind": message.kind, "state": state}
     note = Note(at=_now(), what=What.MESSAGE_FAILED, outcome=Outcome.SERIOUS, via=message.wire, detail=detail)
-    audit.note(conn, each(note, *split_subjects(message.accession, message.touches)))
+    audit.note(conn, each(note, subjects_of(message.accession, message.touches)))
 
 
 def changed(conn: Connection, case: Case, what: Consequences) -> None:

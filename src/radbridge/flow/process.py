@@ -9,11 +9,12 @@ while its case waits behind it, and set aside when that doesn't help.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -107,6 +108,8 @@ class Processor:
         """Buckets that have to be probed again: the journal failed meanwhile."""
         self._noted = set[int]()
         """Messages whose try was noted for such a probe: a gateway ends no more than once."""
+        self._untold = set[int]()
+        """Messages whose senders wait to hear of them, and whose write met a journal that failed."""
         self._told: dict[int, Step] = {}
         """Read before, and still waiting."""
         self._applier = Applier(
@@ -123,7 +126,7 @@ class Processor:
             wait_s: float | None = 0
             try:
                 wait_s = await self._round()
-            except* JournalError:
+            except JournalError:
                 log.exception("journal unavailable", retry_in_s=OUTAGE_S)
                 await asyncio.sleep(OUTAGE_S)
             if wait_s != 0:
@@ -136,26 +139,38 @@ class Processor:
             await self._probe(suspects)
             self._suspects = frozenset()
             self._noted.clear()
+        await self._tell_untold()
         buckets = buckets_of(self._holder)
         steps = await self._read(buckets, PRESSED_BATCH if self._is_pressed() else BATCH) if buckets else []
         if not steps:
             return self._poll_s
         now = datetime.now(UTC)
         resting: list[float] = []
-        trying: list[asyncio.Task[End]] = []
-        async with asyncio.TaskGroup() as tasks:
-            for lane in self._arrange(steps):
-                for step in lane:
-                    if (rest_s := self._rest_s(step, now)) > 0:
-                        resting.append(rest_s)
-                        break  # and what is behind it in its lane
-                    trying.append(tasks.create_task(self._handle(step)))
+        trying: list[Coroutine[Any, Any, End]] = []
+        for lane in self._arrange(steps):
+            for step in lane:
+                if (rest_s := self._rest_s(step, now)) > 0:
+                    resting.append(rest_s)
+                    break  # and what is behind it in its lane
+                trying.append(self._handle(step))
+        # Each to its end, also where another one's fails: what was committed is told to whoever waits for it.
+        found = await asyncio.gather(*trying, return_exceptions=True)
         self._on_change()
-        ends = {task.result() for task in trying}
+        if errors := [end for end in found if isinstance(end, BaseException)]:
+            raise next((error for error in errors if not isinstance(error, JournalError)), errors[0])
+        ends = {end for end in found if isinstance(end, End)}
         if ends & {End.APPLIED, End.TO_REST}:
             return 0
         waits = (*resting, *[BLOCKED_S] * bool(ends), *filter(None, [self._poll_s]))
         return min(waits, default=None)
+
+    async def _tell_untold(self) -> None:
+        """What was committed though the journal failed: whoever waits for its end hears of it."""
+        if self._untold:
+            waiting = await self._journal.read(partial(queue.find_waiting, ids=frozenset(self._untold)))
+            for id in self._untold - waiting:
+                self._on_end(id)
+            self._untold.clear()
 
     def _rest_s(self, step: Step, now: datetime) -> float:
         """Seconds until a message may be tried again; a rest longer than any was noted by a clock that was ahead."""
@@ -198,12 +213,17 @@ class Processor:
 
     async def _handle(self, step: Step) -> End:
         """Apply one message. One that trips a fault of ours must not stop those of other cases."""
+        if step.message.broken and not step.fault:
+            log.error("message can't be opened", message_id=step.message.id, kind=step.message.kind)
+            return await self._set_back(step, step.message.broken)
         try:
             signers = await self._journal.write(self._applier.apply, step)
         except LeaseLost:
             log.info("message left to another gateway", message_id=step.message.id, bucket=step.message.bucket)
             return End.LOST
         except JournalError:
+            if step.message.reply_to:
+                self._untold.add(step.message.id)  # it may be committed all the same
             raise
         except Exception as error:
             log.exception("message can't be applied", message_id=step.message.id, kind=step.message.kind)
@@ -287,6 +307,8 @@ class Processor:
             return _failed(message, f"internal error ({type(error).__name__})", MessageState.QUARANTINED)
 
     def _read_facts(self, message: messages.Waiting) -> Step:
+        if message.broken:
+            return Step(message=message, facts=(), slip=_slip_of(message, ()))
         translate = self._translators.get(message.wire)
         if translate is None:
             return _failed(message, f"no wire named {message.wire!r} is installed")

@@ -18,7 +18,7 @@ from time import perf_counter
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from radbridge.case import CaseKey
+from radbridge.audit import Subject
 from radbridge.coarse import draft_coarse
 from radbridge.config import Site
 from radbridge.contract import DraftRequest, DraftResponse
@@ -149,15 +149,15 @@ def read_told(conn: Connection, span: Span) -> list[Received]:
     ]
 
 
-def subjects(conn: Connection, span: Span) -> tuple[list[CaseKey], list[str]]:
-    """Whose messages these are, for the trail: cases, and patients' numbers."""
+def subjects(conn: Connection, span: Span) -> list[Subject]:
+    """Whose messages these are, for the trail."""
     rows = conn.execute(_SUBJECTS, {"since": span.since, "until": span.until})
-    told = [
-        messages.split_subjects(row.accession, messages.split_touches(row.touches))
+    return [
+        subject
         for row in rows
         if span.accession in ("", row.accession)
+        for subject in messages.subjects_of(row.accession, messages.split_touches(row.touches))
     ]
-    return [key for named, _ in told for key in named], [number for _, numbers in told for number in numbers]
 
 
 def make_folder(folder: Path) -> None:

@@ -100,7 +100,7 @@ def _make(conn: Connection, wanted: Wanted) -> str:
 
 def _check_scopes(scopes: Sequence[str]) -> None:
     if strange := [scope for scope in scopes if parse_scope(scope) is None]:
-        raise ConfigError([f"{scope!r} is no scope, such as system/DiagnosticReport.rs" for scope in strange])
+        raise ConfigError([f"{scope[:64]!r} is no scope, such as system/DiagnosticReport.rs" for scope in strange])
 
 
 def _check_owner(owner: Account, wanted: Wanted) -> None:

@@ -29,6 +29,8 @@ AT_ONCE = 500
 """Events chained in one transaction."""
 START = bytes(32)
 """What the first event stands on."""
+SYSLOG = "syslog"
+"""The cursor of the events that an audit repository has got."""
 
 _NOTE = insert(audit_pending)
 _PENDING = select(audit_pending).order_by(audit_pending.c.seq).limit(bindparam("at_most"))

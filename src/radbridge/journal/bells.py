@@ -102,8 +102,9 @@ class PostgresBells(LocalBells):
         """Here at once, elsewhere in a moment."""
         super().ring(topic)
         with self._work:
+            if not self._waiting:  # otherwise the thread is awake already; in a burst that would be once a message
+                self._work.notify_all()
             self._waiting.add(topic)
-            self._work.notify_all()
 
     def _keep(self, part: Callable[[psycopg.Connection], None]) -> None:
         """Do a part until closed, on a new connection whenever one is lost."""

@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, func, literal_column, select, update
 
-from radbridge.audit import Note, What, each
+from radbridge.audit import Note, Subject, What, each
 from radbridge.case import CaseKey
 from radbridge.draft import DraftState
 from radbridge.errors import ConfigError
 from radbridge.journal import audit, drafts
 from radbridge.journal.locks import Lock, hold
-from radbridge.journal.messages import split_subjects, split_touches
+from radbridge.journal.messages import split_touches, subjects_of
 from radbridge.journal.schema import DeliveryState, MessageState, Purpose, deliveries, messages
 from radbridge.journal.tables.where import DELIVERY_FAILED, MESSAGE_FAILED
 
@@ -80,9 +80,8 @@ class Dead:
     reason: str
     raw: bytes = field(repr=False)
     """The message as it came, or as it was to go; empty where it never was composed."""
-    cases: tuple[CaseKey, ...] = field(default=(), repr=False)
-    """Whose it is, as far as it says; for the trail, as the patients' numbers are."""
-    patients: tuple[str, ...] = field(default=(), repr=False)
+    subjects: tuple[Subject, ...] = field(default=(), repr=False)
+    """Whose it is, as far as it says; for the trail."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +106,7 @@ def everything(conn: Connection, at_most: int) -> list[Dead]:
 
 def noted(note: Note, found: Sequence[Dead]) -> list[Note]:
     """The note for everybody whom one of them is about; once where none says."""
-    return each(note, (key for one in found for key in one.cases), (id for one in found for id in one.patients))
+    return each(note, (subject for one in found for subject in one.subjects))
 
 
 def show(conn: Connection, id: str) -> Dead:
@@ -193,7 +192,6 @@ def _find(conn: Connection, id: str) -> tuple[str, Row[Any]]:
 
 
 def _of_message(row: Row[Any]) -> Dead:
-    named, patients = split_subjects(row.accession, split_touches(row.touches))
     return Dead(
         id=f"m{row.id}",
         state=row.state,
@@ -204,8 +202,7 @@ def _of_message(row: Row[Any]) -> Dead:
         tries=row.tries,
         reason=row.reason,
         raw=row.raw,
-        cases=tuple(named),
-        patients=tuple(patients),
+        subjects=tuple(subjects_of(row.accession, split_touches(row.touches))),
     )
 
 
@@ -220,5 +217,5 @@ def _of_delivery(row: Row[Any]) -> Dead:
         tries=row.attempts,
         reason=row.answer,
         raw=row.payload,
-        cases=(CaseKey(accession=row.accession, issuer=row.issuer),),
+        subjects=(Subject(entity=CaseKey(accession=row.accession, issuer=row.issuer)),),
     )

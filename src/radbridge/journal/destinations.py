@@ -5,7 +5,7 @@ Shared by all gateways, and there again after a restart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,6 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from radbridge.audit import Note, What
+from radbridge.config.checks import RESERVED
+from radbridge.errors import NotThere
 from radbridge.journal import audit
 from radbridge.journal.schema import deliveries, destinations
 from radbridge.journal.tables.where import DELIVERY_WAITS
@@ -128,11 +130,21 @@ class Order:
     via: str
     """`cli`, `api`."""
     reason: str = ""
+    among: frozenset[str] | None = None
+    """The names in the site's file: what is neither there nor known from before isn't there. None: not asked."""
 
 
 def order(conn: Connection, orders: Sequence[Order]) -> list[Destination | None]:
-    """Stop destinations or let them go on, and note who did; None where it is so already."""
+    """Stop destinations or let them go on, and note who did; None where it is so already. Raises NotThere."""
+    for one in orders:
+        if one.among is not None:
+            _require(one.name, {*one.among, *RESERVED, *(place.name for place in known(conn))})
     return [_order(conn, one, datetime.now(UTC)) for one in orders]
+
+
+def _require(name: str, names: Collection[str]) -> None:
+    if name not in names:
+        raise NotThere([f"there is no destination {name!r}; there are {', '.join(sorted(names))}"])
 
 
 def _order(conn: Connection, one: Order, at: datetime) -> Destination | None:

@@ -8,8 +8,10 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, Table, func, select
 
+from radbridge.journal.audit import SYSLOG
 from radbridge.journal.destinations import DestinationState
 from radbridge.journal.schema import (
+    audit_anchors,
     audit_events,
     audit_pending,
     cursors,
@@ -20,8 +22,6 @@ from radbridge.journal.schema import (
 )
 from radbridge.journal.tables.where import DELIVERY_FAILED, DELIVERY_WAITS, MESSAGE_FAILED, MESSAGE_WAITS
 
-SYSLOG = "syslog"
-"""The cursor of the trail's forwarder."""
 _MESSAGES = select(func.count(), func.min(messages.c.id)).where(MESSAGE_WAITS)
 _REQUESTS = select(func.count(), func.min(draft_requests.c.ready_at))
 _DELIVERIES = (
@@ -33,6 +33,7 @@ _FAILED = select(messages.c.state, func.count()).where(MESSAGE_FAILED).group_by(
 _DEAD = select(deliveries.c.state, func.count()).where(DELIVERY_FAILED).group_by(deliveries.c.state)
 _PENDING = select(func.count(), func.min(audit_pending.c.seq))
 _HEAD = select(func.max(audit_events.c.seq))
+_ANCHOR = select(func.max(audit_anchors.c.seq))
 _TOLD = select(cursors.c.seq).where(cursors.c.name == SYSLOG)
 
 
@@ -66,8 +67,8 @@ class Trail:
     since: datetime | None
     """Of the oldest note that isn't in the chain."""
     head: int
-    told: int | None
-    """Up to where syslog knows it; None where nobody is told."""
+    told: int
+    """Up to where syslog knows it; where it never got any, up to what a purge took before."""
 
 
 def queues(conn: Connection) -> list[Queue]:
@@ -109,11 +110,12 @@ def places(conn: Connection) -> list[Place]:
 def trail(conn: Connection) -> Trail:
     """How far the audit trail is."""
     count, first = conn.execute(_PENDING).one()
+    anchor = conn.execute(_ANCHOR).scalar() or 0
     return Trail(
         pending=count,
         since=_at(conn, audit_pending, "seq", "at", first),
-        head=conn.execute(_HEAD).scalar() or 0,
-        told=conn.execute(_TOLD).scalar(),
+        head=conn.execute(_HEAD).scalar() or anchor,
+        told=max(conn.execute(_TOLD).scalar() or 0, anchor),
     )
 
 

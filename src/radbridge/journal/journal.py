@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from radbridge.config.encryption import Encryption
 from radbridge.config.store import Store
 from radbridge.errors import JournalLost
+from radbridge.journal import messages
 from radbridge.journal.lanes import Lane, Outage, Write
 from radbridge.journal.stores import Stores, explain, open_store
 from radbridge.meter import JournalMeter
@@ -45,8 +46,10 @@ class Journal:
         self._reads: set[asyncio.Future[Any]] = set()
         outage = Outage()
         loop = asyncio.get_running_loop()
+        alone = messages.accept if stores.is_shared else None  # SQLite's commit goes no way
         self._lanes = [
-            Lane(stores.writer, line, outage, is_first=n == 0, loop=loop, meter=meter) for n, line in enumerate(lines)
+            Lane(stores.writer, line, outage, is_first=n == 0, alone=alone, loop=loop, meter=meter)
+            for n, line in enumerate(lines)
         ]
 
     @classmethod

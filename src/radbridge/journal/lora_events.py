@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pydantic import AwareDatetime
 from sqlalchemy import Connection, bindparam, insert, select
 
+from radbridge.audit import Note, What
+from radbridge.journal import audit
 from radbridge.journal.schema import LoraAction, lora_events
 
 _RECORD = insert(lora_events)
@@ -30,9 +32,15 @@ class LoraEvent:
 
 
 def record(conn: Connection, events: Sequence[LoraEvent]) -> list[None]:
-    """Store events."""
+    """Store events; each is in the audit trail too, as a change of what drafts are made by."""
     conn.execute(_RECORD, [asdict(event) for event in events])
+    audit.note(conn, [_note(event) for event in events])
     return [None] * len(events)
+
+
+def _note(event: LoraEvent) -> Note:
+    detail = {"lora": event.version, "changed": event.action, "reason": event.reason}
+    return Note(at=event.at, what=What.CONFIGURATION, actor=event.actor, detail=detail)
 
 
 def of_owner(conn: Connection, owner: str) -> list[LoraEvent]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, LargeBinary, bindparam, insert, select, type_coerce, update
 
-from radbridge.audit import Note, Outcome, What
+from radbridge.audit import Note, Outcome, Subject, What
 from radbridge.case import CaseKey
+from radbridge.errors import SealBroken
 from radbridge.journal import audit, postgres, sqlite
 from radbridge.journal.buckets import BUCKETS, bucket_of
 from radbridge.journal.schema import MessageState, messages
@@ -32,8 +33,8 @@ __all__ = [
     "read_row",
     "reject",
     "settle",
-    "split_subjects",
     "split_touches",
+    "subjects_of",
     "take",
     "waiting",
 ]
@@ -47,7 +48,7 @@ WAITING_COLUMNS = (
     messages.c.id,
     messages.c.wire,
     messages.c.kind,
-    messages.c.raw,
+    type_coerce(messages.c.raw, LargeBinary).label("raw"),  # as it is stored: one that can't be opened harms no other
     messages.c.received_at,
     messages.c.bucket,
     messages.c.accession,
@@ -110,6 +111,8 @@ class Waiting:
     trace: str = ""
     reply_to: str = ""
     """Not empty: its sender waits to hear what becomes of it."""
+    broken: str = ""
+    """Why its bytes can't be opened; empty: they were."""
 
 
 def bucket_for(received: Received) -> int:
@@ -195,7 +198,7 @@ def _rows(conn: Connection, new: Mapping[_Name, Received], reused: set[str]) -> 
 def take(conn: Connection, received: Received) -> Waiting | None:
     """Store a message that is to be applied in this very transaction; None for one that is there already."""
     (accepted,) = accept(conn, [received])
-    return read_row(conn.execute(_BY_ID, {"message_id": accepted.id}).one()) if accepted.new else None
+    return read_row(conn, conn.execute(_BY_ID, {"message_id": accepted.id}).one()) if accepted.new else None
 
 
 def is_there(conn: Connection, received: Received) -> bool:
@@ -268,13 +271,14 @@ def waiting(conn: Connection, *, buckets: Collection[int], at_most: int, urgent:
         return sorted(either, key=lambda message: message.id)[:at_most]
     asked: dict[str, Any] = {"is_urgent": urgent, "at_most": at_most}
     if len(buckets) == BUCKETS:
-        return [read_row(row) for row in conn.execute(_OLDEST, asked)]
-    return [read_row(row) for row in conn.execute(_OLDEST_OF, asked | {"buckets": sorted(buckets)})]
+        return [read_row(conn, row) for row in conn.execute(_OLDEST, asked)]
+    return [read_row(conn, row) for row in conn.execute(_OLDEST_OF, asked | {"buckets": sorted(buckets)})]
 
 
 def of_accession(conn: Connection, accession: str) -> list[Waiting]:
-    """Every message that was taken in for an accession number, in order of arrival."""
-    return [read_row(row) for row in conn.execute(_OF_ACCESSION, {"of_accession": accession})]
+    """Every message that was taken in for an accession number and can be opened, in order of arrival."""
+    found = [read_row(conn, row) for row in conn.execute(_OF_ACCESSION, {"of_accession": accession})]
+    return [message for message in found if not message.broken]
 
 
 def split_touches(stored: str) -> tuple[str, ...]:
@@ -282,20 +286,30 @@ def split_touches(stored: str) -> tuple[str, ...]:
     return tuple(filter(None, stored.split(_SEPARATOR)))
 
 
-def split_subjects(accession: str, touches: Iterable[str]) -> tuple[list[CaseKey], list[str]]:
-    """The cases and the patients' numbers that a message is about, as far as its wire could tell; for the trail."""
-    named = [one for one in (accession, *touches) if one]
-    patients = [one.removeprefix(_PATIENT) for one in named if one.startswith(_PATIENT)]
-    return [CaseKey(accession=one) for one in named if not one.startswith(_PATIENT)], patients
+def subjects_of(accession: str, touches: Iterable[str]) -> list[Subject]:
+    """The cases and patients that a message is about, as far as its wire could tell; for the trail."""
+    named = [accession] if accession else []
+    return [_subject_of(one) for one in (*named, *touches)]
 
 
-def read_row(row: Any) -> Waiting:
-    """A row of WAITING_COLUMNS."""
+def _subject_of(name: str) -> Subject:
+    if name.startswith(_PATIENT):
+        return Subject(patient=name.removeprefix(_PATIENT))
+    return Subject(entity=CaseKey(accession=name))
+
+
+def read_row(conn: Connection, row: Any) -> Waiting:
+    """A row of WAITING_COLUMNS. Raises SealError where no document can be opened."""
+    raw, broken = b"", ""
+    try:
+        raw = unseal(conn.dialect, row.raw, "message.raw")
+    except SealBroken as error:
+        broken = str(error)
     return Waiting(
         id=row.id,
         wire=row.wire,
         kind=row.kind,
-        raw=row.raw,
+        raw=raw,
         received_at=row.received_at,
         bucket=row.bucket,
         accession=row.accession,
@@ -305,6 +319,7 @@ def read_row(row: Any) -> Waiting:
         not_before=row.not_before,
         trace=row.trace,
         reply_to=row.reply_to,
+        broken=broken,
     )
 
 

@@ -41,7 +41,7 @@ from radbridge.case import CaseState
 from radbridge.config.retention import Retention
 from radbridge.draft import DraftState
 from radbridge.journal import audit
-from radbridge.journal.audit import Head
+from radbridge.journal.audit import SYSLOG, Head
 from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import (
     DeliveryState,
@@ -73,8 +73,6 @@ from radbridge.journal.schema import (
 
 AT_ONCE: Final = 200
 """Rows in one transaction."""
-SYSLOG: Final = "syslog"
-"""The cursor of the events that an audit repository has got."""
 _KEPT_TYPES: Final = ("Subscription",)
 """FHIR resources that say how we work and not what was known of somebody."""
 

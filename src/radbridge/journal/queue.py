@@ -77,9 +77,9 @@ def _read_between(
     """
     asked = {"after": after, "before": max(message.id for message in behind), "buckets": sorted(buckets)}
     accessions = sorted({message.accession for message in behind} - {""})
-    found = [read_row(row) for row in conn.execute(_OF_CASES_BETWEEN, asked | {"accessions": accessions})]
+    found = [read_row(conn, row) for row in conn.execute(_OF_CASES_BETWEEN, asked | {"accessions": accessions})]
     if any(message.touches for message in (*behind, *found)):
-        found = [read_row(row) for row in conn.execute(_BETWEEN, asked)]
+        found = [read_row(conn, row) for row in conn.execute(_BETWEEN, asked)]
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from radbridge.access import Role
+from radbridge.access import Role, permissions_of
 from radbridge.journal.accounts import Account, read_roles, write_roles
 from radbridge.journal.schema import accounts, login_sessions
 
@@ -78,7 +78,10 @@ def _begin(conn: Connection, wanted: Begin, now: datetime) -> Begun:
 
 
 def check(conn: Connection, token: str, *, idle_s: float) -> Session | None:
-    """The session of this token, where it isn't over and its account is open. The roles are the account's of now."""
+    """The session of this token, where it isn't over and its account is open. The roles are the account's of now.
+
+    It is over once these permit more than those of the login did: a cookie that somebody got hold of doesn't grow.
+    """
     now = datetime.now(UTC)
     query = (
         select(login_sessions, accounts.c.roles.label("now_roles"))
@@ -91,12 +94,13 @@ def check(conn: Connection, token: str, *, idle_s: float) -> Session | None:
         )
     )
     row = conn.execute(query).first()
-    if row is None:
+    roles = read_roles(row.now_roles) if row else frozenset()
+    if row is None or not permissions_of(roles) <= permissions_of(read_roles(row.roles)):
         return None
     return Session(
         digest=row.digest,
         account=row.account,
-        roles=read_roles(row.now_roles),
+        roles=roles,
         csrf=row.csrf,
         via=row.via,
         seen_at=row.seen_at,

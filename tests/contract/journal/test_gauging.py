@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, Table, insert, update
+from sqlalchemy import Connection, Table, delete, insert, update
 
 from radbridge.audit import Note, What
 from radbridge.case import CaseKey
@@ -26,13 +26,16 @@ KEY = CaseKey(accession="ZQACC1")
 
 @asynccontextmanager
 async def gauged(
-    journal: Journal, folder: Path, *writes: Callable[[Connection, Sequence[None]], list[None]]
+    journal: Journal,
+    folder: Path,
+    *writes: Callable[[Connection, Sequence[None]], list[None]],
+    tells_syslog: bool = True,
 ) -> AsyncIterator[Metrics]:
     """The metrics after a look at a journal to which `writes` were made."""
     metrics = Metrics()
     for write in writes:
         await journal.write(write, None)
-    work = asyncio.create_task(Gauging(journal, metrics, disk=folder).run())
+    work = asyncio.create_task(Gauging(journal, metrics, disk=folder, tells_syslog=tells_syslog).run())
     async with asyncio.timeout(20):
         while not value(metrics, "radbridge_disk_size_bytes"):
             await asyncio.sleep(0.005)
@@ -132,10 +135,41 @@ async def test_destinations_and_the_trail(journal: Journal, tmp_path: Path) -> N
         assert value(metrics, "radbridge_audit_pending_age_seconds") >= 120
 
 
+def forget_cursor(conn: Connection, items: Sequence[None]) -> list[None]:
+    """No repository has ever taken anything."""
+    conn.execute(delete(cursors))
+    return [None] * len(items)
+
+
+async def test_a_repository_that_never_took_anything_is_behind(journal: Journal, tmp_path: Path) -> None:
+    """Where syslog was never reached, from the first day on, all of the trail is what it doesn't know."""
+    async with gauged(journal, tmp_path, stop, forget_cursor) as metrics:
+        assert value(metrics, "radbridge_syslog_lag") == 3
+
+
+def anchor(conn: Connection, items: Sequence[None]) -> list[None]:
+    """A purge took the first two events."""
+    audit.anchor(conn, audit.Head(seq=2), at=datetime.now(UTC), reason="retention")
+    return [None] * len(items)
+
+
+async def test_a_new_repository_is_behind_by_what_there_is(journal: Journal, tmp_path: Path) -> None:
+    """What was purged before syslog was set up is never sent, and doesn't count."""
+    async with gauged(journal, tmp_path, stop, forget_cursor, anchor) as metrics:
+        assert value(metrics, "radbridge_syslog_lag") == 1
+
+
+async def test_a_repository_that_was_taken_out_is_not_behind(journal: Journal, tmp_path: Path) -> None:
+    """A site that sends its trail nowhere any more has no lag, whatever was sent before."""
+    async with gauged(journal, tmp_path, stop, tells_syslog=False) as metrics:
+        assert value(metrics, "radbridge_audit_seq") == 3
+        assert value(metrics, "radbridge_syslog_lag") == 0
+
+
 async def test_a_queue_that_ran_empty_is_zero(journal: Journal) -> None:
     """A destination with nothing left to deliver has depth and age 0, not what they last were."""
     metrics = Metrics()
-    gauges = Gauging(journal, metrics, disk=None)
+    gauges = Gauging(journal, metrics, disk=None, tells_syslog=False)
     await journal.write(fill, None)
     gauges._tell(await journal.read(gauging._look))  # noqa: SLF001 - one look, without its pause
     assert value(metrics, "radbridge_queue_depth", queue="deliver", destination="ris") == 2

@@ -102,10 +102,15 @@ def test_names_that_postgresql_refuses(stores: Stores, pool: ThreadPoolExecutor)
 
 
 def test_shared(stores: Stores, pool: ThreadPoolExecutor) -> None:
-    """Any number may share what nobody holds alone."""
+    """Any number may share what nobody holds alone; who wants it alone waits for them all."""
     with stores.writer.connect() as conn:
         hold(conn, Lock.WITHDRAWAL, [""], shared=True)
         pool.submit(_whole, stores, lambda other: hold(other, Lock.WITHDRAWAL, [""], shared=True)).result(30)
+        alone = pool.submit(_whole, stores, lambda other: hold(other, Lock.WITHDRAWAL, [""]))
+        _until_it_waits(conn, alone)
+        assert not alone.done()
+        conn.commit()
+    alone.result(30)
 
 
 def test_a_study_told_while_its_message_is_applied(stores: Stores, pool: ThreadPoolExecutor) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -60,19 +60,14 @@ def alive(app: AsgiApp) -> AsgiApp:
 
 
 @asynccontextmanager
-async def balanced(folder: Path, *gateways: int) -> AsyncIterator[int]:
-    """The port of a haproxy before these ports of HTTP: its file with addresses of this machine."""
+async def balanced(folder: Path, port: int, *gateways: int) -> AsyncIterator[None]:
+    """A haproxy at `port` before these gateways' ports: its file with addresses of this machine."""
     program = shutil.which("haproxy")
     if program is None and not os.environ.get("CI"):
         pytest.skip("haproxy is not installed")
     assert program, "haproxy is not installed: apt-get install haproxy"
-    port, mllp = free_port(), free_port()
-    text = (
-        CONFIG.read_text()
-        .replace("bind :8080", f"bind 127.0.0.1:{port}")
-        .replace("bind :2575", f"bind 127.0.0.1:{mllp}")
-    )
-    text = re.sub(r" resolvers docker init-addr none", "", text)
+    text = CONFIG.read_text().replace(" resolvers docker init-addr none", "")
+    text = text.replace("bind :8080", f"bind 127.0.0.1:{port}").replace("bind :2575", f"bind 127.0.0.1:{free_port()}")
     for number, gateway in enumerate(gateways, 1):
         text = re.sub(rf"gateway-{number}:\d+", f"127.0.0.1:{gateway}", text)
     config = folder / "haproxy.cfg"
@@ -85,7 +80,7 @@ async def balanced(folder: Path, *gateways: int) -> AsyncIterator[int]:
             while not await is_up(http, port):
                 assert process.returncode is None
                 await asyncio.sleep(0.01)
-        yield port
+        yield
     finally:
         process.terminate()
         await process.wait()
@@ -99,17 +94,20 @@ async def is_up(http: httpx.AsyncClient, port: int) -> bool:
         return False
 
 
-async def test_the_hub_is_found_through_the_balancer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("holders", [(SoleHolder, Elsewhere), (Elsewhere, SoleHolder)], ids=["first", "second"])
+async def test_the_hub_is_found_through_the_balancer(
+    tmp_path: Path, holders: Sequence[Callable[[], SoleHolder]]
+) -> None:
     """Whichever gateway a request or a socket comes to first: it ends at the one that has the hub."""
-    site = make_site(tmp_path, fhir={"open": True})
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    site = make_site(tmp_path, fhir={"open": True, "base_url": f"{base}/fhir"})
     async with AsyncExitStack() as stack:
         journal = await Journal.open(site.store)
         stack.push_async_callback(journal.close)
-        ports = [await stack.enter_async_context(hub(site, journal, holder())) for holder in (Elsewhere, SoleHolder)]
-        port = await stack.enter_async_context(balanced(tmp_path, *ports))
-        url = f"http://127.0.0.1:{port}/fhircast"
-        for _ in range(3):
-            async with application(url) as cast:
-                opened = await cast.post("DiagnosticReport-open", report_context("A1"))
-                assert opened.status_code == 202, opened.text
-                await cast.context()
+        ports = [await stack.enter_async_context(hub(site, journal, holder())) for holder in holders]
+        await stack.enter_async_context(balanced(tmp_path, port, *ports))
+        cast = await stack.enter_async_context(application(f"{base}/fhircast"))
+        opened = await cast.post("DiagnosticReport-open", report_context("A1"))
+        assert opened.status_code == 202, opened.text
+        await cast.context()

@@ -68,17 +68,6 @@ def test_verify_says_whole_or_where_it_broke(config: Path, stores: Stores, tmp_p
     assert radbridge("audit", "verify", "--head", "nonsense", "--config", config).exit_code == 2
 
 
-def test_who_reads_the_journal_is_noted(config: Path, stores: Stores) -> None:
-    """Commands that show or export patients' data note the account, before anything is shown."""
-    radbridge("cases", "--config", config)
-    radbridge("problems", "--config", config)
-    radbridge("show", "NOWHERE", "--config", config)
-    radbridge("audit", "show", "--config", config)
-    radbridge("audit", "export", "--config", config)
-    did = [what for what, who in notes_of(stores) if who == account()]
-    assert did == [What.SEARCHED, What.SEARCHED, What.VIEWED, What.VIEWED, What.EXPORTED]
-
-
 def test_the_trail_is_exported_as_fhir(config: Path, tmp_path: Path) -> None:
     """One AuditEvent a line, whose id is the event's number."""
     out = tmp_path / "audit.ndjson"

@@ -187,6 +187,6 @@ def test_events_that_no_auditor_has_got_stay(stores: Stores, url: str) -> None:
     )
     with stores.begin() as conn:
         plant(conn, OLD)
-        conn.execute(update(cursors).values(name=purge.SYSLOG, seq=2))
+        conn.execute(update(cursors).values(name=audit.SYSLOG, seq=2))
         assert purge_some(conn, _KINDS["audit"], make_cut(site, NOW)) == 2
         assert conn.execute(select(audit_events.c.seq)).scalars().all() == [3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,9 +13,12 @@ from radbridge.audit import Note, What, to_fhir
 from radbridge.journal import audit
 from radbridge_adapters import cdshooks, fhir, fhircast
 from tests.support.cds import REPORT_DRAFT, draft_call
-from tests.support.fhir import patient
+from tests.support.fhir import JSON, observation, patient, report
+from tests.support.fhircast import report_context
+from tests.support.fhircast_client import application
 from tests.support.live import LiveGateway, live, make_site
 from tests.support.peers import Validator
+from tests.support.subscriber import subscriber
 from tests.support.trail import make_note
 
 
@@ -52,6 +56,71 @@ async def test_a_card_a_resource_and_a_session_are_noted(tmp_path: Path) -> None
     assert done[1].detail["targets"] == f"Patient/{made}"
     assert "900123" not in str(done)
     assert verified.events > 5
+
+
+def told(found: list[Note], interaction: str) -> set[tuple[What, str, str]]:
+    """What was noted of an interaction: its kind, accession and patient."""
+    mine = (note for note in found if note.detail.get("interaction", note.detail.get("route", "")) == interaction)
+    return {(note.what, note.entity.accession if note.entity else "", note.patient) for note in mine}
+
+
+async def test_a_resource_is_noted_with_its_case(tmp_path: Path) -> None:
+    """Reads, pages of a search, a batch and a draft on demand: each case and patient that was shown is in the trail."""
+    async with (
+        live(make_site(tmp_path), fhir.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+    ):
+        made = (await http.post("Patient", json=patient("900123"))).json()["id"]
+        of_patient: dict[str, Any] = {"subject": {"reference": f"Patient/{made}"}}
+        text = (await http.post("Observation", json=observation(**of_patient))).json()["id"]
+        results = [{"reference": f"Observation/{text}"}]
+        first = (await http.post("DiagnosticReport", json=report("A1", result=results, **of_patient))).json()["id"]
+        await http.post("DiagnosticReport", json=report("A2", **of_patient))
+        await http.get(f"Patient/{made}")
+        await http.get(f"Observation/{text}/_history")
+        await http.get("DiagnosticReport?status=partial")
+        entry = {"request": {"method": "GET", "url": f"DiagnosticReport/{first}"}}
+        await http.post("", json={"resourceType": "Bundle", "type": "batch", "entry": [entry]})
+        assert (await http.post(f"DiagnosticReport/{first}/$draft-impression")).json()["resourceType"] == "Bundle"
+        await gateway.until(lambda: told(notes(gateway, "fhir"), "draft"))
+        found = notes(gateway, "fhir")
+    one, other = ("A1", "900123"), ("A2", "900123")
+    assert told(found, "read") == {(What.VIEWED, "", "900123")}
+    assert told(found, "history") == {(What.VIEWED, *one)}
+    assert told(found, "search") == {(What.SEARCHED, "", ""), (What.VIEWED, *one), (What.VIEWED, *other)}
+    assert told(found, "bundle") == {(What.MESSAGE_TAKEN, *one)}
+    assert told(found, "draft") == {(What.VIEWED, *one)}
+    assert (What.MESSAGE_TAKEN, *other) in told(found, "create")
+
+
+async def test_a_subscriber_is_noted(tmp_path: Path) -> None:
+    """What a rest-hook took is exported: its case, and the host that it went to."""
+    site = make_site(tmp_path)
+    async with (
+        subscriber() as hook,
+        live(site, fhir.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+    ):
+        channel = {"type": "rest-hook", "endpoint": hook.url, "payload": "application/fhir+json"}
+        wanted = {"status": "requested", "reason": "r", "criteria": "DiagnosticReport?", "channel": channel}
+        assert (await http.post("Subscription", json={"resourceType": "Subscription", **wanted})).status_code == 201
+        await http.post("DiagnosticReport", json=report("A1"))
+        await gateway.until(lambda: [n for n in notes(gateway, "fhir") if n.what is What.EXPORTED])
+        sent = next(n for n in notes(gateway, "fhir") if n.what is What.EXPORTED)
+    assert (sent.entity and sent.entity.accession, sent.patient, sent.peer) == ("A1", "900001", "127.0.0.1")
+
+
+async def test_a_session_is_noted_with_its_cases(tmp_path: Path) -> None:
+    """Who subscribes to a topic, asks what is open, or hears an event is noted with the report's case and patient."""
+    async with live(make_site(tmp_path), fhircast.wire) as gateway, application(f"{gateway.base}/fhircast") as pacs:
+        await pacs.post("DiagnosticReport-open", report_context("A1"))
+        await pacs.context()
+        await gateway.until(lambda: told(notes(gateway, "fhircast"), "context"))
+        found = notes(gateway, "fhircast")
+    assert told(found, "subscribe") == {(What.VIEWED, "", "")}
+    assert told(found, "context") == {(What.VIEWED, "A1", "900001")}
+    assert (What.EXPORTED, "A1", "900001") in told(found, "")
+    assert "topic" not in {note.detail.get("topic") for note in found}
 
 
 @pytest.fixture(scope="module")

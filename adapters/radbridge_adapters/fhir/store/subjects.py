@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, select
 
-from radbridge.audit import Note
+from radbridge.audit import Subject
 from radbridge.case import CaseKey
 from radbridge.journal.schema import resource_index
 from radbridge_adapters.fhir.store.snapshots import Document, Snapshots
@@ -19,15 +18,6 @@ _OF_CASES = ("DiagnosticReport", "ServiceRequest", "ImagingStudy")
 """Types that may name an accession."""
 _KINDS = frozenset((*_OF_CASES, "Composition", "Observation", "Patient", "Provenance"))
 _AT_ONCE = 200
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
-    """What a resource is about, as far as it and its neighbours say."""
-
-    entity: CaseKey | None = field(default=None, repr=False)
-    patient: str = field(default="", repr=False)
-    """The patient's number."""
 
 
 def find_subjects(conn: Connection, accessions: Accessions, names: Iterable[str]) -> dict[str, Subject]:
@@ -43,14 +33,6 @@ def find_subjects(conn: Connection, accessions: Accessions, names: Iterable[str]
         if near and (subject := _read(near, accessions)) != Subject():
             found[name] = subject
     return found
-
-
-def note_each(note: Note, subjects: Iterable[Subject]) -> list[Note]:
-    """The note for each case, and for each patient of whom no case is among them; once where nobody is known."""
-    told = dict.fromkeys(subjects)
-    with_case = {one.patient for one in told if one.entity is not None}
-    found = [one for one in told if one.entity is not None or one.patient not in with_case]
-    return [replace(note, entity=one.entity, patient=one.patient) for one in found] or [note]
 
 
 def _reports_with(conn: Connection, results: Sequence[str]) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ import httpx
 import structlog
 from sqlalchemy import Connection
 
-from radbridge.audit import Note, What
+from radbridge.audit import Note, What, each
 from radbridge.config import FhirSubscriptions
 from radbridge.errors import DeliveryError, DeliveryFailed
 from radbridge.flow.delivery import LONGEST_PAUSE_S, backoff
@@ -24,7 +24,7 @@ from radbridge_adapters.fhir.store.find import fetch
 from radbridge_adapters.fhir.store.read import newest
 from radbridge_adapters.fhir.store.record import Change, make_version
 from radbridge_adapters.fhir.store.snapshots import WIRE
-from radbridge_adapters.fhir.store.subjects import find_subjects, note_each
+from radbridge_adapters.fhir.store.subjects import find_subjects
 from radbridge_adapters.fhir.store.write import Vault
 from radbridge_adapters.fhir.subscriptions import events
 from radbridge_adapters.fhir.subscriptions.bundle import Kind, Notification, results_of
@@ -179,7 +179,7 @@ class Line:
             peer=urlsplit(plan.endpoint).hostname or "",
             detail={"subscription": self._id, "content": plan.content, "events": str(len(told))},
         )
-        return note_each(note, found.values())
+        return each(note, found.values())
 
     async def _send(self, seen: _Seen, kind: Kind, told: Sequence[Event]) -> None:
         """One request. Raises DeliveryFailed for anything but 2xx."""

@@ -1,18 +1,21 @@
 """A whole day of a department, sixty times as fast: does anything grow? Run it by `make day`.
 
 2,000 studies in three shifts go through a gateway as the operator runs it; a minute of the clock is an hour of the day.
-Every five seconds memory, open files, threads, the size of the journal and the age of what waits are noted. What is
-flat has a slope of less than 1 % an hour over the last eighteen hours of the day.
+Every five seconds memory, open files, threads, the size of the journal and the age of what waits are noted. What the
+load brings goes with it, and what leaks stays: so an hour counts by its lowest value. What is flat has by these a slope
+of less than 1 % an hour over the last eighteen hours of the day.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -20,7 +23,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from tests.bench.day_script import HOURS, STUDIES, Sending, write_day
 from tests.support.dictation import listening
@@ -28,6 +30,7 @@ from tests.support.gateway import GatewayProcess
 
 PICTURE = Path("docs/pictures/day.svg")
 EVERY_S = 5.0
+EMBEDDED = 'url = "embedded"\nstrategy = "coarse"'
 WARM_H = 6
 """Caches fill and pools grow until then."""
 CONNECTIONS = 4
@@ -48,6 +51,10 @@ class Sample:
     hour: float
     rss_mb: float
     files: int
+    """Open files of every kind."""
+    journal_files: int
+    """Those of the journal: of each connection to SQLite the database and its log."""
+    sockets: int
     threads: int
     journal_mb: float
     message_age_s: float
@@ -58,10 +65,12 @@ class Sample:
 FLAT = ("rss_mb", "files", "threads")
 
 
-async def run(folder: Path, day: Sequence[Sending], speed: float) -> list[Sample]:
-    """Live through the day; the samples."""
+async def run(
+    folder: Path, day: Sequence[Sending], speed: float, *, every_s: float = EVERY_S, model: str = EMBEDDED
+) -> list[Sample]:
+    """Live through the day; the samples. `model` is what the site's file says of it."""
     async with listening() as dictation:
-        gateway = GatewayProcess(folder, [dictation.port], model='url = "embedded"\nstrategy = "coarse"')
+        gateway = GatewayProcess(folder, [dictation.port], model=model)
         async with gateway:
             began = time.monotonic()
             sending = asyncio.create_task(_send_all(gateway.hl7_port, day, began, speed))
@@ -69,7 +78,7 @@ async def run(folder: Path, day: Sequence[Sending], speed: float) -> list[Sample
             with Progress(console=Console(stderr=True)) as progress:
                 bar = progress.add_task("", total=HOURS)
                 while not sending.done() or await _is_busy(gateway):
-                    await asyncio.sleep(EVERY_S)
+                    await asyncio.sleep(every_s)
                     samples.append(await asyncio.to_thread(_look, gateway, (time.monotonic() - began) * speed / 3600))
                     progress.update(bar, completed=samples[-1].hour, description=f"{samples[-1].hour:4.1f} h")
             sending.result()
@@ -102,18 +111,29 @@ def _look(gateway: GatewayProcess, hour: float) -> Sample:
     assert gateway.process is not None
     gateway.get("/metrics")  # as whoever watches it does
     proc, store = Path(f"/proc/{gateway.process.pid}"), gateway.folder / "radbridge.db"
+    kinds = Counter(map(_kind, (proc / "fd").iterdir()))
     said = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
     ((message, request, delivery),) = gateway.query(AGES)
     return Sample(
         hour=hour,
         rss_mb=int(said["VmRSS"].split()[0]) / 1024,
-        files=len(list((proc / "fd").iterdir())),
+        files=kinds.total(),
+        journal_files=kinds["journal"],
+        sockets=kinds["socket"],
         threads=int(said["Threads"]),
         journal_mb=sum(file.stat().st_size for file in store.parent.glob(f"{store.name}*")) / 2**20,
         message_age_s=_age(message),
         request_age_s=_age(request),
         delivery_age_s=_age(delivery),
     )
+
+
+def _kind(file: Path) -> str:
+    """Of an open file, by what its number stands for."""
+    with contextlib.suppress(OSError):  # it was closed meanwhile
+        what = file.readlink()
+        return "journal" if what.name.startswith("radbridge.db") else str(what).partition(":")[0]
+    return "closed"
 
 
 def _age(since: str | None) -> float:
@@ -125,26 +145,28 @@ def _age(since: str | None) -> float:
 
 
 def slope(samples: Sequence[Sample], name: str) -> float:
-    """Per cent of the mean that it grows by in an hour of the day, once it is warm."""
-    late = [s for s in samples if s.hour >= WARM_H]
-    line = statistics.linear_regression([s.hour for s in late], [getattr(s, name) for s in late])
-    return float(100 * line.slope / statistics.mean(getattr(s, name) for s in late))
+    """Per cent of the mean by which the lowest value of an hour grows each hour, once it is warm."""
+    lowest: dict[int, float] = {}
+    for sample in samples:
+        if WARM_H <= sample.hour < HOURS:
+            value = float(getattr(sample, name))
+            lowest[int(sample.hour)] = min(value, lowest.get(int(sample.hour), value))
+    line = statistics.linear_regression(list(lowest), list(lowest.values()))
+    return float(100 * line.slope / statistics.mean(lowest.values()))
 
 
 def show(samples: Sequence[Sample]) -> bool:
-    """The day by every second hour, and whether it is flat."""
+    """Print the day as Markdown, the highest value of every second hour; whether it is flat."""
     names = [f.name for f in fields(Sample)]
-    table = Table(*(n.replace("_", " ") for n in names))
+    print("| " + " | ".join(n.replace("_", " ") for n in names) + " |\n|" + "---|" * len(names))
     for hour in range(0, HOURS, 2):
         part = [s for s in samples if hour <= s.hour < hour + 2]
         if part:
             worst = (max(getattr(s, n) for s in part) for n in names[1:])
-            table.add_row(f"{hour}-{hour + 2}", *(f"{v:.1f}" for v in worst))
-    console = Console()
-    console.print(table)
+            print(f"| {hour} to {hour + 2} | " + " | ".join(f"{v:.4g}" for v in worst) + " |")
     slopes = {name: slope(samples, name) for name in FLAT}
-    for name, value in slopes.items():
-        console.print(f"{name}: {value:+.2f} % an hour of the day, from {WARM_H}:00 on")
+    said = ", ".join(f"{name} {value:+.2f} %" for name, value in slopes.items())
+    print(f"\nSlope an hour from {WARM_H}:00 on, by the lowest value of each hour: {said}.")
     return all(value < FLAT_PERCENT for value in slopes.values())
 
 
@@ -161,6 +183,7 @@ def draw(samples: Sequence[Sample], file: Path) -> None:
     memory.plot(hours, [s.rss_mb for s in samples], label="memory, MB")
     memory.plot(hours, [s.journal_mb for s in samples], label="journal, MB")
     counts.plot(hours, [s.files for s in samples], label="open files")
+    counts.plot(hours, [s.journal_files for s in samples], label="of them the journal's")
     counts.plot(hours, [s.threads for s in samples], label="threads")
     for name in ("message_age_s", "request_age_s", "delivery_age_s"):
         ages.plot(hours, [getattr(s, name) for s in samples], label=f"oldest {name.split('_')[0]}, s")

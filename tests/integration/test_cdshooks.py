@@ -289,6 +289,19 @@ async def test_a_caller_has_to_prove_who_it_is(tmp_path: Path) -> None:
     assert {asked.path for asked in keys.asked} == {"/ehr"}
 
 
+async def test_a_caller_has_one_rate_for_all_its_tokens(tmp_path: Path) -> None:
+    """Each JWT counts once; whose it is counts against the rate, and the answer says when to come again."""
+    ehr = es384("ehr")
+    async with run_peer({"/ehr": answer(200, ehr.jwks)}) as keys:
+        issuers = {"client_issuers": {"ehr": f"{keys.url}/ehr"}}
+        async with calling(tmp_path, cdshooks=issuers, http={"rate_per_s": 0.01, "burst": 1}) as (gateway, http):
+            service = f"{gateway.base}{REPORT_DRAFT}"
+            headers = [{"authorization": f"Bearer {ehr.sign(service, sub=None)}"} for _ in range(2)]
+            said = [await http.post(REPORT_DRAFT, json=draft_call(), headers=one) for one in headers]
+    assert [one.status_code for one in said] == [200, 429]
+    assert said[1].headers["retry-after"] == "100"
+
+
 async def test_a_web_page_is_let_in_by_name_only(tmp_path: Path) -> None:
     """CORS is off; a named origin gets its headers, another one none."""
     asked = {"origin": "https://ehr.example", "access-control-request-method": "POST"}

@@ -6,12 +6,14 @@ import asyncio
 import base64
 import os
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from radbridge.cli.app import app
@@ -156,10 +158,9 @@ async def test_all_is_well(tmp_path: Path) -> None:
     }
     assert not any(parts.values())
     assert "warning" not in said
-    assert [
-        (headers["x-token"], body) for headers, body in zip(site.collector.headers, site.collector.bodies, strict=True)
-    ] == [("c0llect", b"")]
-    assert not list(tmp_path.glob("site.db*"))
+    assert [headers["x-token"] for headers in site.collector.headers] == ["c0llect"]
+    assert not site.collector.spans
+    assert not any(path.exists() for path in Store(url=f"sqlite:///{tmp_path}/site.db").files)
     assert not any(secret in said for secret in ("s3cret", "0idc", "c0llect", base64.b64encode(b"k" * 32).decode()))
 
 
@@ -190,8 +191,8 @@ async def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert {part: parts[part] for part, why in wrong.items() if why not in parts[part]} == {}
 
 
-async def test_whoever_does_not_answer_is_told(tmp_path: Path) -> None:
-    """A provider, a collector, a repository and a destination that say no, each with why: status 1."""
+async def test_whoever_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider, a collector, a repository and a destination that say no, or nothing, each with why: status 1."""
     async with world(tmp_path) as site:
         site.provider.metadata["issuer"] = "https://else.example"
         site.collector.status = 403
@@ -201,13 +202,17 @@ async def test_whoever_does_not_answer_is_told(tmp_path: Path) -> None:
         assert "is no discovery document of this issuer" in parts[f"provider {site.provider.issuer}"]
         assert "HTTP 403" in parts[f"traces {site.collector.url}"]
         assert "hangs up at once" in parts["audit repository"]
-        nobody = "127.0.0.1:1"
-        status, parts, said = await site.check(
-            issuer=f"http://{nobody}", endpoint=f"http://{nobody}/v1/traces", syslog=nobody, ris=nobody
-        )
+        assert "does it take our certificate?" in parts["destination ris"]
+        monkeypatch.setattr("radbridge.cli.check.PING_S", 0.3)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            nobody, mute = "127.0.0.1:1", "{}:{}".format(*silent.getsockname())
+            status, parts, said = await site.check(
+                issuer=f"http://{nobody}", endpoint=f"http://{nobody}/v1/traces", syslog=nobody, ris=mute
+            )
     assert status == 1, said
-    silent = (f"provider http://{nobody}", f"traces http://{nobody}/v1/traces", "audit repository", "destination ris")
-    assert all(parts[part] for part in silent)
+    away = (f"provider http://{nobody}", f"traces http://{nobody}/v1/traces", "audit repository")
+    assert all(parts[part] for part in away)
+    assert parts["destination ris"] == "no answer within 0.3 s"
 
 
 async def test_files_that_are_open_to_others(tmp_path: Path) -> None:
@@ -221,9 +226,9 @@ async def test_files_that_are_open_to_others(tmp_path: Path) -> None:
         _, _, said = await site.check(**{key: f"{tmp_path}/{name}" for key, name in files.items()})
     told = [line.removeprefix("warning: ").split(": ") for line in said.splitlines() if line.startswith("warning")]
     assert [(key, what.split()[-3:]) for key, *_, what in told] == [
-        ("http.metrics_token_file", ["chmod", "600", f"{tmp_path}/open-token"]),
-        ("audit.syslog.cert_file", ["chmod", "640", f"{tmp_path}/open-key.pem"]),
         ("store.url", ["chmod", "640", f"{tmp_path}/site.db"]),
+        ("hl7v2.destinations.ris.cert_file", ["chmod", "640", f"{tmp_path}/open-key.pem"]),
+        ("http.metrics_token_file", ["chmod", "600", f"{tmp_path}/open-token"]),
     ]
 
 

@@ -37,7 +37,11 @@ async def test_an_operators_night(tmp_path: Path) -> None:
         await flow.until(lambda: flow.states("A1", "A2") == ["refused", "refused"])
         listed = (await command(site, "dead", "list")).output
         assert all(word in listed for word in ("d1", "d2", "A1", "A2", NAME, "refused"))
-        assert "19005-8" in (await command(site, "dead", "show", "d1")).output
+        problems = (await command(site, "problems")).output
+        assert all(word in problems for word in ("d1", "d2", "A1", "A2", "refused"))
+        shown = (await command(site, "dead", "show", "d1")).output
+        assert "19005-8" in shown
+        assert "first sent" in shown
 
         assert (await command(site, "destinations", "pause", NAME, "--reason", "upgrade")).exit_code == 0
         code = "AA"

@@ -139,6 +139,12 @@ async def test_a_document_is_noted_and_not_kept(gateway: LiveGateway) -> None:
     assert instances(gateway) == {sent.SOPInstanceUID}
 
 
+def issued_by(name: str) -> Dataset:
+    issuer = Dataset()
+    issuer.LocalNamespaceEntityID = name
+    return image(SpecificCharacterSet="ISO_IR 192", IssuerOfAccessionNumberSequence=[issuer])
+
+
 def with_study(uid: str) -> Dataset:
     made = image()
     made["StudyInstanceUID"] = DataElement("StudyInstanceUID", "LO", uid)
@@ -152,10 +158,11 @@ def with_study(uid: str) -> Dataset:
         (image(StudyInstanceUID=None), {}, (0xC000, 0x0020000D, "bad_uid")),
         (with_study("1.2.x"), {}, (0xC000, 0x0020000D, "bad_uid")),
         (image(SOPInstanceUID=None), {}, (0xC000, 0x00080018, "bad_uid")),
+        (issued_by("é" * 501), {}, (0xC000, None, "key_too_long")),
         (image(), {"sop_instance": "1.2.3"}, (0xA900, 0x00080018, "uid_mismatch")),
         (image(), {"sop_class": ComputedRadiographyImageStorage}, (0x0122, None, "wrong_class")),
     ],
-    ids=["no study", "bad study", "no instance", "another instance", "another class"],
+    ids=["no study", "bad study", "no instance", "an issuer without end", "another instance", "another class"],
 )
 async def test_objects_that_are_refused(
     gateway: LiveGateway, sent: Dataset, named: dict[str, str], expected: tuple[int, int | None, str]

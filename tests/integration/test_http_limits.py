@@ -12,7 +12,7 @@ import pytest
 from radbridge.access import Role
 from radbridge.config import Http
 from radbridge.wire import Receive, Scope, Send
-from radbridge_adapters import fhir
+from radbridge_adapters import cdshooks, fhir, fhircast
 from radbridge_adapters.console.dispatch import Dispatcher
 from radbridge_adapters.console.protocols import MAX_HEAD_BYTES
 from radbridge_adapters.console.server import MAX_BODY_BYTES
@@ -21,23 +21,25 @@ from tests.support.live import LiveGateway, live, make_site
 
 
 async def test_a_client_that_asks_too_often_is_told_so(tmp_path: Path) -> None:
-    """A known client gets 429 with Retry-After beyond its rate; others, and this machine's own programs, go on."""
+    """A known client has one rate for all wires, then 429 with Retry-After; others, and this machine, go on."""
     site = make_site(tmp_path, http={"listen": "127.0.0.1:0", "rate_per_s": 0.01, "burst": 3})
     async with (
-        live(site, fhir.wire) as gateway,
+        live(site, fhir.wire, fhircast.wire, cdshooks.wire) as gateway,
         httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
     ):
         first, second = [await people.key(gateway, Role.VIEWER, account=name) for name in ("one", "two")]
-        answers = [await http.get("/fhir/Patient", headers=people.bearer(first)) for _ in range(4)]
-        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-        assert answers[-1].headers["retry-after"]
+        wires = [("GET", "/fhir/Patient"), ("GET", "/fhircast/topic"), ("POST", "/cds-services/radbridge-report-draft")]
+        wires.append(("GET", "/api/v1/me"))
+        answers = [await http.request(*wire, headers=people.bearer(first)) for wire in wires * 2]
+        assert [answer.status_code == 429 for answer in answers] == [False] * 3 + [True] * 5
+        assert [int(answer.headers["retry-after"]) for answer in answers[3:]] == [100] * 5
         assert (await http.get("/fhir/Patient", headers=people.bearer(second))).status_code == 200
         assert [(await http.get("/fhir/Patient")).status_code for _ in range(6)] == [200] * 6
-        assert b'radbridge_rate_limited_total{wire="http"} 1.0' in gateway.metrics_page()
+        assert b'radbridge_rate_limited_total{wire="http"} 5.0' in gateway.metrics_page()
 
 
 async def test_an_address_that_asks_too_often_is_told_so() -> None:
-    """Another machine gets 429 beyond the rate, before any application sees the request."""
+    """Another machine gets 429 beyond the rate, or no socket, before any application sees the request."""
     seen: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,17 +48,18 @@ async def test_an_address_that_asks_too_often_is_told_so() -> None:
     statuses: list[Any] = []
 
     async def send(event: Any) -> None:
-        statuses.append(event.get("status"))
+        statuses.append(event.get("status", event["type"]))
 
     limited: list[int] = []
     settings = Http(rate_per_s=0.01, burst=2)
     dispatcher = Dispatcher(app, (), settings, lambda: limited.append(1))
-    for host in ("192.0.2.1",) * 3 + ("192.0.2.2",):
-        scope = {"type": "http", "path": "/", "client": (host, 1), "headers": []}
+    kinds = [("192.0.2.1", "http")] * 3 + [("192.0.2.1", "websocket"), ("192.0.2.2", "http")]
+    for host, kind in kinds:
+        scope = {"type": kind, "path": "/", "client": (host, 1), "headers": []}
         await dispatcher(scope, lambda: asyncio.sleep(0, {"type": "http.request"}), send)
     assert seen == ["192.0.2.1", "192.0.2.1", "192.0.2.2"]
-    assert statuses[0] == 429
-    assert limited == [1]
+    assert statuses == [429, "http.response.body", "websocket.close"]
+    assert limited == [1, 1]
 
 
 async def talk(gateway: LiveGateway, *pieces: bytes) -> bytes:

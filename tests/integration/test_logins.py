@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,10 +16,12 @@ import pytest
 from sqlalchemy import select, update
 
 from radbridge.access import Role
+from radbridge.errors import LoginRefused
 from radbridge.journal import accounts, api_keys, passwords
 from radbridge.journal.schema import api_keys as key_rows
 from radbridge.journal.schema import audit_events, audit_pending, login_sessions
 from radbridge_adapters import cdshooks, fhir, fhircast
+from radbridge_adapters.security import login
 from radbridge_adapters.security.pins import read_pin
 from radbridge_adapters.security.rate import Buckets
 from tests.support import people
@@ -83,7 +87,10 @@ async def test_the_cookie_is_out_of_reach(gateway: LiveGateway, http: httpx.Asyn
 
 
 async def test_a_browser_logs_in_by_the_form(http: httpx.AsyncClient) -> None:
-    """The form is a page without scripts; posted by itself it lets in, posted by another page it doesn't."""
+    """The form is a page without scripts; posted by itself it lets in, posted by another page it doesn't.
+
+    The page behind it tells the word that logging out needs, and is kept by no cache.
+    """
     page = await http.get("/auth/login")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "<form" in page.text
@@ -91,7 +98,11 @@ async def test_a_browser_logs_in_by_the_form(http: httpx.AsyncClient) -> None:
     assert forged.status_code == 403
     answer = await http.post("/auth/login", data=LOGIN)
     assert (answer.status_code, answer.headers["location"]) == (303, "/api/v1/me")
-    assert await me(http) == 200
+    shown = await http.get("/api/v1/me")
+    assert shown.headers["cache-control"] == "no-store"
+    word = {"x-csrf-token": shown.json()["csrf"]}
+    assert (await http.post("/auth/logout", headers=word)).status_code == 204
+    assert await me(http) == 401
 
 
 async def test_another_page_can_do_nothing_with_the_cookie(http: httpx.AsyncClient) -> None:
@@ -166,12 +177,64 @@ async def test_logins_are_in_the_trail(gateway: LiveGateway, http: httpx.AsyncCl
     assert b"DOE" not in told
 
 
-async def test_logins_of_one_address_are_few(http: httpx.AsyncClient) -> None:
-    """Ten a minute; the next one is told when to come back."""
-    statuses = [(await http.post("/auth/login", json=LOGIN)).status_code for _ in range(11)]
-    assert statuses == [200] * 10 + [429]
-    again = await http.post("/auth/login", json=LOGIN)
-    assert 1 <= int(again.headers["retry-after"]) <= 6
+async def test_wrong_passwords_of_one_address_are_few(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """Ten a minute for a name, whether there is one or not; others, and who knows the password, come in all the same.
+
+    The metrics don't tell which names there are.
+    """
+    wrong = {"name": "bob", "password": "wrong password"}
+    statuses = [(await http.post("/auth/login", json=wrong)).status_code for _ in range(11)]
+    assert statuses == [401] * 10 + [429]
+    again = await http.post("/auth/login", json=wrong | {"password": people.PASSWORD})
+    assert (again.status_code, 1 <= int(again.headers["retry-after"]) <= 6) == (429, True)
+    assert [(await http.post("/auth/login", json=LOGIN)).status_code for _ in range(11)] == [200] * 11
+    outcomes = re.findall(rb'radbridge_logins_total{outcome="(.*)"}', gateway.metrics_page())
+    assert set(outcomes) == {b"ok", b"refused"}
+
+
+async def test_many_names_from_one_machine(gateway: LiveGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine's wrong passwords are counted over all names; this one's own may be a proxy, which is everybody.
+
+    A name costs the same memory however long it is, and many tries at once are counted before any is answered.
+    """
+    monkeypatch.setattr(login, "OF_AN_ADDRESS", 3)
+    logins = login.Logins(gateway.journal, gateway.meter)
+    for peer, expected in (("192.0.2.1", login.TooOften), ("127.0.0.1", LoginRefused)):
+        tries = [logins.by_password(f"{number:04}" * 2000, "wrong", peer=peer) for number in range(4)]
+        answers = await asyncio.gather(*tries, return_exceptions=True)
+        assert [type(one) for one in answers] == [LoginRefused] * 3 + [expected]
+    assert {len(key) for key in logins._names._left} == {64}  # noqa: SLF001 - what is kept of them
+
+
+async def test_the_hospitals_login_is_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Going to the provider takes no turn from passwords, and many go at once; both ways are bounded."""
+    monkeypatch.setattr(login, "DEPARTURES", 12)
+    monkeypatch.setattr(login, "DEPARTURES_PER_S", 0.01)
+    oidc = {
+        "issuer": "http://127.0.0.1:9",
+        "client_id": "radbridge",
+        "redirect_url": "http://127.0.0.1/auth/callback",
+        "roles": {"staff": ["viewer"]},
+    }
+    site = make_site(tmp_path, access={"oidc": oidc})
+    async with live(site) as gateway, httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
+        await people.add(gateway, "alice", Role.ADMIN)
+        assert [(await http.get("/auth/oidc")).status_code for _ in range(11)] == [503] * 11
+        assert (await http.get("/auth/callback")).status_code == 401
+        for path in ("/auth/oidc", "/auth/callback"):
+            over = await http.get(path)
+            assert (over.status_code, bool(over.headers["retry-after"])) == (429, True)
+        await enter(http)
+
+
+async def test_a_login_ends_the_one_before(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """Of the same browser: a cookie that was got hold of is worth nothing after it."""
+    await enter(http)
+    kept = dict(http.cookies)
+    await enter(http)
+    assert await me(http) == 200
+    async with httpx.AsyncClient(base_url=gateway.base, cookies=kept, trust_env=False) as thief:
+        assert await me(thief) == 401
 
 
 def test_an_unknown_name_takes_as_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,6 +141,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "several audiences": ({"claims": {"aud": [CLIENT, "another"]}}, "audience"),
     "azp": ({"claims": {"azp": "another"}}, "audience"),
     "expired": ({"claims": {"exp": 1}}, "token"),
+    "endless": ({"claims": {"exp": float("inf")}}, "token"),
+    "of no time": ({"claims": {"iat": -(10**17)}}, "token"),
     "old": ({"claims": {"iat": 1}}, "token"),
     "no subject": ({"claims": {"sub": None}}, "token"),
     "empty subject": ({"claims": {"sub": ""}}, "token"),

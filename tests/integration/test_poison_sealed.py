@@ -13,7 +13,7 @@ from radbridge.case import CaseKey
 from radbridge.config.encryption import Encryption
 from radbridge.errors import SealBroken, SealError
 from radbridge.flow.process import Processor
-from radbridge.journal import Journal, cases, messages, queue
+from radbridge.journal import Journal, cases, dead, messages, queue
 from radbridge.journal.buckets import ALL
 from radbridge.metrics import Metrics
 from radbridge.wire import Received
@@ -65,9 +65,11 @@ async def test_one_message_is_set_aside(tmp_path: Path, monkeypatch: pytest.Monk
     async with at_work(ours.run):
         await until(lambda: findings("A1") == "Text 3. More.")
     assert ("Text 1. More.", "Text 4. More.") in seen
-    rows = journal.read_now(lambda conn: conn.execute(text("SELECT state, reason FROM message ORDER BY id")).all())
+    rows = journal.read_now(lambda conn: conn.execute(text("SELECT state FROM message ORDER BY id")).all())
     assert [row.state for row in rows] == ["done", "quarantined", "done", "done"]
-    assert rows[1].reason == "a sealed value of message.raw was changed, or stood elsewhere before"
+    [letter] = journal.read_now(lambda conn: dead.everything(conn, 9))
+    assert (letter.id, letter.raw) == ("m2", b"")
+    assert letter.reason == "a sealed value of message.raw was changed, or stood elsewhere before"
     await journal.close()
 
 

@@ -17,11 +17,12 @@ from radbridge.errors import DeliveryFailed
 from radbridge.wire import Desk, Mount, Receive, Scope, Send, Wire
 from radbridge_adapters.resources.outcome import Issues, outcome_of
 from radbridge_adapters.rest import make_client
-from radbridge_adapters.security import CHALLENGE, Guard, TokenApp, smart_configuration
-from radbridge_adapters.security.http import answer
+from radbridge_adapters.security import Guard, TokenApp, smart_configuration
+from radbridge_adapters.security.http import answer, headers_of
 from radbridge_adapters.security.jwks import public_set
 from radbridge_adapters.security.keys import Algorithm, make_private
 from radbridge_adapters.security.places import places_of
+from tests.support import people
 from tests.support.live import LiveGateway, live, make_site
 from tests.support.smart import Signer, es384, rs384
 
@@ -44,7 +45,7 @@ def guarded(site: Site, desk: Desk) -> Wire:
         try:
             client = await guard.authorize(scope, "Patient", "r")
         except Issues as fault:
-            await answer(send, fault.status, outcome_of(fault.issues), CHALLENGE)
+            await answer(send, fault.status, outcome_of(fault.issues), headers_of(fault.status, fault.retry_after_s))
         else:
             await answer(send, 200, {"resourceType": "Patient", "id": "1", "by": client.id})
 
@@ -72,6 +73,18 @@ async def test_a_client_gets_a_token_and_reads(tmp_path: Path, signer: Signer) -
         assert said.json()["scope"] == "system/DiagnosticReport.rs system/Patient.r"
         read = await client.get("/fhir/Patient/1", headers={"authorization": f"Bearer {said.json()['access_token']}"})
         assert read.json()["by"] == signer.client
+
+
+async def test_tokens_of_a_client_share_its_rate(tmp_path: Path) -> None:
+    """It has one bucket, however many tokens it got."""
+    async with talking(tmp_path, PACS, rate_per_s=0.01, burst=2) as (web, client):
+        statuses = []
+        for _ in range(3):
+            said = await client.post("/oauth2/token", data=PACS.form(f"{web.base}/oauth2/token"))
+            read = await client.get("/fhir/Patient/1", headers=people.bearer(said.json()["access_token"]))
+            statuses.append(read.status_code)
+        assert statuses == [200, 200, 429]
+        assert int(read.headers["retry-after"]) > 1
 
 
 async def test_no_token_and_a_foreign_one_are_turned_away(tmp_path: Path) -> None:

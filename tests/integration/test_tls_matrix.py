@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -284,6 +285,21 @@ async def test_a_hub_is_followed_only_where_it_is_known(papers: Papers, tmp_path
         assert not any(client.connected for client in others)
         for client in clients:
             await client.close()
+
+
+async def test_how_long_each_of_our_certificates_is_valid(papers: Papers, tmp_path: Path) -> None:
+    """`/metrics` has the end of every certificate that is shown, by listeners and to others."""
+    table = {key: value for key, value in papers.listener.items() if key in {"cert", "key"}}
+    site = make_site(
+        tmp_path,
+        http=https(papers),
+        hl7v2={"listen": "127.0.0.1:0", "tls": table},
+        fhir={"destinations": [{"name": "ehr", "url": "https://127.0.0.1:1", "cert_file": papers.client}]},
+    )
+    async with live(site) as gateway:
+        page = gateway.metrics_page().decode()
+    found = re.findall(r'^radbridge_certificate_expiry_seconds{wire="(.+)"} (\d+)', page, re.MULTILINE)
+    assert {wire for wire, left in found if int(left) > 3000} == {"http", "hl7v2", "fhir.destinations.ehr"}
 
 
 # Renewal.

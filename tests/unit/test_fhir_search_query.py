@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from radbridge_adapters.fhir.search.params import PARAMS
 from radbridge_adapters.fhir.search.query import MAX_COUNT, Include, SearchQuery, parse
+from radbridge_adapters.fhir.store.index import fold, rows_of
 from radbridge_adapters.resources.outcome import Issues
 
 NAMES = sorted({name for params in PARAMS.values() for name in params} | {"_count", "_sort", "_include", "_id", "x"})
@@ -132,3 +133,11 @@ def test_what_is_not_supported_is_told(name: str, value: str) -> None:
     """A modifier or value that can't be honoured is never left out silently: the answer would be another one."""
     with pytest.raises(Issues):
         parse("Patient", [(name, value)])
+
+
+@given(st.builds(str.__mul__, st.text(max_size=4), st.integers(1, 1000)))
+def test_a_name_of_any_length_fits_the_index(text: str) -> None:
+    """A row of the index is short enough for a database to take it, and a search for the same text finds it."""
+    [row] = rows_of({"resourceType": "Patient", "name": [{"text": f"x{text}"}]}, "http://here")[:1]
+    assert len(row.value.encode(errors="replace")) + len(row.system.encode(errors="replace")) <= 2000
+    assert row.value == fold(f"x{text}")

@@ -86,6 +86,8 @@ def test_valid_documents_pass() -> None:
         (report(conclusion=None), "structure", "DiagnosticReport.conclusion"),
         (report(identifier=[]), "structure", "DiagnosticReport.identifier"),
         (report(identifier={"value": "x"}), "structure", "DiagnosticReport.identifier"),
+        (report(identifier=[{"value": "é" * 501}]), "too-long", "DiagnosticReport.identifier[0].value"),
+        (patient(identifier=[{"system": f"urn:{'x' * 997}"}]), "too-long", "Patient.identifier[0].system"),
         (report(code={}), "structure", "DiagnosticReport.code"),
         (report(code="x"), "structure", "DiagnosticReport.code"),
         (report(conclusion=""), "value", "DiagnosticReport.conclusion"),

@@ -75,6 +75,16 @@ def test_what_is_wrong_with_an_event_is_named(changes: dict[str, Any], reason: s
     assert (caught.value.status, caught.value.reason) == (400, reason)
 
 
+@pytest.mark.parametrize(
+    "told", [{"id": "r" * 1001}, {"identifier": [{"value": "é" * 501}]}, {"performer": [{"display": "x" * 1001}]}]
+)
+def test_an_identifier_without_end_is_refused(told: dict[str, Any]) -> None:
+    """What no case, patient or signer could be found by is refused at once, and told which part it was in."""
+    with pytest.raises(CastFault, match="longer than 1000 bytes") as caught:
+        read_event(event("DiagnosticReport-open", [{"key": "report", "resource": REPORT | told}]))
+    assert (caught.value.status, caught.value.reason, caught.value.where) == (400, "key_too_long", "event.context")
+
+
 def test_an_event_about_nothing_is_refused() -> None:
     """An event that needs an anchor and names none is refused."""
     with pytest.raises(CastFault) as caught:

@@ -62,10 +62,13 @@ async def test_a_right_assertion_holds(signer: Signer) -> None:
     ("make", "reason"),
     [
         (lambda: unsigned({"alg": "none", "kid": "k1"}), "algorithm"),
+        (lambda: unsigned({"alg": ["none"], "kid": "k1"}), "algorithm"),
         (hs256_with_the_public_key, "algorithm"),
         (lambda: EHR.sign(HERE, algorithm="RS256"), "algorithm"),
         (lambda: PACS.sign(HERE, exp=now(-60)), "ExpiredSignatureError"),
         (lambda: PACS.sign(HERE, exp=now(360)), "lives_too_long"),
+        (lambda: PACS.sign(HERE, exp=10**17), "lives_too_long"),
+        (lambda: PACS.sign(HERE, exp=float("inf")), "DecodeError"),
         (lambda: PACS.sign(HERE, exp=None), "MissingRequiredClaimError"),
         (lambda: PACS.sign(HERE, nbf=now(120)), "ImmatureSignatureError"),
         (lambda: PACS.sign("http://elsewhere/token"), "audience"),

@@ -167,6 +167,11 @@ def leave_a_draft_standing(e: Evidence) -> None:
     current["state"] = "signed"
 
 
+def draft_from_another_text(e: Evidence) -> None:
+    """The draft that stands was made from a text that is the case's no more."""
+    next(d for d in e.tables["draft"] if d["state"] == "current")["findings_digest"] = "0" * 16
+
+
 def orphan_a_bucket(e: Evidence) -> None:
     note = {"what": "leases", "actor": "controller", "unowned": ["cases:7"], "alive": 1, "lease_s": 3.0}
     e.notes.extend(note | {"t": 1.0 + n} for n in range(8))  # type: ignore[attr-defined]
@@ -200,6 +205,7 @@ BROKEN: list[tuple[str, Callable[[Evidence], None]]] = [
     ("I8", never_end),
     ("I8", end_late),
     ("I8", leave_a_draft_standing),
+    ("I8", draft_from_another_text),
     ("I8", orphan_a_bucket),
 ]
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from radbridge.errors import MessageFault
+from radbridge.journal.types import MAX_KEY_BYTES, is_too_long
 from radbridge_adapters.fhircast.faults import CastFault
 from radbridge_adapters.fhircast.names import REPORT, EventName, parse_name
 from radbridge_adapters.resources.json import read_json
@@ -15,6 +16,8 @@ from radbridge_adapters.resources.json import read_json
 Resource = Mapping[str, Any]
 
 _LONGEST_ID = 256
+_KEYS = ("id", "system", "value", "reference", "display")
+"""Elements of a resource that a case, its issuer, a patient or a signer is found by."""
 _ANCHOR_KEYS = {REPORT: "report", "ImagingStudy": "study"}
 """Context keys that aren't the type in lower case."""
 _ANCHORED = frozenset(("open", "update", "select", "close"))
@@ -125,6 +128,9 @@ def read_event(document: Mapping[str, Any]) -> EventMessage:
     context = event.get("context", [])
     if not isinstance(context, list) or not all(isinstance(item, Mapping) for item in context):
         raise CastFault(400, "context", "event.context must be an array of objects", where="event.context")
+    if _has_long_key(context):
+        text = f"an identifier in event.context is longer than {MAX_KEY_BYTES} bytes: nothing is found by it"
+        raise CastFault(400, "key_too_long", text, where="event.context")
     timestamp = _text(document, "timestamp")
     return EventMessage(
         id=identifier,
@@ -136,6 +142,21 @@ def read_event(document: Mapping[str, Any]) -> EventMessage:
         prior=_text(event, "context.priorVersionId"),
         context=context,
     )
+
+
+def _has_long_key(value: Any) -> bool:
+    """Whether an identifier, an id or a name of an issuer anywhere in it would fit into no index."""
+    inside = [value]
+    while inside:
+        one = inside.pop()
+        if isinstance(one, list):
+            inside += one
+        elif isinstance(one, Mapping):
+            inside += one.values()
+            keys = (one.get(name) for name in _KEYS)
+            if any(isinstance(key, str) and is_too_long(key) for key in keys):
+                return True
+    return False
 
 
 def read_time(text: str) -> datetime:

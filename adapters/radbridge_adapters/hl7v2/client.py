@@ -22,6 +22,7 @@ from radbridge.errors import DeliveryFailed, MessageFault
 from radbridge_adapters.hl7v2.er7 import Message
 from radbridge_adapters.hl7v2.framing import Decoder, Frame, encode
 from radbridge_adapters.hl7v2.header import read_header, read_message
+from radbridge_adapters.security.tls import REFUSED_S
 
 _MAX_ANSWER_BYTES = 1 << 20
 _ANY = frozenset({"CA", "AA"})
@@ -99,9 +100,12 @@ class MllpClient:
             return ack
 
     async def ping(self) -> None:
-        """Raises DeliveryFailed when the peer takes no connection."""
+        """Raises DeliveryFailed when the peer takes no connection, or in TLS 1.3 hangs up behind the handshake."""
         async with self._turn:
-            await self._connected()
+            answers = await self._connected()
+            if self._tls is not None and not await answers.stays(REFUSED_S):
+                told = "the peer hangs up behind the handshake; does it take our certificate?"
+                raise DeliveryFailed(self._name, told, sent=False)
 
     async def close(self) -> None:
         """Hang up."""
@@ -155,6 +159,13 @@ class _Answers(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         _watch(transport.get_extra_info("socket"), self._timeout_s)
+
+    async def stays(self, within_s: float) -> bool:
+        """Whether the peer hasn't hung up by then."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._lost.wait()
+        return self.usable
 
     async def ask(self, payload: bytes, control_id: str) -> Ack:
         """Raises ConnectionError when the peer hangs up first."""

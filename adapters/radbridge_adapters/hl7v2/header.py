@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from radbridge.journal.types import is_too_long
 from radbridge_adapters.hl7v2.accession import AccessionPlaces
 from radbridge_adapters.hl7v2.charset import decode
 from radbridge_adapters.hl7v2.er7 import Message, Segment
@@ -21,10 +22,8 @@ EVENTS = {
 }
 """What is taken in: MSH-9.1 -> MSH-9.2."""
 
-MAX_KEY_BYTES = 1000
-"""Of a value that is searched by: an index of PostgreSQL takes 2,704 bytes, of two such values together."""
 _SHORT = 60
-"""Characters as sent that stay below it, whatever is escaped in them: not looked at on the hot path."""
+"""Characters as sent that stay below the limit of a key, whatever is escaped in them: not looked at on the hot path."""
 _PATIENTS = {"PID": 3, "MRG": 1}
 _WITHOUT_ACCESSION = ("ADT",)
 _VERSION = re.compile(r"2\.[1-8](\.\d)?")
@@ -125,7 +124,7 @@ def check_keys(message: Message, keys: Iterable[str]) -> None:
     places = ((segment, _PATIENTS[segment.name]) for segment in message.segments if segment.name in _PATIENTS)
     patients = [choose_id(segment, place) for segment, place in places if len(segment.raw(place)) > _SHORT]
     for key in (*keys, *(value.text() for value in patients if value)):
-        if len(key) > _SHORT and len(key.encode(errors="replace")) > MAX_KEY_BYTES:
+        if is_too_long(key):
             raise fault("key_too_long")
 
 

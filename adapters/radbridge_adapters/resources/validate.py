@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from radbridge.journal.types import MAX_KEY_BYTES, is_too_long
 from radbridge_adapters.resources.invariants import broken_rules
 from radbridge_adapters.resources.models import RESOURCE, Element, Shape, is_resource_type, shape_of
 from radbridge_adapters.resources.outcome import Issue, Issues
@@ -19,6 +20,13 @@ from radbridge_adapters.resources.references import fault_of
 MAX_ISSUES = 100
 """Told of one document; what comes after is no use to anybody."""
 
+_KEYS = {
+    "Identifier": ("system", "value"),
+    "Coding": ("system", "code"),
+    "ContactPoint": ("value",),
+    "Reference": ("reference", "display"),
+}
+"""Elements that something is found by: a resource, a case, its issuer, a patient, a signer."""
 _SAYABLE = re.compile(r"_?[A-Za-z][A-Za-z0-9]{0,63}")
 """A name that may be repeated in an expression; any other may hold anything."""
 
@@ -94,6 +102,9 @@ class _Walk:
                 self.tell("structure", f"{path}.{choice}[x]", "one type at most of a choice")
             elif not told and choice in shape.required_choices:
                 self.tell("required", f"{path}.{choice}[x]", "one of this choice is required")
+        for name in _KEYS.get(shape.name, ()):
+            if isinstance(text := value.get(name), str) and is_too_long(text):
+                self.tell("too-long", f"{path}.{name}", f"longer than {MAX_KEY_BYTES} bytes: nothing is found by it")
         for diagnostics in broken_rules(shape, value):
             self.tell("invariant", path, diagnostics)
 

@@ -2,6 +2,5 @@
 
 from radbridge_adapters.security.endpoint import TokenApp, capability_security, smart_configuration
 from radbridge_adapters.security.guard import Client, Guard
-from radbridge_adapters.security.http import CHALLENGE
 
-__all__ = ["CHALLENGE", "Client", "Guard", "TokenApp", "capability_security", "smart_configuration"]
+__all__ = ["Client", "Guard", "TokenApp", "capability_security", "smart_configuration"]

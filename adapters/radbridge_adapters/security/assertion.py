@@ -54,11 +54,11 @@ async def verify(raw: str, *, audiences: Sequence[str], find_keys: FindKeys, own
     if not keys:
         raise AssertionFault("unknown_key", "no such client, or no such key of it")
     claims = _decode(raw, algorithm, issuer, keys)
+    if int(claims["exp"]) > (datetime.now(UTC) + MAX_LIFE + LEEWAY).timestamp():  # before it is a date: it may be none
+        raise AssertionFault("lives_too_long", "exp is more than five minutes away")
     expires_at, jti = datetime.fromtimestamp(int(claims["exp"]), UTC), claims["jti"]
     if claims["aud"] not in audiences:  # a list of several is none of them: whoever gets one could use it at another
         raise AssertionFault("audience", "aud is not this server's URL")
-    if expires_at > datetime.now(UTC) + MAX_LIFE + LEEWAY:
-        raise AssertionFault("lives_too_long", "exp is more than five minutes away")
     if not isinstance(jti, str) or not 0 < len(jti) <= _MAX_TEXT:
         raise AssertionFault("no_jti", "jti is no short text")
     if own_subject and claims.get("sub") != issuer:

@@ -159,6 +159,7 @@ class AesRing:
         self._kek = make_kek(settings)
         self._lock = threading.Lock()
         self._ciphers: dict[int, AESGCM] = {}
+        self._known: dict[int, DataKey] = {}
         self._current = 0
         self._counts = Counter[int]()
         self._learn()
@@ -210,13 +211,21 @@ class AesRing:
             counts, self._counts = self._counts, Counter()
         for id, more in counts.items():
             keys.count(conn, id, more)
-        there = keys.load(conn)
+        there = self._put_back(conn, keys.load(conn))
         self._take(there)
         if there and there[-1].seals >= MOST_SEALS:
             try:
                 self.rotate(conn)  # not used before the next time: by then it is committed
             except SealError:
                 log.exception("a worn key of the journal can't be changed", key_id=there[-1].id)
+
+    def _put_back(self, conn: Connection, there: Sequence[DataKey]) -> Sequence[DataKey]:
+        """A key that was dropped while this process sealed with it stays: nothing else opens what it sealed."""
+        gone = self._known.keys() - {key.id for key in there}
+        for id in sorted(gone):
+            log.error("a key of the journal was dropped while it was in use: it is put back", key_id=id)
+            keys.add(conn, self._known[id])
+        return keys.load(conn) if gone else there
 
     def rotate(self, conn: Connection) -> int:
         """Make a key, retire the ones before; this ring seals with it once the transaction is committed.
@@ -253,6 +262,7 @@ class AesRing:
 
     def _take(self, there: Sequence[DataKey]) -> None:
         for key in there:
+            self._known[key.id] = key
             if key.id not in self._ciphers:
                 self._ciphers[key.id] = AESGCM(self._kek.unwrap(key.wrapped))
         if there and there[-1].id != self._current:

@@ -187,7 +187,7 @@ class OpenId:
             raise LoginRefused("audience")
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise LoginRefused("nonce")
-        if datetime.fromtimestamp(int(claims["iat"]), UTC) < datetime.now(UTC) - LIFE - LEEWAY:
+        if int(claims["iat"]) < (datetime.now(UTC) - LIFE - LEEWAY).timestamp():
             raise LoginRefused("token")
         return claims
 

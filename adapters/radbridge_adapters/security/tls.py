@@ -27,6 +27,8 @@ PEER_PIN: Final = "peer_pin"
 """In `scope["state"]`: the pin of the certificate that the caller showed; empty where it showed none."""
 RENEW_S: Final = 60.0
 """How often the files are looked at."""
+REFUSED_S: Final = 0.5
+"""In TLS 1.3 a server refuses our certificate behind our side of the handshake: how long a mere try waits for that."""
 
 
 def server_context(name: str, settings: Tls) -> ssl.SSLContext:

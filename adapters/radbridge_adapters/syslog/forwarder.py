@@ -23,6 +23,7 @@ from radbridge.journal.audit import SYSLOG
 from radbridge.journal.schema import cursors
 from radbridge.journal.upsert import insert
 from radbridge.wire import Store
+from radbridge_adapters.security.tls import REFUSED_S
 from radbridge_adapters.syslog.message import Format, write_frame, write_message
 
 log = structlog.get_logger(__name__)
@@ -35,8 +36,6 @@ QUIET_S = 30.0
 """After so long without an event, what was written has arrived if the connection still stands."""
 CONNECT_S = 10.0
 WRITE_S = 30.0
-REFUSED_S = 0.5
-"""How long a refusal may take that comes behind the handshake."""
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 60.0
 
@@ -63,8 +62,7 @@ class Repository:
     async def ping(self) -> None:
         """Raise DeliveryFailed when nobody answers there as they should.
 
-        A repository never says a word, and in TLS 1.3 it refuses our certificate only after our side's handshake: so
-        one that hangs up at once doesn't take ours.
+        A repository never says a word: one that hangs up at once doesn't take our certificate.
         """
         try:
             reader, writer = await self.open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from radbridge.audit import What, to_fhir
-from radbridge.cli.common import ConfigOption, add_row, clock, err, noted, out, reading, site_of, told
+from radbridge.cli.common import ConfigOption, add_row, clock, err, noted, out, reading, site_of, told, writing
 from radbridge.errors import ConfigError
 from radbridge.journal import audit
 from radbridge.journal.audit import Chained, Head
@@ -48,6 +49,31 @@ def verify(
         out.print(f"{found.pending} wait to be chained, the oldest since {age_s:.0f} s", highlight=False)
         if age_s > WORRY_S:
             err.print("[yellow]is a gateway running?[/] the one that chains does so within a second", highlight=False)
+    if found.unreadable:
+        err.print(
+            f"[red]{found.unreadable} of them can't be opened:[/] they were sealed with a key that isn't there, and "
+            "the chain stops before them. Give the site its key back (encryption, data_key in a backup); where it is "
+            "lost for good, `radbridge audit give-up`",
+            highlight=False,
+        )
+        raise typer.Exit(1)
+
+
+@app.command("give-up")
+def give_up(
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the trail.")],
+    config: ConfigOption = None,
+) -> None:
+    """Take out notes that wait for the chain and can't be opened: the key that they were sealed with is lost for good.
+
+    Each leaves a note with the digest of its bytes, so that the trail says what it lacks, and the chain goes on.
+
+    Example: [cyan]radbridge audit give-up --reason "key 3 was lost with the old server" --config site.toml[/]
+    """
+    with told(), writing(site_of(config)) as conn:
+        note_of = partial(noted, What.DROPPED, "audit give-up", reason=reason)
+        count = audit.give_up(conn, lambda detail: note_of(**detail))
+    err.print(f"{count} note{'' if count == 1 else 's'} given up", highlight=False)
 
 
 @app.command()

@@ -207,10 +207,12 @@ def _find_warnings(site: Site, config: Path | None) -> list[str]:
 
 def _find_readable(site: Site, config: Path | None) -> Iterator[str]:
     """Files with secrets or patients in them that are open to others than their owner and group."""
-    private = {file.path: file.key for file in find_files(site) if file.is_secret}
-    private |= dict.fromkeys(site.store.files, "store.url")
+    private = dict.fromkeys(site.store.files, "store.url")
     if config is not None and site.fhircast.hubs:
         private[config] = "fhircast.hubs.topic"
+    for file in find_files(site):
+        if file.is_secret:
+            private.setdefault(file.path, file.key)
     for path, key in private.items():
         with suppress(OSError):  # one that can't be looked at is told above, where it has to be there
             mode = path.stat().st_mode & 0o777

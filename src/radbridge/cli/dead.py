@@ -72,6 +72,7 @@ def show_dead(id: Annotated[str, typer.Argument(help="m17, d9.")], config: Confi
         "from / to": one.where,
         "since": clock(one.at),
         "tries": str(one.tries),
+        **({"first sent": clock(one.first_sent_at)} if one.first_sent_at else {}),
         "why": one.reason,
     }
     out.print(
@@ -113,7 +114,7 @@ def retry_dead(
 
 def _to(found: list[Dead], destination: str) -> list[Dead]:
     """The deliveries to one destination, oldest first."""
-    return [one for one in reversed(found) if one.id.startswith("d") and one.where == destination]
+    return [one for one in reversed(found) if not one.is_message and one.where == destination]
 
 
 @app.command("drop")

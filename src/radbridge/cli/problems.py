@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from radbridge.audit import Note, What
 from radbridge.cli.common import ConfigOption, add_row, clock, noted, out, reading, site_of, told
 from radbridge.journal import dead, drafts
-from radbridge.journal.schema import DeliveryState, MessageState, deliveries, messages
 
 
 def problems(
@@ -26,7 +25,7 @@ def problems(
     with told():
         site = site_of(config)
         with reading(site, noted(What.SEARCHED, "problems"), seen=lambda conn: _seen(conn, limit)) as conn:
-            tables = (_bad_messages(conn, limit), _bad_deliveries(conn, limit), _blocked_drafts(conn, limit))
+            tables = (*_dead_letters(conn, limit), _blocked_drafts(conn, limit))
     for table in tables:
         out.print(table if table.row_count else f"no {table.title}")
 
@@ -38,26 +37,18 @@ def _seen(conn: Connection, limit: int) -> list[Note]:
     return [*letters, *(replace(note, entity=stored.key) for stored in drafts.blocked(conn, limit))]
 
 
-def _bad_messages(conn: Connection, limit: int) -> Table:
-    table = Table("id", "received (UTC)", "from", "type", "bytes", "state", "reason")
-    table.title, table.title_justify = "messages not taken in or not applied", "left"
-    bad = (MessageState.REJECTED, MessageState.FAILED, MessageState.QUARANTINED)
-    query = select(messages).where(messages.c.state.in_(bad)).order_by(messages.c.id.desc()).limit(limit)
-    for row in conn.execute(query):
-        add_row(table, str(row.id), clock(row.received_at), row.peer, row.kind, str(row.size), row.state, row.reason)
-    return table
-
-
-def _bad_deliveries(conn: Connection, limit: int) -> Table:
-    table = Table("control id", "accession", "to", "what", "state", "attempts", "answer")
-    table.title, table.title_justify = "deliveries that ended without a yes", "left"
-    bad = (DeliveryState.DEAD, DeliveryState.REFUSED)
-    query = select(deliveries).where(deliveries.c.state.in_(bad)).order_by(deliveries.c.seq.desc()).limit(limit)
-    for row in conn.execute(query):
-        add_row(
-            table, row.control_id, row.accession, row.destination, row.purpose, row.state, str(row.attempts), row.answer
-        )
-    return table
+def _dead_letters(conn: Connection, limit: int) -> tuple[Table, Table]:
+    """What `radbridge dead` takes, under the same ids."""
+    taken = Table("id", "received (UTC)", "from", "type", "bytes kept", "state", "reason")
+    taken.title, taken.title_justify = "messages not taken in or not applied", "left"
+    sent = Table("id", "accession", "to", "what", "state", "attempts", "answer")
+    sent.title, sent.title_justify = "deliveries that ended without a yes", "left"
+    for one in dead.everything(conn, limit):
+        if one.is_message:
+            add_row(taken, one.id, clock(one.at), one.where, one.kind, str(len(one.raw)), one.state, one.reason)
+        else:
+            add_row(sent, one.id, one.accession, one.where, one.kind, one.state, str(one.tries), one.reason)
+    return taken, sent
 
 
 def _blocked_drafts(conn: Connection, limit: int) -> Table:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from radbridge.audit import What
@@ -20,7 +20,7 @@ from radbridge.cli.common import ConfigOption, account, err, existing_store, not
 from radbridge.config import Encryption, Site
 from radbridge.errors import BackupFault, ConfigError, SealError
 from radbridge.flow.trail import make_cut
-from radbridge.journal import audit, backup, keys, purge, resealing
+from radbridge.journal import audit, backup, cursors, keys, purge, resealing
 from radbridge.journal.keys import Ring
 from radbridge.journal.purge import Cut, Kind
 from radbridge.journal.resealing import Mode
@@ -146,6 +146,7 @@ def _purge(site: Site) -> Counter[str]:
                 gone[kind.name] += taken
         with stores.begin() as conn:
             audit.note(conn, [noted(What.PURGED, "store purge", **purge.tell(gone))])
+            cursors.done(conn, cursors.PURGE)
     purge.finish(site.store.url)
     return +gone
 
@@ -181,6 +182,7 @@ def unseal(config: ConfigOption = None) -> None:
     with told(), _alone(_encrypted(config)) as stores:
         changed = _reseal(stores, Mode.PLAIN)
         with stores.begin() as conn:
+            _refuse_running(stores, conn)  # one may have been started since
             resealing.end_sealing(conn, noted(What.KEY_ROTATED, "store unseal", rows=str(changed)))
     err.print(f"{changed:,} values unsealed: take the table encryption out of the site's file now", highlight=False)
 
@@ -268,11 +270,15 @@ def _alone(site: Site) -> Iterator[Stores]:
     """Raises ConfigError while a gateway runs: one with other settings would misread what is changed under it."""
     with _opened(site) as stores, stores.claim():
         with stores.connect() as conn:
-            since = datetime.now(UTC) - SILENT
-            running = conn.execute(select(gateways.c.name).where(gateways.c.seen_at > since)).scalars().all()
-        if stores.is_shared and running:
-            raise ConfigError([f"store: stop the gateways first: {', '.join(running)}"])
+            _refuse_running(stores, conn)
         yield stores
+
+
+def _refuse_running(stores: Stores, conn: Connection) -> None:
+    since = datetime.now(UTC) - SILENT
+    running = conn.execute(select(gateways.c.name).where(gateways.c.seen_at > since)).scalars().all()
+    if stores.is_shared and running:
+        raise ConfigError([f"store: stop the gateways first: {', '.join(running)}"])
 
 
 def _reseal_noted(stores: Stores, mode: Mode, command: str) -> int:

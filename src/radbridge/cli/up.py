@@ -15,8 +15,8 @@ import typer
 from radbridge import logs
 from radbridge.cli.common import ConfigOption, err, site_of, told
 from radbridge.config import Site
-from radbridge.entities import load_lexicon
 from radbridge.config.clear import find_clear
+from radbridge.entities import load_lexicon
 from radbridge.gateway import Gateway
 
 log = structlog.get_logger(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from radbridge.access import OURS
 from radbridge.config.dicom import Dicom
 from radbridge.config.model import Model
 from radbridge.config.site import Site
@@ -37,6 +38,13 @@ def _check_access(site: Site) -> list[str]:
             for value in sorted(set(values))
             if values.count(value) > 1
         ]
+    names = {"access.certificates": [one.name for one in known], "fhir.clients": [one.id for one in site.fhir.clients]}
+    problems += [
+        f"{table}: the audit trail calls something else {name}; take another name"
+        for table, called in names.items()
+        for name in called
+        if name.casefold() in OURS
+    ]
     issuer = site.access.oidc.issuer if site.access.oidc else ""
     if is_clear(issuer):
         problems.append(f"access.oidc: issuer {issuer} says in clear who somebody is; use https://")

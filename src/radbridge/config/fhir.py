@@ -123,6 +123,12 @@ class FhircastHub(Delivery, Trust):
     scope: str = "fhircast/DiagnosticReport-*.read fhircast/SyncError.read fhircast/DiagnosticReport-update.write"
 
     @model_validator(mode="after")
+    def _one_session(self) -> FhircastHub:
+        if self.sessions != 1:
+            raise ValueError("sessions: a hub has one session's events in their order; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _whole_client(self) -> FhircastHub:
         if len({bool(self.client_id), self.key_file is not None, self.token_url is not None}) != 1:
             raise ValueError("client_id, key_file and token_url go together")

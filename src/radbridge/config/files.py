@@ -16,7 +16,7 @@ SECRET = frozenset(
     token_file""".split()
 )
 """Keys whose files prove who we are, or open what is ours."""
-PUBLIC = frozenset("ca_file cert client_ca tls_cert".split())
+PUBLIC = frozenset("ca_file cert client_ca recipe server tls_cert".split())
 """Keys whose files anybody may read."""
 OTHERS = 0o037
 """Modes that a secret's file must not have. Its group may read it: Kubernetes gives a secret to whoever isn't root by
@@ -34,7 +34,7 @@ class NamedFile:
 
 
 def find_files(section: BaseModel, place: str = "") -> Iterator[NamedFile]:
-    """Every one below a table of the site's file, secrets and certificates."""
+    """Every one below a table of the site's file."""
     for name in type(section).model_fields:
         value = getattr(section, name)
         if isinstance(value, Path) and (name in SECRET or name in PUBLIC or name == "cert_file"):

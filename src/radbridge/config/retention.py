@@ -24,7 +24,8 @@ class Retention(Section):
     examples_d: Days = 0
     """Remembered reports and edits, from the signature on."""
     fhir_d: Days = 0
-    """Versions of FHIR resources that aren't the newest, and resources that nothing refers to; no Subscription."""
+    """Versions of FHIR resources that aren't the newest, and resources that nothing refers to; of Subscriptions those
+    that are off or in error."""
     audit_d: Days = 0
     """The audit trail; the end of what goes stays as an anchor."""
     dedupe_d: Annotated[int, Field(ge=1, le=36_500)] = 14

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection
 
 from radbridge.errors import JournalError
-from radbridge.journal import Journal, gauges
+from radbridge.journal import Journal, cursors, gauges
 from radbridge.journal.tables.states import DeliveryState, MessageState
 from radbridge.metrics import Metrics
 
@@ -41,6 +41,7 @@ class Look:
     queues: list[gauges.Queue]
     places: list[gauges.Place]
     trail: gauges.Trail
+    purged_at: datetime | None
 
 
 class Gauging:
@@ -48,15 +49,19 @@ class Gauging:
 
     name = "gauging"
 
-    def __init__(self, journal: Journal, metrics: Metrics, *, disk: Path | None, tells_syslog: bool) -> None:
+    def __init__(
+        self, journal: Journal, metrics: Metrics, *, disk: Path | None, tells_syslog: bool, purges: bool = False
+    ) -> None:
         """`disk` is a folder on the journal's disk; None where that is another machine's.
 
-        `tells_syslog` says whether a repository is to get the trail: else nothing of it is behind.
+        `tells_syslog` says whether a repository is to get the trail, `purges` whether anything is to be purged: else
+        nothing of it is behind.
         """
         self._journal = journal
         self._metrics = metrics
         self._disk = disk
         self._tells_syslog = tells_syslog
+        self._purges = purges
         self._told: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
@@ -93,6 +98,8 @@ class Gauging:
         metrics.audit_seq.set(look.trail.head)
         if self._tells_syslog:
             metrics.syslog_lag.set(look.trail.head - look.trail.told)
+        if self._purges:
+            metrics.purge_age.set(_age_s(look.purged_at, now))
 
     def _tell_dead(self, counts: dict[str, int]) -> None:
         for kind in KINDS:
@@ -110,7 +117,12 @@ class Gauging:
 
 
 def _look(conn: Connection) -> Look:
-    return Look(queues=gauges.queues(conn), places=gauges.places(conn), trail=gauges.trail(conn))
+    return Look(
+        queues=gauges.queues(conn),
+        places=gauges.places(conn),
+        trail=gauges.trail(conn),
+        purged_at=cursors.last(conn, cursors.PURGE),
+    )
 
 
 def _age_s(since: datetime | None, now: datetime) -> float:

@@ -17,7 +17,7 @@ from radbridge.audit import Note, What
 from radbridge.config import Site
 from radbridge.config.audit import Audit
 from radbridge.errors import JournalError
-from radbridge.journal import Journal, audit, purge, sealing
+from radbridge.journal import Journal, audit, cursors, purge, sealing
 from radbridge.journal.audit import Head
 from radbridge.journal.purge import Cut, Kind
 from radbridge.metrics import Metrics
@@ -95,6 +95,7 @@ class Purger:
 
     async def run(self) -> None:
         """Purge at its hour, until cancelled. A gateway that was down at that hour waits for the next day's."""
+        await self._journal.write(_begin_purging, None)
         while True:
             await asyncio.sleep(self._seconds_left(datetime.now().astimezone()))
             try:
@@ -112,7 +113,7 @@ class Purger:
                 self._metrics.purged.labels(kind.name).inc(rows)
                 await _yield_to_peers(self._is_pressed)
         note = Note(at=datetime.now(UTC), what=What.PURGED, detail=purge.tell(gone))
-        await self._journal.write(audit.record, note)
+        await self._journal.write(_end_purge, note)
         await asyncio.to_thread(purge.finish, self._site.store.url)
         log.info("purged", rows=gone.total())
         return gone
@@ -200,6 +201,16 @@ def _chain(conn: Connection, items: Sequence[int]) -> list[int]:
 
 def _purge(conn: Connection, items: Sequence[tuple[Kind, Cut, Sequence[Row[Any]]]]) -> list[int]:
     return [purge.take(conn, kind, cut, rows) for kind, cut, rows in items]
+
+
+def _begin_purging(conn: Connection, items: Sequence[None]) -> list[None]:
+    cursors.begin(conn, cursors.PURGE)
+    return [None] * len(items)
+
+
+def _end_purge(conn: Connection, notes: Sequence[Note]) -> list[None]:
+    cursors.done(conn, cursors.PURGE)
+    return audit.record(conn, notes)
 
 
 def _tend(conn: Connection, items: Sequence[None]) -> list[None]:

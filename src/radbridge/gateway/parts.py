@@ -159,8 +159,13 @@ def make_watcher(base: Base) -> Watcher | None:
 
 def make_own_workers(base: Base, wires: Wires, rememberer: Rememberer) -> list[Worker]:
     """What every gateway does beside applying, drafting and delivering."""
-    tells_syslog = base.site.audit.syslog.address is not None
-    gauging = Gauging(base.journal, base.metrics, disk=base.site.store.folder, tells_syslog=tells_syslog)
+    gauging = Gauging(
+        base.journal,
+        base.metrics,
+        disk=base.site.store.folder,
+        tells_syslog=base.site.audit.syslog.address is not None,
+        purges=base.site.retention.is_on,
+    )
     own: list[Worker] = [base.membership, gauging, *trail.own_workers(base.site, base.journal)]
     own += [rememberer] if base.site.memory.enabled else []
     own += [worker for wire in wires for worker in wire.workers]

@@ -12,17 +12,18 @@ told outside (`radbridge audit head`), and why `verify` takes an end that somebo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, LargeBinary, Row, bindparam, delete, func, insert, select, type_coerce
 
 from radbridge.audit import Note, What, read, write
-from radbridge.errors import AuditBroken
+from radbridge.errors import AuditBroken, SealError
 from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import audit_anchors, audit_events, audit_pending
+from radbridge.journal.sealing import unseal
 from radbridge.journal.types import clean
 
 AT_ONCE = 500
@@ -74,14 +75,14 @@ class Verified:
     """What `verify` has added up."""
 
     events: int
-    first: int
-    """0 where there is none."""
     head: Head
     anchor: int
     """The last event that a purge took; 0: none was."""
     pending: int
     oldest: datetime | None
     """Of those that wait to be chained."""
+    unreadable: int
+    """Of those that wait: sealed with a key that isn't there. The chain stops before the first."""
 
 
 def link(prev: bytes, seq: int, at: datetime, document: bytes) -> bytes:
@@ -162,7 +163,7 @@ def verify(conn: Connection, *, start: int = 0, kept: Head | None = None) -> Ver
     last = _before(conn, start) if start > anchored.seq + 1 else anchored
     is_noted = row is None or last is not anchored
     is_kept = kept is None or kept == last
-    count, first = 0, last.seq + 1
+    count = 0
     for event in _rows(conn, last.seq):
         told = _check(event, last)
         last, count = Head(seq=event.seq, hash=event.hash), count + 1
@@ -178,12 +179,33 @@ def verify(conn: Connection, *, start: int = 0, kept: Head | None = None) -> Ver
     waiting, oldest = pending(conn)
     return Verified(
         events=count,
-        first=first if count else 0,
         head=last,
         anchor=anchored.seq,
         pending=waiting,
         oldest=oldest,
+        unreadable=len(_find_unreadable(conn)),
     )
+
+
+def give_up(conn: Connection, note_of: Callable[[dict[str, str]], Note]) -> int:
+    """Take out what waits and can't be opened; for each there is a note with the digest of its bytes. How many."""
+    hold(conn, Lock.AUDIT, [""])
+    lost = _find_unreadable(conn)
+    conn.execute(delete(audit_pending).where(audit_pending.c.seq.in_(lost)))
+    note(conn, [note_of({"pending": str(seq), "digest": digest}) for seq, digest in lost.items()])
+    return len(lost)
+
+
+def _find_unreadable(conn: Connection) -> dict[int, str]:
+    """What waits and can't be opened, with the digest of its bytes."""
+    stored = type_coerce(audit_pending.c.document, LargeBinary)
+    found = {}
+    for seq, sealed in conn.execute(select(audit_pending.c.seq, stored).order_by(audit_pending.c.seq)):
+        try:
+            unseal(conn.dialect, bytes(sealed), "audit_pending.document")
+        except SealError:
+            found[seq] = hashlib.sha256(sealed).hexdigest()
+    return found
 
 
 def _check(event: Row[Any], last: Head) -> Note:
@@ -260,5 +282,6 @@ def _tells(told: Note, anchored: Head) -> bool:
 
 
 def _is_pending(conn: Connection, anchored: Head) -> bool:
-    rows = conn.execute(select(audit_pending.c.at, audit_pending.c.document))
+    lost = _find_unreadable(conn)
+    rows = conn.execute(select(audit_pending.c.at, audit_pending.c.document).where(audit_pending.c.seq.not_in(lost)))
     return any(_tells(read(row.document, row.at), anchored) for row in rows)

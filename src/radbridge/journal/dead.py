@@ -11,23 +11,49 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, literal_column, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    LargeBinary,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+    update,
+)
 
 from radbridge.audit import Note, Subject, What, each
 from radbridge.case import CaseKey
 from radbridge.draft import DraftState
-from radbridge.errors import ConfigError
+from radbridge.errors import ConfigError, SealBroken
 from radbridge.journal import audit, drafts
 from radbridge.journal.locks import Lock, hold
 from radbridge.journal.messages import split_touches, subjects_of
 from radbridge.journal.schema import DeliveryState, MessageState, Purpose, deliveries, messages
+from radbridge.journal.sealing import unseal
 from radbridge.journal.tables.where import DELIVERY_FAILED, MESSAGE_FAILED
+from radbridge.journal.types import Sealed
 
 _ID = re.compile(r"(?P<kind>[md])(?P<number>[1-9]\d{0,17})")
-_MESSAGES = select(messages).where(MESSAGE_FAILED).order_by(messages.c.id.desc()).limit(bindparam("at_most"))
-_DELIVERIES = select(deliveries).where(DELIVERY_FAILED).order_by(deliveries.c.seq.desc()).limit(bindparam("at_most"))
-_MESSAGE = select(messages).where(messages.c.id == bindparam("number"), MESSAGE_FAILED)
-_DELIVERY = select(deliveries).where(deliveries.c.seq == bindparam("number"), DELIVERY_FAILED)
+
+
+def _rows(table: Table, document: Column[bytes]) -> Select[tuple[Any, ...]]:
+    """Rows with one document as it is stored: one that can't be opened is among those that wait for a person."""
+    plain = [column for column in table.columns if not isinstance(column.type, Sealed)]
+    return select(*plain, type_coerce(document, LargeBinary).label("stored"))
+
+
+_MESSAGE_ROWS = _rows(messages, messages.c.raw).where(MESSAGE_FAILED)
+_DELIVERY_ROWS = _rows(deliveries, deliveries.c.payload).where(DELIVERY_FAILED)
+_MESSAGES = _MESSAGE_ROWS.order_by(messages.c.id.desc()).limit(bindparam("at_most"))
+_DELIVERIES = _DELIVERY_ROWS.order_by(deliveries.c.seq.desc()).limit(bindparam("at_most"))
+_MESSAGE = _MESSAGE_ROWS.where(messages.c.id == bindparam("number"))
+_DELIVERY = _DELIVERY_ROWS.where(deliveries.c.seq == bindparam("number"))
 _later = messages.alias("later")
 _IS_LATER = (_later.c.id > bindparam("number")) & (_later.c.state == MessageState.DONE)
 _OVERTAKEN = select(exists().where(_IS_LATER, _later.c.accession.in_(bindparam("accessions", expanding=True))))
@@ -79,9 +105,16 @@ class Dead:
     tries: int
     reason: str
     raw: bytes = field(repr=False)
-    """The message as it came, or as it was to go; empty where it never was composed."""
+    """The message as it came, or as it was to go; empty where it never was composed, or can't be opened."""
+    first_sent_at: datetime | None = None
+    """Of a delivery that was sent: a peer may have it since then."""
     subjects: tuple[Subject, ...] = field(default=(), repr=False)
     """Whose it is, as far as it says; for the trail."""
+
+    @property
+    def is_message(self) -> bool:
+        """Else it is a delivery."""
+        return self.id.startswith("m")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +132,8 @@ class Act:
 
 def everything(conn: Connection, at_most: int) -> list[Dead]:
     """What waits for a person, newest first: `at_most` messages and as many deliveries."""
-    found = [_of_message(row) for row in conn.execute(_MESSAGES, {"at_most": at_most})]
-    found += [_of_delivery(row) for row in conn.execute(_DELIVERIES, {"at_most": at_most})]
+    found = [_of_message(conn, row) for row in conn.execute(_MESSAGES, {"at_most": at_most})]
+    found += [_of_delivery(conn, row) for row in conn.execute(_DELIVERIES, {"at_most": at_most})]
     return sorted(found, key=lambda dead: dead.at, reverse=True)
 
 
@@ -112,7 +145,7 @@ def noted(note: Note, found: Sequence[Dead]) -> list[Note]:
 def show(conn: Connection, id: str) -> Dead:
     """One of them. Raises ConfigError."""
     kind, row = _find(conn, id)
-    return _of_message(row) if kind == "m" else _of_delivery(row)
+    return _of_message(conn, row) if kind == "m" else _of_delivery(conn, row)
 
 
 def retry(conn: Connection, acts: Sequence[Act]) -> list[Dead]:
@@ -129,7 +162,7 @@ def _act(conn: Connection, act: Act, what: What) -> Dead:
     _, row = _find(conn, act.id)
     hold(conn, Lock.CASE, [row.accession])
     kind, row = _find(conn, act.id)  # it may have changed until the lock was ours
-    dead = _of_message(row) if kind == "m" else _of_delivery(row)
+    dead = _of_message(conn, row) if kind == "m" else _of_delivery(conn, row)
     now = datetime.now(UTC)
     if what is What.DROPPED:
         _drop(conn, kind, row, act, now)
@@ -191,7 +224,14 @@ def _find(conn: Connection, id: str) -> tuple[str, Row[Any]]:
     return match["kind"], row
 
 
-def _of_message(row: Row[Any]) -> Dead:
+def _open(conn: Connection, stored: bytes, place: str) -> bytes:
+    try:
+        return unseal(conn.dialect, stored, place)
+    except SealBroken:
+        return b""
+
+
+def _of_message(conn: Connection, row: Row[Any]) -> Dead:
     return Dead(
         id=f"m{row.id}",
         state=row.state,
@@ -201,12 +241,12 @@ def _of_message(row: Row[Any]) -> Dead:
         at=row.received_at,
         tries=row.tries,
         reason=row.reason,
-        raw=row.raw,
+        raw=_open(conn, row.stored, "message.raw"),
         subjects=tuple(subjects_of(row.accession, split_touches(row.touches))),
     )
 
 
-def _of_delivery(row: Row[Any]) -> Dead:
+def _of_delivery(conn: Connection, row: Row[Any]) -> Dead:
     return Dead(
         id=f"d{row.seq}",
         state=row.state,
@@ -216,6 +256,7 @@ def _of_delivery(row: Row[Any]) -> Dead:
         at=row.created_at,
         tries=row.attempts,
         reason=row.answer,
-        raw=row.payload,
+        raw=_open(conn, row.stored, "delivery.payload"),
+        first_sent_at=row.first_sent_at,
         subjects=(Subject(entity=CaseKey(accession=row.accession, issuer=row.issuer)),),
     )

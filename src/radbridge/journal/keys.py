@@ -22,6 +22,8 @@ from radbridge.journal.sealing import Sealer
 from radbridge.journal.upsert import insert
 
 _ALL = select(data_keys).order_by(data_keys.c.id)
+_ANY = select(data_keys.c.id).limit(1).with_for_update(read=True, key_share=True)
+_EVERY = select(data_keys.c.id).with_for_update()
 _ADD = insert(data_keys).on_conflict_do_nothing()
 _ONE = data_keys.c.id == bindparam("of_key")
 _RETIRE = update(data_keys).where(_ONE, data_keys.c.retired_at.is_(None)).values(retired_at=bindparam("at"))
@@ -102,9 +104,22 @@ def check(settings: Encryption, there: Sequence[DataKey]) -> None:
         raise SealError("it is encrypted: set encryption.key_file or encryption.key_command")
 
 
+def hold(conn: Connection) -> None:
+    """Have the keys stay until the end of this transaction. Raises SealError where they are gone already."""
+    if conn.execute(_ANY).first() is None:
+        raise SealError(
+            "the journal's keys were dropped meanwhile: take [encryption] out of the site's file, and run this again"
+        )
+
+
 def drop_all(conn: Connection) -> None:
-    """Forget every key. Only where nothing is sealed any more, and no gateway runs."""
+    """Forget every key. Only where nothing is sealed any more, and whoever would seal was waited for by `lock`."""
     conn.execute(delete(data_keys))
+
+
+def lock(conn: Connection) -> None:
+    """Wait for every transaction that may still seal, and have others wait for the end of this one."""
+    conn.execute(_EVERY).all()
 
 
 def _load_cipher() -> Cipher:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # an extra: on SQLite nobody needs it
 LOCK_MIGRATE = 0x5241_4442
 """The advisory lock of whoever changes the tables."""
 OLDEST = 140000
-"""`server_version_num` of the oldest PostgreSQL that is tested."""
+"""`server_version_num` of the oldest PostgreSQL that has what is asked of it; 16 and 18 are tested."""
 _CONNECT_S = 5
 _SILENT_S = 10
 """After so long without a sign of the server a connection is lost, and a transaction that does nothing is ended."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     Column,
@@ -73,8 +73,7 @@ from radbridge.journal.schema import (
 
 AT_ONCE: Final = 200
 """Rows in one transaction."""
-_KEPT_TYPES: Final = ("Subscription",)
-"""FHIR resources that say how we work and not what was known of somebody."""
+_SUBSCRIPTION: Final = "Subscription"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +93,11 @@ class Cut:
         return self.now - timedelta(days=days)
 
 
+Find = Callable[[Cut], Select[Any]]
+"""All that may go, by their keys first."""
+Remove = Callable[[Connection, Sequence[Row[Any]], Cut], None]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
     """One kind of rows that may go."""
@@ -101,11 +105,10 @@ class Kind:
     name: str
     days: Callable[[Retention], int]
     key: tuple[Column[Any], ...]
-    find: Callable[[Cut], Select[Any]]
-    """All that may go, by their keys first."""
-    again: Callable[[Cut], Select[Any]] | None = None
+    find: Find
+    again: Find
     """The same without what takes long to find out, for the moment when they go."""
-    remove: Callable[[Connection, Sequence[Row[Any]], Cut], None]
+    remove: Remove
 
 
 def count(conn: Connection, cut: Cut) -> dict[str, int]:
@@ -123,8 +126,7 @@ def look(conn: Connection, kind: Kind, cut: Cut) -> list[Row[Any]]:
 def take(conn: Connection, kind: Kind, cut: Cut, rows: Sequence[Row[Any]]) -> int:
     """Take those of them that may still go; how many. It is noted with them: a run may be broken off."""
     keys = [tuple(row[: len(kind.key)]) for row in rows]
-    again = (kind.again or kind.find)(cut).where(_among(kind.key, keys))
-    found = conn.execute(again).all()
+    found = conn.execute(kind.again(cut).where(_among(kind.key, keys))).all()
     if found:
         kind.remove(conn, found, cut)
         detail = {"kind": kind.name, "rows": str(len(found))}
@@ -150,6 +152,27 @@ def _among(columns: Sequence[ColumnElement[Any]], keys: Sequence[tuple[Any, ...]
     """Whether a row has one of the keys. By each column apart too: for a row of columns SQLite uses no index."""
     apart = [column.in_({key[place] for key in keys}) for place, column in enumerate(columns)]
     return and_(*apart, tuple_(*columns).in_(keys)) if len(columns) > 1 else apart[0]
+
+
+def _kind(
+    name: str,
+    days: Callable[[Retention], int],
+    *key: Column[Any],
+    by: Column[datetime] | Find,
+    only: Sequence[ColumnElement[bool]] = (),
+    again: Find | None = None,
+    remove: Remove | None = None,
+) -> Kind:
+    """What is found in a way of its own, or by its age, where it fulfils `only`."""
+
+    def find_old(cut: Cut) -> Select[Any]:
+        return select(*key).where(cast("Column[datetime]", by) < cut.before(days(cut.retention)), *only)
+
+    def remove_them(conn: Connection, rows: Sequence[Row[Any]], _: Cut) -> None:
+        conn.execute(delete(key[0].table).where(_among(key, [tuple(row) for row in rows])))
+
+    find = find_old if isinstance(by, Column) else by
+    return Kind(name=name, days=days, key=key, find=find, again=again or find, remove=remove or remove_them)
 
 
 # Messages: their bytes go first; the row stays for as long as they may come again. Dead letters wait for a person.
@@ -179,19 +202,6 @@ def _remove_messages(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> No
 # Cases, with what hangs on them.
 
 
-def _find_cases(cut: Cut) -> Select[Any]:
-    return select(cases.c.accession, cases.c.issuer).where(
-        cases.c.state != CaseState.OPEN,
-        cases.c.updated_at < cut.before(cut.retention.cases_d),
-        ~_of_case(deliveries).where(deliveries.c.state.in_(_UNDELIVERED)).correlate(cases).exists(),
-        ~exists().where(
-            memory.c.accession == cases.c.accession,
-            memory.c.issuer == cases.c.issuer,
-            memory.c.state == MemoryState.WAITING,
-        ),
-    )
-
-
 def _of_case(table: Table) -> Select[Any]:
     return select(table.c.accession).where(table.c.accession == cases.c.accession, table.c.issuer == cases.c.issuer)
 
@@ -208,37 +218,7 @@ def _remove_cases(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
     conn.execute(delete(cases).where(_among((cases.c.accession, cases.c.issuer), keys)))
 
 
-# What is kept of a case's surroundings, and names the case only inside, or not at all.
-
-
-def _find_steps(cut: Cut) -> Select[Any]:
-    return select(dicom_steps.c.sop_uid).where(dicom_steps.c.updated_at < cut.before(cut.retention.cases_d))
-
-
-def _remove_steps(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
-    conn.execute(delete(dicom_steps).where(dicom_steps.c.sop_uid.in_([row.sop_uid for row in rows])))
-
-
-def _find_contexts(cut: Cut) -> Select[Any]:
-    c = fhircast_contexts.c
-    return select(c.hub, c.topic_digest).where(c.updated_at < cut.before(cut.retention.cases_d))
-
-
-def _remove_contexts(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
-    c = fhircast_contexts.c
-    keys = [(row.hub, row.topic_digest) for row in rows]
-    conn.execute(delete(fhircast_contexts).where(_among((c.hub, c.topic_digest), keys)))
-
-
 # Drafts that don't stand.
-
-
-def _find_drafts(cut: Cut) -> Select[Any]:
-    return select(drafts.c.id).where(
-        drafts.c.state != DraftState.CURRENT,
-        drafts.c.made_at < cut.before(cut.retention.drafts_d),
-        ~exists().where(deliveries.c.draft_id == drafts.c.id, deliveries.c.state.in_(_UNDELIVERED)),
-    )
 
 
 def _remove_drafts(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
@@ -252,45 +232,27 @@ def _remove_drafts_where(conn: Connection, condition: ColumnElement[bool]) -> No
     conn.execute(delete(drafts).where(drafts.c.id.in_(ids)))
 
 
-# Examples: what drafts are shown, and what is learned from.
-
-
-def _find_memory(cut: Cut) -> Select[Any]:
-    old = memory.c.signed_at < cut.before(cut.retention.examples_d)
-    return select(memory.c.number).where(old, memory.c.state == MemoryState.KEPT)
-
-
-def _remove_memory(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
-    conn.execute(delete(memory).where(memory.c.number.in_([row.number for row in rows])))
-
-
-def _find_edits(cut: Cut) -> Select[Any]:
-    return select(edits.c.seq).where(edits.c.signed_at < cut.before(cut.retention.examples_d))
-
-
-def _remove_edits(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
-    conn.execute(delete(edits).where(edits.c.seq.in_([row.seq for row in rows])))
-
-
 # FHIR: versions that aren't the newest, then resources that nothing refers to.
 
 _newest = resources.alias("newest")
-
-
-def _find_versions(cut: Cut) -> Select[Any]:
-    v = resource_versions
-    is_newest = exists().where(_newest.c.type == v.c.type, _newest.c.id == v.c.id, _newest.c.version == v.c.version)
-    return select(v.c.seq).where(v.c.at < cut.before(cut.retention.fhir_d), ~is_newest, ~_is_awaited(v.c.seq))
+_listed = resources.alias("listed")
 
 
 def _remove_versions(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
     _remove_versions_where(conn, [row.seq for row in rows])
 
 
+def _is_over() -> ColumnElement[bool]:
+    """Whether it isn't a Subscription that still works, which is how we work and not what was known of somebody."""
+    i = resource_index
+    over = select(i.c.id).where(i.c.type == _SUBSCRIPTION, i.c.param == "status", i.c.value.in_(("off", "error")))
+    return or_(resources.c.type != _SUBSCRIPTION, resources.c.id.in_(over))
+
+
 def _old_resources(cut: Cut) -> Select[Any]:
     r = resources
     old = r.c.at < cut.before(cut.retention.fhir_d)
-    return select(r.c.type, r.c.id, r.c.seq).where(old, r.c.type.not_in(_KEPT_TYPES), ~_is_awaited(r.c.seq))
+    return select(r.c.type, r.c.id, r.c.seq).where(old, _is_over(), ~_is_awaited(r.c.seq))
 
 
 def _find_resources(cut: Cut) -> Select[Any]:
@@ -307,6 +269,8 @@ def _remove_resources(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> N
     keys = [(row.type, row.id) for row in rows]
     v = resource_versions
     seqs = conn.execute(select(v.c.seq).where(_among((v.c.type, v.c.id), keys))).scalars().all()
+    ended = [row.id for row in rows if row.type == _SUBSCRIPTION]
+    conn.execute(delete(subscription_events).where(subscription_events.c.subscription_id.in_(ended)))
     for table in (resource_index, resources):
         conn.execute(delete(table).where(_among((table.c.type, table.c.id), keys)))
     _remove_versions_where(conn, seqs)
@@ -319,8 +283,8 @@ def _remove_versions_where(conn: Connection, seqs: Sequence[int]) -> None:
 
 def _is_awaited(seq: ColumnElement[int]) -> ColumnElement[bool]:
     """Whether a subscriber hasn't got it yet; those few are read once."""
-    e = subscription_events
-    return seq.in_(select(e.c.version_seq).where(e.c.state == "pending"))
+    e, listed = subscription_events, select(_listed.c.id).where(_listed.c.type == _SUBSCRIPTION)
+    return seq.in_(select(e.c.version_seq).where(e.c.state == "pending", e.c.subscription_id.in_(listed)))
 
 
 # The audit trail: only ever its beginning.
@@ -346,51 +310,65 @@ def _remove_audit(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
     conn.execute(delete(audit_events).where(audit_events.c.seq <= last))
 
 
+_v, _context = resource_versions.c, fhircast_contexts.c
+_IS_NEWEST = exists().where(_newest.c.type == _v.type, _newest.c.id == _v.id, _newest.c.version == _v.version)
+_IS_AWAITED_BY_MEMORY = exists().where(
+    memory.c.accession == cases.c.accession,
+    memory.c.issuer == cases.c.issuer,
+    memory.c.state == MemoryState.WAITING,
+)
+_IS_UNDELIVERED = _of_case(deliveries).where(deliveries.c.state.in_(_UNDELIVERED)).correlate(cases).exists()
+_HAS_UNDELIVERED = exists().where(deliveries.c.draft_id == drafts.c.id, deliveries.c.state.in_(_UNDELIVERED))
+
 KINDS: Final[Sequence[Kind]] = (
-    Kind(
-        name="messages", key=(messages.c.id,), days=lambda r: r.messages_d, find=_find_messages, remove=_remove_messages
-    ),
-    Kind(
-        name="cases",
-        key=(cases.c.accession, cases.c.issuer),
-        days=lambda r: r.cases_d,
-        find=_find_cases,
+    _kind("messages", lambda r: r.messages_d, messages.c.id, by=_find_messages, remove=_remove_messages),
+    _kind(
+        "cases",
+        lambda r: r.cases_d,
+        cases.c.accession,
+        cases.c.issuer,
+        by=cases.c.updated_at,
+        only=(cases.c.state != CaseState.OPEN, ~_IS_UNDELIVERED, ~_IS_AWAITED_BY_MEMORY),
         remove=_remove_cases,
     ),
-    Kind(
-        name="dicom_steps",
-        key=(dicom_steps.c.sop_uid,),
-        days=lambda r: r.cases_d,
-        find=_find_steps,
-        remove=_remove_steps,
+    _kind("dicom_steps", lambda r: r.cases_d, dicom_steps.c.sop_uid, by=dicom_steps.c.updated_at),
+    _kind("fhircast_contexts", lambda r: r.cases_d, _context.hub, _context.topic_digest, by=_context.updated_at),
+    _kind(
+        "drafts",
+        lambda r: r.drafts_d,
+        drafts.c.id,
+        by=drafts.c.made_at,
+        only=(drafts.c.state != DraftState.CURRENT, ~_HAS_UNDELIVERED),
+        remove=_remove_drafts,
     ),
-    Kind(
-        name="fhircast_contexts",
-        key=(fhircast_contexts.c.hub, fhircast_contexts.c.topic_digest),
-        days=lambda r: r.cases_d,
-        find=_find_contexts,
-        remove=_remove_contexts,
+    _kind(
+        "memory",
+        lambda r: r.examples_d,
+        memory.c.number,
+        by=memory.c.signed_at,
+        only=(memory.c.state == MemoryState.KEPT,),
     ),
-    Kind(name="drafts", key=(drafts.c.id,), days=lambda r: r.drafts_d, find=_find_drafts, remove=_remove_drafts),
-    Kind(name="memory", key=(memory.c.number,), days=lambda r: r.examples_d, find=_find_memory, remove=_remove_memory),
-    Kind(name="edits", key=(edits.c.seq,), days=lambda r: r.examples_d, find=_find_edits, remove=_remove_edits),
-    Kind(
-        name="fhir_versions",
-        key=(resource_versions.c.seq,),
-        days=lambda r: r.fhir_d,
-        find=_find_versions,
+    _kind("edits", lambda r: r.examples_d, edits.c.seq, by=edits.c.signed_at),
+    _kind(
+        "fhir_versions",
+        lambda r: r.fhir_d,
+        _v.seq,
+        by=_v.at,
+        only=(~_IS_NEWEST, ~_is_awaited(_v.seq)),
         remove=_remove_versions,
     ),
-    Kind(
-        name="fhir_resources",
-        key=(resources.c.type, resources.c.id),
-        days=lambda r: r.fhir_d,
-        find=_find_resources,
+    _kind(
+        "fhir_resources",
+        lambda r: r.fhir_d,
+        resources.c.type,
+        resources.c.id,
+        by=_find_resources,
         again=_old_resources,
         remove=_remove_resources,
     ),
-    Kind(name="audit", key=(audit_events.c.seq,), days=lambda r: r.audit_d, find=_find_audit, remove=_remove_audit),
+    _kind("audit", lambda r: r.audit_d, audit_events.c.seq, by=_find_audit, remove=_remove_audit),
 )
+"""In this order: what hangs on a case goes with it."""
 
 
 def tell(counts: Mapping[str, int]) -> dict[str, str]:

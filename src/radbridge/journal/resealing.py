@@ -122,6 +122,7 @@ def end_sealing(conn: Connection, last: Note) -> None:
 
     Raises SealError when another command has sealed something since: what the keys sealed opens with nothing else.
     """
+    keys.lock(conn)
     if conn.dialect.name == "postgresql":
         names = ", ".join(f'"{name}"' for name in sorted({place.table.name for place in places()}))
         conn.exec_driver_sql("SET LOCAL statement_timeout = 0")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from radbridge.config.encryption import Encryption
 from radbridge.config.store import Store
 from radbridge.errors import ConfigError, JournalError, JournalLost
-from radbridge.journal import keys, postgres, sqlite
+from radbridge.journal import keys, postgres, sealing, sqlite
 from radbridge.journal.keys import DataKey
 from radbridge.journal.schema import data_keys
 
@@ -53,9 +54,16 @@ class Stores:
         """A connection to read with; close it soon."""
         return self.reader.connect()
 
-    def begin(self) -> AbstractContextManager[Connection]:
-        """A transaction that may write, committed at the end of the block."""
-        return self.writer.begin()
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that may write, committed at the end of the block.
+
+        Raises SealError where the keys that it would seal with were dropped since: `store unseal` has ended.
+        """
+        with self.writer.begin() as conn:
+            if sealing.sealer_of(conn.dialect) is not None:
+                keys.hold(conn)
+            yield conn
 
     def open_apart(self) -> Apart:
         """A connection to PostgreSQL beside the engines, in autocommit. Raises psycopg's errors."""

@@ -9,6 +9,8 @@ from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, Stri
 
 from radbridge.journal.sealing import seal, unseal
 
+MAX_KEY_BYTES = 1000
+"""Of a value that is searched by: an index of PostgreSQL takes 2,704 bytes, of two such values together."""
 Key = BigInteger().with_variant(Integer, "sqlite")
 """A counted key. SQLite counts by itself only what is declared INTEGER, which holds 64 bits there."""
 
@@ -66,6 +68,11 @@ class Sealed(TypeDecorator[bytes]):
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
         """Open."""
         return unseal(dialect, value, self.place) if value else value
+
+
+def is_too_long(key: str) -> bool:
+    """Whether an index would not take it: no case and no patient could be found by it."""
+    return len(key) > MAX_KEY_BYTES // 4 and len(key.encode(errors="replace")) > MAX_KEY_BYTES
 
 
 def clean(text: str) -> str:

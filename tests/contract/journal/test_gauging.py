@@ -15,6 +15,7 @@ from radbridge.case import CaseKey
 from radbridge.flow import gauging
 from radbridge.flow.gauging import Gauging
 from radbridge.journal import Journal, audit, deliveries, drafts, messages
+from radbridge.journal.cursors import PURGE, begin, done
 from radbridge.journal.schema import DeliveryState, MessageState, Purpose, audit_events, cursors, destinations
 from radbridge.journal.schema import deliveries as delivery_rows
 from radbridge.journal.schema import messages as message_rows
@@ -30,12 +31,13 @@ async def gauged(
     folder: Path,
     *writes: Callable[[Connection, Sequence[None]], list[None]],
     tells_syslog: bool = True,
+    purges: bool = False,
 ) -> AsyncIterator[Metrics]:
     """The metrics after a look at a journal to which `writes` were made."""
     metrics = Metrics()
     for write in writes:
         await journal.write(write, None)
-    work = asyncio.create_task(Gauging(journal, metrics, disk=folder, tells_syslog=tells_syslog).run())
+    work = asyncio.create_task(Gauging(journal, metrics, disk=folder, tells_syslog=tells_syslog, purges=purges).run())
     async with asyncio.timeout(20):
         while not value(metrics, "radbridge_disk_size_bytes"):
             await asyncio.sleep(0.005)
@@ -164,6 +166,22 @@ async def test_a_repository_that_was_taken_out_is_not_behind(journal: Journal, t
     async with gauged(journal, tmp_path, stop, tells_syslog=False) as metrics:
         assert value(metrics, "radbridge_audit_seq") == 3
         assert value(metrics, "radbridge_syslog_lag") == 0
+
+
+def purge_yesterday(conn: Connection, items: Sequence[None]) -> list[None]:
+    """The last purge came to its end a day ago; a gateway that begins since then changes nothing about that."""
+    done(conn, PURGE)
+    age(conn, cursors, "at", 86400)
+    begin(conn, PURGE)
+    return [None] * len(items)
+
+
+async def test_how_long_ago_the_purge_was(journal: Journal, tmp_path: Path) -> None:
+    """The time since a purge came to its end is a gauge, where anything is ever purged."""
+    async with gauged(journal, tmp_path, purge_yesterday, purges=True) as metrics:
+        assert 86400 <= value(metrics, "radbridge_purge_age_seconds") < 86400 + 60
+    async with gauged(journal, tmp_path) as metrics:
+        assert value(metrics, "radbridge_purge_age_seconds") == 0
 
 
 async def test_a_queue_that_ran_empty_is_zero(journal: Journal) -> None:

@@ -14,13 +14,18 @@ import psycopg
 import pytest
 from sqlalchemy import Connection
 
+from radbridge.access import Role
+from radbridge.audit import Note, What
 from radbridge.case import Case, CaseKey, Patient
-from radbridge.journal import Journal, cases, dicom, memory, messages, secrets, withdrawals
+from radbridge.journal import Journal, accounts, audit, cases, dicom, memory, messages, secrets, sequences, withdrawals
+from radbridge.journal.accounts import Stranger
 from radbridge.journal.buckets import ALL
 from radbridge.journal.dicom import Begun, Changed, Filed, StepOutcome, StepState
 from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import MessageState
+from radbridge.journal.sequences import Numbered
 from radbridge.journal.stores import Stores
+from radbridge.wire import Rejected
 from tests.support.journals import received
 
 pytestmark = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
@@ -180,6 +185,40 @@ def test_withdrawn_while_a_report_comes_in(stores: Stores, pool: ThreadPoolExecu
         _until_it_waits(conn, found)
         conn.commit()
     assert found.result(30) == 1
+
+
+def test_a_number_is_taken_once(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """Of two messages of one sender under one sequence number, on two connections, one is taken."""
+
+    def take(control_id: str) -> Work:
+        message = received(control_id)
+        refused = Rejected(wire="hl7v2", peer="p", reason="out_of_sequence", detail="", raw=b"x", size=1, ack=b"no")
+        numbered = Numbered(received=message, number=5, enforce=True, answer=lambda _: b"yes", refuse=lambda _: refused)
+        return lambda conn: sequences.accept(conn, [numbered])[0].accepted is not None
+
+    assert meet(stores, pool, take("1"), take("2")) == [True, False]
+
+
+def test_a_chain_has_one_end(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """Two gateways that chain at once make one chain."""
+    with stores.begin() as conn:
+        audit.note(conn, [Note(at=NOON, what=What.STARTED)] * 2)
+    assert meet(stores, pool, *[lambda conn: audit.chain_pending(conn, 1)] * 2) == [1, 1]
+    with stores.connect() as conn:
+        assert audit.verify(conn).events == 2
+
+
+def test_somebody_comes_for_the_first_time_once(stores: Stores, pool: ThreadPoolExecutor) -> None:
+    """Two logins of one person make one account; somebody of the same name gets another name."""
+
+    def come(subject: str) -> Work:
+        person = Stranger(issuer="https://id.example", subject=subject, name="doe", roles=frozenset({Role.VIEWER}))
+        return lambda conn: accounts.welcome(conn, [person])[0].name
+
+    assert meet(stores, pool, come("1"), come("1")) == ["doe", "doe"]
+    first, other = meet(stores, pool, come("1"), come("2"))
+    assert first == "doe"
+    assert other.startswith("doe-")
 
 
 def test_crossing_transactions_end(stores: Stores, pool: ThreadPoolExecutor) -> None:

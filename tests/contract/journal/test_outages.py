@@ -142,7 +142,7 @@ async def test_a_primary_that_became_a_replica(cluster: Cluster, journal: Journa
     assert await journal.read(count) == 2
 
 
-@pytest.mark.parametrize(("setting", "value"), [("full_page_writes", "off")])
+@pytest.mark.parametrize(("setting", "value"), [("fsync", "off"), ("full_page_writes", "off")])
 def test_a_server_that_forgets(cluster: Cluster, setting: str, value: str) -> None:
     """A server whose files a crash may tear is refused, with the setting's name."""
     name = cluster.empty_database()
@@ -174,6 +174,13 @@ def test_a_server_in_a_hurry(cluster: Cluster) -> None:
 def test_another_spelling(cluster: Cluster) -> None:
     """A database that spells or sorts otherwise than SQLite is refused, with the command that makes a fitting one."""
     name = cluster.empty_database("TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    with pytest.raises(StoreRefused, match="--locale=C"):
+        open_store(cluster.url(name))
+
+
+def test_another_order(cluster: Cluster) -> None:
+    """A database that sorts as people of some language do, and not by code points as SQLite, is refused likewise."""
+    name = cluster.empty_database("TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C'")
     with pytest.raises(StoreRefused, match="--locale=C"):
         open_store(cluster.url(name))
 

@@ -15,7 +15,7 @@ from radbridge.audit import What
 from radbridge.cli.app import app
 from radbridge.cli.common import account
 from radbridge.journal import audit, resealing
-from radbridge.journal.schema import audit_events, messages
+from radbridge.journal.schema import audit_events, data_keys, messages
 from radbridge.journal.stores import Stores, open_store
 from radbridge_adapters.security.cipher import make_key
 from tests.support.planted import NAME, plant
@@ -143,6 +143,22 @@ def test_the_trail_goes_on_after_unseal(config: Path, stores: Stores) -> None:
     assert did == [What.KEY_ROTATED, What.VIEWED, What.KEY_ROTATED]
     with stores.connect() as conn:
         assert set(resealing.count_keys(conn)) == {0}
+
+
+def test_a_note_that_cannot_be_opened_is_told(config: Path, stores: Stores) -> None:
+    """`audit verify` tells of those under a lost key; given up, they leave a note, and the chain goes on."""
+    encrypt(config)
+    radbridge("store", "rotate", "--config", config)
+    radbridge("audit", "export", "--config", config)
+    with stores.begin() as conn:
+        conn.execute(data_keys.delete().where(data_keys.c.id == 2))
+    told = radbridge("audit", "verify", "--config", config)
+    assert (told.exit_code, "1 of them can't be opened" in told.output) == (1, True)
+    assert "1 note given up" in radbridge("audit", "give-up", "--reason", "lost", "--config", config).output
+    assert radbridge("audit", "verify", "--config", config).exit_code == 0
+    with stores.connect() as conn:
+        waiting = conn.exec_driver_sql("SELECT count(*) FROM audit_pending").scalar_one()
+    assert waiting == 2
 
 
 def test_seal_leaves_nothing_plain_in_the_file(config: Path, stores: Stores, url: str) -> None:

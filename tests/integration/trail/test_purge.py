@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, delete, make_url, select, update
+from sqlalchemy import Connection, delete, insert, make_url, select, update
 
 from radbridge.audit import What
 from radbridge.config import Site
 from radbridge.config.retention import Retention
 from radbridge.flow.trail import Purger, make_cut
 from radbridge.journal import Journal, audit, purge
+from radbridge.journal.cursors import PURGE, last
 from radbridge.journal.purge import Cut, Kind
 from radbridge.journal.schema import (
     audit_events,
@@ -85,6 +86,7 @@ async def test_a_run_ends_with_a_note_of_its_counts(journal: Journal, url: str) 
     assert notes[-1].detail["cases"] == "1"
     steps = {n.detail["kind"]: n.detail["rows"] for n in notes[:-1] if n.what is What.PURGED}
     assert steps == notes[-1].detail
+    assert await journal.read(lambda conn: last(conn, PURGE)) is not None
 
 
 def test_a_run_that_is_broken_off_leaves_its_trace(stores: Stores, url: str) -> None:
@@ -124,7 +126,6 @@ def test_a_dry_run_counts_what_a_run_takes(stores: Stores, url: str) -> None:
         *(("drafts", update(deliveries).values(state=state)) for state in ("pending", "dead", "refused")),
         ("drafts", update(drafts).values(state="current")),
         ("memory", update(memory).values(state="barred")),
-        ("fhir_resources", update(subscription_events).values(state="pending", version_seq=1)),
     ],
 )
 def test_what_is_worked_on_stays(stores: Stores, url: str, name: str, change: object) -> None:
@@ -155,6 +156,44 @@ def test_what_changed_since_the_look_stays(stores: Stores, url: str) -> None:
         conn.execute(update(cases).values(state="open"))
         conn.execute(update(resources).values(at=NOW))
         assert [purge.take(conn, _KINDS[name], cut, rows) for name, rows in seen.items()] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("key", "kinds"),
+    [
+        ("messages_d", {"messages"}),
+        ("cases_d", {"cases", "dicom_steps"}),
+        ("drafts_d", {"drafts"}),
+        ("examples_d", {"memory", "edits"}),
+        ("fhir_d", {"fhir_resources"}),
+        ("audit_d", {"audit"}),
+    ],
+)
+def test_each_key_takes_its_own_kinds(stores: Stores, url: str, key: str, kinds: set[str]) -> None:
+    """A kind goes when its days are over, not an hour before, and no key takes what another one keeps."""
+    with stores.begin() as conn:
+        plant(conn, NOW - timedelta(days=30) + timedelta(hours=1))
+        cut = make_cut(site_of(url, Retention.model_validate({key: 30})), NOW)
+        later = replace(cut, now=NOW + timedelta(hours=2))
+        assert {kind.name for kind in purge.KINDS if purge_some(conn, kind, cut)} == set()
+        assert {kind.name for kind in purge.KINDS if purge_some(conn, kind, later)} == kinds
+
+
+@pytest.mark.parametrize(("status", "goes"), [("active", 0), ("requested", 0), ("off", 1), ("error", 1)])
+def test_a_subscription_goes_when_it_is_over(stores: Stores, url: str, status: str, goes: int) -> None:
+    """One that works stays, and what it hasn't got; one that ended or can't be served goes, and frees that."""
+    kind = _KINDS["fhir_resources"]
+    with stores.begin() as conn:
+        plant(conn, OLD)
+        row = {"type": "Subscription", "id": "S1", "version": 1, "seq": 2, "at": OLD, "origin": "peer"}
+        conn.execute(insert(resources).values(row))
+        conn.execute(update(subscription_events).values(subscription_id="S1", state="pending", version_seq=1))
+        conn.execute(update(resource_index).values(type="Subscription", id="S1", param="status", value=status))
+        cut = make_cut(site_of(url), NOW)
+        assert purge_some(conn, kind, cut) == goes
+        left = conn.execute(select(resources.c.id).order_by(resources.c.id)).scalars().all()
+        assert ("S1" in left, len(left)) == (not goes, 2 - goes)
+        assert purge_some(conn, kind, cut) == goes
 
 
 def test_nothing_is_purged_by_default(stores: Stores, url: str) -> None:

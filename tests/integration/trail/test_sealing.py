@@ -146,6 +146,53 @@ def test_no_key_is_dropped_while_something_is_sealed(sealed: Stores) -> None:
         assert keys.load(conn) == []
 
 
+def test_nobody_seals_with_a_key_that_was_dropped(sealed: Stores, url: str, site: Encryption) -> None:
+    """A command that opened the journal before `store unseal` ended is refused; nothing of it stays sealed."""
+    late = open_store(Store(url=url), site)
+    with sealed.begin() as conn:
+        resealing.end_sealing(conn, Note(at=AT, what=What.KEY_ROTATED))
+    with pytest.raises(SealError, match="dropped meanwhile"), late.begin() as conn:
+        audit.note(conn, [Note(at=AT, what=What.VIEWED)])
+    late.dispose()
+    with sealed.connect() as conn:
+        assert set(resealing.count_keys(conn)) == {0}
+
+
+def test_unseal_waits_for_who_is_sealing(sealed: Stores, url: str, site: Encryption) -> None:
+    """What another command seals while `store unseal` ends isn't lost: it ends after that one, or not at all."""
+    late = open_store(Store(url=url), site)
+    ended: list[object] = []
+
+    def end() -> None:
+        try:
+            with sealed.begin() as conn:
+                resealing.end_sealing(conn, Note(at=AT, what=What.KEY_ROTATED))
+        except SealError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=end)
+    with late.begin() as conn:
+        thread.start()
+        conn.execute(insert(memory), [_remembered(1, b"late")])
+    thread.join(20)
+    assert len(ended) == 1
+    with late.connect() as conn:
+        assert conn.execute(select(memory.c.document)).scalar_one() == b"late"
+    late.dispose()
+
+
+def test_a_key_that_is_in_use_is_put_back(sealed: Stores, url: str) -> None:
+    """A gateway whose key was dropped under it keeps what it sealed: it stores that key again."""
+    with sealed.begin() as conn:
+        plant(conn, AT)
+        keys.drop_all(conn)
+    with sealed.writer.begin() as conn:
+        ring_of(sealed).tend(conn)
+    with sealed.connect() as conn:
+        assert [key.id for key in keys.load(conn)] == [1]
+        assert conn.execute(select(cases.c.document)).scalar_one() == f"PID|{NAME}".encode()
+
+
 def test_a_rotation_leaves_no_value_under_the_old_key(sealed: Stores) -> None:
     """After `rotate --rewrite` the old key has sealed nothing that is still there."""
     with sealed.begin() as conn:

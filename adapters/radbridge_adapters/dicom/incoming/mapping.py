@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from radbridge.case import CaseKey, Code
 from radbridge.config import Dicom
 from radbridge.imaging import Told, join_sides
+from radbridge.journal.types import is_too_long
 from radbridge.procedure import read_body_parts, read_contrast, read_modality
 from radbridge_adapters.dicom.encoding.values import Elements, tag_of
 from radbridge_adapters.dicom.incoming.sr_codes import word_of
@@ -226,7 +227,7 @@ def read_key(dataset: Dataset, settings: Dicom) -> CaseKey | None:
 
 
 def find_key(told: Elements, settings: Dicom) -> CaseKey | None:
-    """`read_key` of elements that may lie over others."""
+    """`read_key` of elements that may lie over others. Nothing is the key of a case that no index would take."""
     if accession := _accession(told):
         return _key(accession, told, settings)
     requests = [request for request in told.items("RequestAttributesSequence") if _accession(request)]
@@ -247,9 +248,20 @@ def _accession(named_by: Elements) -> str:
     return number if len(number) <= MAX_ID_CHARS else ""
 
 
-def _key(accession: str, named_by: Elements, settings: Dicom) -> CaseKey:
+def has_long_issuer(told: Elements) -> bool:
+    """Whether who issued its accession, or one that it asks for, has a name that no case is found by."""
+    return any(is_too_long(_issuer(one)) for one in (told, *told.items("RequestAttributesSequence")))
+
+
+def _issuer(named_by: Elements) -> str:
     issuer = named_by.first("IssuerOfAccessionNumberSequence")
-    name = issuer.text("LocalNamespaceEntityID", "UniversalEntityID")
+    return issuer.text("LocalNamespaceEntityID", "UniversalEntityID")
+
+
+def _key(accession: str, named_by: Elements, settings: Dicom) -> CaseKey | None:
+    name = _issuer(named_by)
+    if is_too_long(name):
+        return None
     return CaseKey(accession=accession, issuer=settings.issuers.get(name, name) if name else settings.issuer)
 
 

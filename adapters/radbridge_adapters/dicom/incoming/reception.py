@@ -20,8 +20,8 @@ from radbridge_adapters.dicom.encoding.bulk import is_whole
 from radbridge_adapters.dicom.encoding.header import Header
 from radbridge_adapters.dicom.encoding.part10 import wrap_part10
 from radbridge_adapters.dicom.encoding.raw import read_dataset
-from radbridge_adapters.dicom.encoding.values import is_uid
-from radbridge_adapters.dicom.incoming.mapping import WANTED_TAGS, context_of, read_key, read_told
+from radbridge_adapters.dicom.encoding.values import Elements, is_uid
+from radbridge_adapters.dicom.incoming.mapping import WANTED_TAGS, context_of, has_long_issuer, read_key, read_told
 from radbridge_adapters.dicom.network import status
 from radbridge_adapters.dicom.network.classes import kind_of
 from radbridge_adapters.dicom.network.services import Answer, Request, StoreRequest
@@ -80,7 +80,7 @@ class Reception:
         try:
             read = self._find(request)
         except MessageFault as error:
-            return Fault(reason=error.reason, detail="the object can't be read", status=status.CANNOT_UNDERSTAND)
+            return Fault(reason=error.reason, detail=str(error), status=status.CANNOT_UNDERSTAND)
         is_report = is_whole(request.sop_class)
         # A report's content is what it says: another one is news, whatever its header.
         context = hashlib.sha256(header.elements).hexdigest()[:16] if is_report else read.context
@@ -114,6 +114,8 @@ class Reception:
                 peer=request.peer_name or request.peer,
             )
         dataset = read_dataset(header.raw(_MAPPED), header.syntax)
+        if has_long_issuer(Elements.of(dataset, self._settings.default_charset)):
+            raise MessageFault("key_too_long", "the accession's issuer is too long")
         key = read_key(dataset, self._settings)
         told = read_told(dataset, "images", default_charset=self._settings.default_charset)
         return _Read(key=key, context=context_of(told, key))

@@ -17,7 +17,7 @@ from radbridge_adapters.dicom.encoding.header import EXPLICIT_LITTLE
 from radbridge_adapters.dicom.encoding.part10 import encode_raw, read_part10, wrap_part10
 from radbridge_adapters.dicom.encoding.raw import read_dataset
 from radbridge_adapters.dicom.encoding.values import Elements, is_uid, tag_of
-from radbridge_adapters.dicom.incoming.mapping import find_key
+from radbridge_adapters.dicom.incoming.mapping import find_key, has_long_issuer
 from radbridge_adapters.dicom.incoming.reception import Fault, receive
 from radbridge_adapters.dicom.network import status
 from radbridge_adapters.dicom.network.classes import PROCEDURE_STEP
@@ -85,6 +85,8 @@ class Steps:
                     status=status.MISSING_ATTRIBUTE,
                     offending=(tag,),
                 )
+        if any(has_long_issuer(item) for item in said.items(_SEQUENCE)):
+            return _LONG_ISSUER
         if _state(said) is not StepState.IN_PROGRESS:
             return _INVALID_STATE
         raw = wrap_part10(encode_raw(dataset), EXPLICIT_LITTLE, PROCEDURE_STEP, uid)
@@ -126,6 +128,9 @@ class Steps:
 
 _SEQUENCE = "ScheduledStepAttributesSequence"
 _INVALID_UID = Fault(reason="bad_uid", detail="the SOP Instance UID is invalid", status=status.INVALID_ATTRIBUTE_VALUE)
+_LONG_ISSUER = Fault(
+    reason="key_too_long", detail="the accession's issuer is too long", status=status.INVALID_ATTRIBUTE_VALUE
+)
 _INVALID_STATE = Fault(
     reason="bad_state",
     detail="not a status that a step may have now",

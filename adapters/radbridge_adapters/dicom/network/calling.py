@@ -281,14 +281,17 @@ async def call(
     In it we are SCU; of the class `scp_of`, SCP (PS3.7 D.3.3.4).
 
     Whatever goes wrong in it or in its block, a DeliveryError tells in fixed words: DeliveryFailed with `sent=False`
-    where the peer wasn't reached or is busy, DeliveryRefused where it takes no such class.
+    where the peer wasn't reached, is busy or says nothing to the association; DeliveryRefused where it takes no such
+    class.
     """
     ends_at = asyncio.get_running_loop().time() + timeout_s
     reader, writer = await _connect(target, timeout_s)
     association = Call(target, reader, writer)
+    is_open = False
     try:
         async with asyncio.timeout_at(ends_at):
             await association.open(classes, scp_of)
+            is_open = True
             yield association
         await association.release()
     except DeliveryError:
@@ -296,9 +299,9 @@ async def call(
         raise
     except TimeoutError:
         association.abort()
-        raise DeliveryFailed(target.name, f"no answer within {timeout_s:g} s", answered=False) from None
+        raise DeliveryFailed(target.name, f"no answer within {timeout_s:g} s", sent=is_open, answered=False) from None
     except (OSError, asyncio.IncompleteReadError):
-        raise DeliveryFailed(target.name, "the peer closed the connection", answered=False) from None
+        raise DeliveryFailed(target.name, "the peer closed the connection", sent=is_open, answered=False) from None
     except BaseException:
         association.abort()
         raise

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from radbridge.journal.types import MAX_KEY_BYTES, is_too_long
 from radbridge_adapters.fhir.search.dates import read_range
 from radbridge_adapters.fhir.search.params import PARAMS, Kind, Param, params_of
 from radbridge_adapters.fhir.types import TYPES
@@ -16,6 +17,8 @@ MAX_COUNT = 500
 MAX_TERMS = 64
 MAX_VALUES = 100
 """Alternatives of one parameter."""
+MAX_ALL_VALUES = 1000
+"""Of all parameters together: each is one or more values of a statement, and a database takes so many."""
 SORTABLE = frozenset({"_id", "_lastUpdated"})
 """Beside every parameter that is a date."""
 
@@ -100,6 +103,8 @@ def parse(resource_type: str, pairs: Sequence[tuple[str, str]], *, base: str = "
             raise refuse("not-supported", f"a search parameter that {resource_type} doesn't have here")
     if len(reader.terms) > MAX_TERMS:
         raise refuse("too-costly", f"more than {MAX_TERMS} parameters")
+    if sum(len(term.values) for term in reader.terms) > MAX_ALL_VALUES:
+        raise refuse("too-costly", f"more than {MAX_ALL_VALUES} values")
     return SearchQuery(
         type=resource_type,
         terms=tuple(reader.terms),
@@ -199,6 +204,8 @@ def _read_term(name: str, param: Param, modifier: str, value: str, *, chained: b
     parts = _COMMA.split(value)
     if len(parts) > MAX_VALUES:
         raise refuse("too-costly", f"more than {MAX_VALUES} values of one parameter")
+    if any(map(is_too_long, parts)):
+        raise refuse("too-long", f"a value of {name} has more than {MAX_KEY_BYTES} bytes: nothing is found by it")
     as_token = chained or modifier == "identifier" or param.kind is Kind.TOKEN
     if as_token:
         values = [_read_token(part) for part in parts]

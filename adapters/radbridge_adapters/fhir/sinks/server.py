@@ -5,7 +5,8 @@ The payload is composed once and stays; ids and versions of that server are look
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -72,14 +73,16 @@ class FhirServerSink:
         DeliveryMoot: somebody has signed our report there; it is theirs now.
         """
         draft = DraftResources.parse(payload)
-        seen = await self._look(draft)
+        with self._before_it_is_sent():
+            seen = await self._look(draft)
         if any(one.get("status") in SIGNED for one in seen.resources.values()):
             raise DeliveryMoot(self.name, "somebody signed the draft's own report: it is left alone")
         if seen.has(draft):
             return "there already"
         if draft.is_withdrawn and not seen.resources:
             return "nothing to take back"
-        source = await self._find_source(draft)
+        with self._before_it_is_sent():
+            source = await self._find_source(draft)
         linked = link_to(draft, source) if source else draft
         await (self._send_in_one if self._in_one else self._send_apart)(linked, seen)
         return "stored"
@@ -94,6 +97,14 @@ class FhirServerSink:
     async def close(self) -> None:
         """Close every connection."""
         await self._client.close()
+
+    @contextmanager
+    def _before_it_is_sent(self) -> Iterator[None]:
+        """A server that says nothing to a question has got nothing of the draft."""
+        try:
+            yield
+        except DeliveryFailed as error:
+            raise error if error.answered else DeliveryFailed(self.name, str(error), sent=False) from None
 
     async def _look(self, draft: DraftResources) -> Seen:
         resources: dict[str, Mapping[str, Any]] = {}

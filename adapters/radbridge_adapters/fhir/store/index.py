@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
+from radbridge.journal.types import MAX_KEY_BYTES, is_too_long
 from radbridge_adapters.fhir.search.dates import FIRST, LAST, read_range
 from radbridge_adapters.fhir.search.params import COLUMNS, Kind, params_of
 from radbridge_adapters.resources.references import parse_reference
@@ -15,7 +16,7 @@ from radbridge_adapters.resources.references import parse_reference
 INLINE = ":identifier"
 """After a reference's name: the rows of identifiers that stand in the Reference itself."""
 _LONGEST = 512
-"""Characters of a string that are compared."""
+"""Characters of a string that are compared, where they fit into a key."""
 
 Reader = Callable[[str, Any, str], Iterator["IndexRow"]]
 
@@ -48,7 +49,12 @@ def rows_of(document: Mapping[str, Any], base: str) -> tuple[IndexRow, ...]:
 def fold(text: str) -> str:
     """A text without case, accents and doubled blanks (R4 search.html#string)."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return " ".join(plain.casefold().split())[:_LONGEST]
+    return _cut(" ".join(plain.casefold().split()))
+
+
+def _cut(text: str) -> str:
+    short = text[:_LONGEST]
+    return short.encode(errors="replace")[:MAX_KEY_BYTES].decode(errors="ignore") if is_too_long(short) else short
 
 
 def local_reference(text: str, base: str) -> str:
@@ -118,7 +124,7 @@ def _dates(param: str, value: Any, base: str) -> Iterator[IndexRow]:
 
 def _strings(param: str, value: Any, base: str) -> Iterator[IndexRow]:
     if isinstance(value, str):
-        yield IndexRow(param=param, system=value[:_LONGEST], value=fold(value))
+        yield IndexRow(param=param, system=_cut(value), value=fold(value))
     elif isinstance(value, dict):  # a HumanName: any of its parts
         for name in ("text", "family", "given", "prefix", "suffix"):
             for part in _as_list(value.get(name)):
@@ -127,7 +133,7 @@ def _strings(param: str, value: Any, base: str) -> Iterator[IndexRow]:
 
 def _uris(param: str, value: Any, base: str) -> Iterator[IndexRow]:
     if isinstance(value, str):
-        yield IndexRow(param=param, value=value)
+        yield IndexRow(param=param, value=_cut(value))
 
 
 _READERS: Mapping[Kind, Reader] = {

@@ -13,7 +13,6 @@ from pydantic import Field, TypeAdapter
 from radbridge.draft import Flag, Stage
 from radbridge.example import MAX_EXAMPLES, StyleExample
 
-CONTRACT_VERSION = 1
 OWNER_HEADER = "serve-multiplexed-model-id"
 """Whose LoRA will draft (`rad/<id>`, as `registry.owner_of` makes it): a cluster routes by it. May be left out.
 

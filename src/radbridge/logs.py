@@ -40,7 +40,7 @@ FREE = frozenset(
     listeners sinks wires task thread hint looks_like value_type failed interaction resource_type scope client
     subscription topic_ref event_name issue_code ae_title sop_class transfer_syntax associations
     state_name owner pairs harm step gateway lease epoch bucket buckets lane tries actor role
-    seq head key_id rows age_s queue until mode expected revision pending""".split()
+    seq head key_id rows until mode expected""".split()
 )
 """Keys whose values may be shown."""
 REFERENCES = frozenset("accession case control_id sender key patient_id placer filler study".split())

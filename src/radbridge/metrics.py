@@ -44,6 +44,9 @@ class Metrics(WireMeter, JournalMeter):
     def _make_intake(self) -> None:
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self.messages = counter("radbridge_messages", "Messages by wire, kind and outcome", ("wire", "kind", "outcome"))
+        self.reused_ids = counter(
+            "radbridge_control_ids_reused", "Messages under a control id that came before with other content"
+        )
         self.failed_messages = counter("radbridge_messages_failed", "Acknowledged messages that couldn't be applied")
         self.quarantined = counter("radbridge_quarantined", "Acknowledged messages set aside after several tries")
         self.commit_seconds = histogram(

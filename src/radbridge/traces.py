@@ -6,10 +6,15 @@ Where spans go is a `Tracer` of the entry-point group `radbridge.tracers`; witho
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
+from time import monotonic
 from types import TracebackType
 from typing import Protocol
+
+from radbridge.meter import WireMeter
 
 Value = str | int | float | bool
 
@@ -147,3 +152,14 @@ class under:  # noqa: N801 - used as a function
     def __exit__(self, *_: object) -> None:
         """End."""
         _current.reset(self._outer)
+
+
+@contextmanager
+def answering(meter: WireMeter, wire: str) -> Iterator[None]:
+    """From the last byte of what came in to its answer: measured, and what a trace begins with."""
+    began = monotonic()
+    try:
+        with span(Name.FRAME, "", wire=wire):
+            yield
+    finally:
+        meter.acknowledged(wire, monotonic() - began)

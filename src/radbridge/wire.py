@@ -1,9 +1,7 @@
 """What a wire is to the core: listeners and mounts that bring bytes in, a translator, and sinks that take drafts out.
 
-A wire registers a factory under the entry-point group `radbridge.adapters`; `radbridge.gateway` calls it with the
-site's configuration and its desk. One that only takes messages in asks for no more than an `Intake`:
-
-    def wire(site: Site, desk: Desk) -> Wire: ...
+Its factory, under the entry-point group `radbridge.adapters`, gets the site's configuration and its desk: a `Desk`, or
+an `Intake` where it only takes messages in: `def wire(site: Site, desk: Desk) -> Wire`.
 """
 
 from __future__ import annotations
@@ -72,6 +70,8 @@ class Accepted:
     new: bool
     reply: bytes = field(default=b"", repr=False)
     """What the sender of a repeated message was told about its end; empty: nothing yet."""
+    reused: bool = False
+    """Whether its sender had used its control id before, for other bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -84,12 +84,16 @@ def test_no_key_of_the_file_holds_a_secret(tmp_path: Path, key: str) -> None:
 
 
 async def test_neither_check_nor_the_log_tells_one(tmp_path: Path) -> None:
-    """`radbridge check`, a gateway's whole log and a failed login's answer, searched for every planted secret."""
+    """`radbridge check`, a gateway's whole log and a failed login's answer, searched for every planted secret.
+
+    Both warn of what is open in clear to other machines.
+    """
     tables = plant(tmp_path).replace("[http]\n", "")
     head, _, rest = tables.partition("[access.oidc]")
     gateway = GatewayProcess(tmp_path)
     gateway.write_config()
     text = gateway.config.read_text().replace("[dicom]\n", f"{head}[dicom]\n", 1)
+    text = text.replace('[hl7v2]\nlisten = "127.0.0.1', '[hl7v2]\nlisten = "0.0.0.0')
     gateway.config.write_text(f"{text}\n[access.oidc]{rest}")
     check = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "radbridge", "check", "--config", str(gateway.config)),
@@ -106,4 +110,5 @@ async def test_neither_check_nor_the_log_tells_one(tmp_path: Path) -> None:
     finally:
         await gateway.stop()
     for said in (told.decode(), gateway.log):
+        assert "hl7v2.listen = '0.0.0.0:" in said
         assert [secret for secret in secrets_of(tmp_path) if secret in said] == []

@@ -8,7 +8,8 @@ PostgreSQL, with as many cases stored before as told, by one gateway or by two. 
     hl7apy         its own MLLPServer, which opens a connection for every message and stores nothing
     fdatasync      appends the bytes to a file and calls fdatasync once a message, parses nothing
 
-The sender is a process too. What an answer costs is told for each: sender, gateways, database.
+The sender is a process too. What an answer costs is told for each: sender, gateways, database. As it is, it takes three
+minutes; `--whole` adds a million stored cases and takes twenty. The table of docs/performance.md is made by `--markdown`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ from tests.support.postgres import Cluster
 
 CONNECTIONS = (1, 4, 16, 64)
 PEERS = ("python-hl7", "hl7apy", "fdatasync")
+CASES = {False: (0,), True: (0, 1_000_000)}
+"""Stored before; in the whole measurement, and otherwise."""
 WARM_S = 0.5
 _TICKS = os.sysconf("SC_CLK_TCK")
 Row = dict[str, Any]
@@ -121,14 +125,18 @@ def measure(server: Server, counts: Sequence[int], seconds: float) -> list[Row]:
 
 
 async def measure_gateways(
-    store: str, cluster: Cluster | None, folder: Path, args: argparse.Namespace, *, gateways: int, cases: int
+    store: str, cluster: Cluster | None, folder: Path, args: argparse.Namespace, what: Row
 ) -> list[Row]:
-    """So many gateways on one store, whatever is in it."""
+    """So many gateways on one store as `what` says, whatever is in it."""
     started: list[GatewayProcess] = []
     try:
-        for _ in range(gateways):
+        for _ in range(what["gateways"]):
             gateway = GatewayProcess(
-                Path(tempfile.mkdtemp(dir=folder)), model='url = "http://127.0.0.1:9"', store=store
+                Path(tempfile.mkdtemp(dir=folder)),
+                model='url = "http://127.0.0.1:9"',
+                store=store,
+                module="radbridge" if what["bells"] == "on" else "tests.bench.ack_mute",
+                environment=_environment(),
             )
             await gateway.start(ready=False)
             started.append(gateway)
@@ -142,7 +150,6 @@ async def measure_gateways(
     finally:
         for gateway in started:
             await gateway.stop()
-    what = {"store": "postgresql" if cluster else "sqlite", "cases": cases, "gateways": gateways}
     return [{**row, **what} for row in rows]
 
 
@@ -157,10 +164,11 @@ async def run(args: argparse.Namespace, folder: Path) -> list[Row]:
             cluster = stack.enter_context(Cluster(parent=folder)) if store == "postgresql" else None
             for cases in args.cases:
                 made = _fill(cluster, folder, cases)
-                for gateways in args.gateways if cluster else [1]:
+                for gateways, bells in product(args.gateways, args.bells) if cluster else [(1, "on")]:
                     url = _copy(cluster, folder, made)
                     os.sync()  # what was written for the copy is no part of what is measured
-                    rows += await measure_gateways(url, cluster, folder, args, gateways=gateways, cases=cases)
+                    what = {"store": store, "cases": cases, "gateways": gateways, "bells": bells}
+                    rows += await measure_gateways(url, cluster, folder, args, what)
     return rows
 
 
@@ -186,36 +194,66 @@ def _copy(cluster: Cluster | None, folder: Path, made: str) -> str:
     return f"sqlite:///{copy}"
 
 
-def show(rows: list[Row]) -> None:
-    """The table; where the peers ran too, with RadBridge's ratio to fdatasync."""
+_COLUMNS = {
+    "connections": "connections",
+    "acks_per_s": "ACKs/s",
+    "x": "of fdatasync",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "server_us": "gateway µs",
+    "database_us": "database µs",
+    "client_us": "sender µs",
+}
+
+
+def lines_of(rows: list[Row]) -> Iterator[list[str]]:
+    """What a table says of each row; where fdatasync ran too, with the ratio to it."""
     peers = {row["connections"]: row["acks_per_s"] for row in rows if row["server"] == "fdatasync"}
-    table = Table("server", "connections", "ACKs/s", "p50 ms", "p99 ms", "gateway µs", "database µs", "sender µs", "x")
     for row in rows:
         name = row["server"]
         if "store" in row:
-            name = f"{row['store']}, {row['cases']:,} cases, {row['gateways']} gateway(s)"
-        ratio = row["acks_per_s"] / peers[row["connections"]] if peers else 0.0
-        columns = ("connections", "acks_per_s", "p50_ms", "p99_ms", "server_us", "database_us", "client_us")
-        table.add_row(name, *(str(row[column]) for column in columns), f"{ratio:.2f}" if ratio else "")
-    Console(width=140).print(table)
+            name = f"{row['store']}, {row['cases']:,} cases, {row['gateways']} gateway(s), bells {row['bells']}"
+        ratio = f"{row['acks_per_s'] / peers[row['connections']]:.2f}" if row["connections"] in peers else ""
+        yield [name, *(str({**row, "x": ratio}[column]) for column in _COLUMNS)]
+
+
+def show(rows: list[Row], *, as_markdown: bool) -> None:
+    """The table, on the terminal or as docs/performance.md has it."""
+    head = ["server", *_COLUMNS.values()]
+    if as_markdown:
+        for line in (head, ["---"] * len(head), *lines_of(rows)):
+            print("| " + " | ".join(line) + " |")
+        return
+    table = Table(*head)
+    for line in lines_of(rows):
+        table.add_row(*line)
+    Console(width=150).print(table)
 
 
 def main() -> None:
-    """`python -m tests.bench.acks --seconds 4 [--json FILE] [--folder DIR] [--stores sqlite --cases 0]`."""
+    """`python -m tests.bench.acks --seconds 4 [--whole] [--json FILE] [--folder DIR] [--stores sqlite --cases 0]`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each server and number of connections")
     parser.add_argument("--connections", type=int, nargs="*", default=CONNECTIONS)
     parser.add_argument("--stores", nargs="*", default=("sqlite", "postgresql"))
-    parser.add_argument("--cases", type=int, nargs="*", default=(0, 1_000_000), help="stored before")
+    parser.add_argument("--cases", type=int, nargs="*", help="stored before")
+    parser.add_argument("--whole", action="store_true", help="with a million stored cases too")
     parser.add_argument("--gateways", type=int, nargs="*", default=(1, 2), help="on one PostgreSQL")
+    parser.add_argument("--bells", nargs="*", choices=("on", "off"), default=("on",), help="NOTIFY, on PostgreSQL")
     parser.add_argument("--peers", nargs="*", default=PEERS)
     parser.add_argument("--json", type=Path, help="write the rows there too")
+    parser.add_argument("--markdown", action="store_true", help="print the table as the documentation has it")
+    parser.add_argument("--read", type=Path, help="measure nothing: show the rows that --json has written")
     parser.add_argument("--folder", type=Path, help="on the disk to be measured; default: the temporary folder's")
     args = parser.parse_args()
+    args.cases = CASES[args.whole] if args.cases is None else args.cases
+    if args.read:
+        show(json.loads(args.read.read_text()), as_markdown=args.markdown)
+        return
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         Path(folder).chmod(0o755)  # PostgreSQL may run as somebody else
         rows = asyncio.run(run(args, Path(folder)))
-    show(rows)
+    show(rows, as_markdown=args.markdown)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
 

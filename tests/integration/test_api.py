@@ -141,7 +141,10 @@ async def test_the_api_refuses_what_the_command_refuses(tmp_path: Path) -> None:
 
 
 async def test_a_trainer_changes_what_drafts(tmp_path: Path) -> None:
-    """Versions are listed, promoted and rolled back; who did is in their history and in the audit trail."""
+    """Versions are listed, promoted and rolled back; who did is in their history and in the audit trail.
+
+    No other role may.
+    """
     loras = LoraRegistry(tmp_path / "registry")
     first, second = (publish_new(loras, tmp_path / "made", weights) for weights in (b"one", b"two"))
     site = make_site(tmp_path, model={"url": "http://127.0.0.1:9", "loras": str(loras.root)})
@@ -170,6 +173,9 @@ async def test_a_trainer_changes_what_drafts(tmp_path: Path) -> None:
             assert (await http.post(path, json=body)).status_code == status
         assert (await http.get("/api/v1/loras/rad/nobody")).status_code == 404
         assert (await http.get("/api/v1/dead")).status_code == 403
+        others = people.bearer(await people.key(gateway, Role.VIEWER, Role.OPERATOR, Role.ADMIN, account="root"))
+        assert (await http.get("/api/v1/loras", headers=others)).status_code == 403
+        assert (await http.post(f"{place}/retire", json={}, headers=others)).status_code == 403
 
 
 async def test_a_site_without_loras(tmp_path: Path) -> None:

@@ -161,3 +161,14 @@ async def test_an_action_that_there_is_not(gateway: LiveGateway) -> None:
 
     assert await apart(send, 2, "1.2.840.10008.1.20.1.1") == 0x0123
     assert await apart(send, 1, generate_uid()) == 0x0112
+
+
+async def test_so_many_references(gateway: LiveGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request for more objects than are read is refused whole: what its report left out might pass for committed."""
+    monkeypatch.setattr("radbridge_adapters.dicom.incoming.commitment.MAX_REFERENCES", 1)
+
+    def send() -> int:
+        with association(port(gateway), StorageCommitmentPushModel) as made:
+            return int(send_commitment(made, commitment([image(), image()])).Status)
+
+    assert await apart(send) == 0x0213

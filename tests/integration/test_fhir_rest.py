@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
+from radbridge_adapters.fhir import reading
+from radbridge_adapters.fhir.http import MAX_PARAMETERS
 from tests.support.fhir import FINDINGS, order, patient, report
 from tests.support.fhir_fixtures import client, gateway
 from tests.support.live import LiveGateway
@@ -251,3 +254,19 @@ async def test_an_order_makes_a_case(gateway: LiveGateway, client: httpx.AsyncCl
     await gateway.until(lambda: gateway.case("A2"))
     await client.put(f"ServiceRequest/{made['id']}", json=made | {"status": "revoked"})
     await gateway.until(lambda: (case := gateway.case("A2")) and case.state == "cancelled")
+
+
+async def test_a_history_has_so_many_versions(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One page of a history has no more than the limit, whatever is asked for; the rest is on the next."""
+    monkeypatch.setattr(reading, "MAX_HISTORY", 1)
+    made = (await client.post("Patient", json=patient())).json()
+    await client.put(f"Patient/{made['id']}", json=made | {"gender": "male"})
+    history = (await client.get(f"Patient/{made['id']}/_history?_count=50")).json()
+    assert (history["total"], len(history["entry"])) == (2, 1)
+    assert "next" in {link["relation"] for link in history["link"]}
+
+
+async def test_a_query_has_so_many_parameters(client: httpx.AsyncClient) -> None:
+    """A query with more parameters than anybody needs isn't read at all."""
+    assert (await client.get("Patient?" + "&".join(["_count=1"] * MAX_PARAMETERS))).status_code == 200
+    assert (await client.get("Patient?" + "&".join(["_count=1"] * (MAX_PARAMETERS + 1)))).status_code == 400

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from radbridge_adapters.fhir.store import include
 from tests.support.fhir import observation, order, patient, report
 from tests.support.fhir_fixtures import client, gateway
 
@@ -226,3 +227,14 @@ async def test_searches_and_writes_at_once(client: httpx.AsyncClient) -> None:
         assert await found(client, f"Patient?identifier=N{number}") == [made["id"]]
 
     await asyncio.gather(*(one(n) for n in range(16)))
+
+
+async def test_so_many_come_along(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more come along than the limit, and the page says that some are left out."""
+    monkeypatch.setattr(include, "MAX_INCLUDED", 1)
+    await put(client, "p1", patient())
+    await put(client, "s1", order(subject={"reference": "Patient/p1"}))
+    links: dict[str, Any] = {"subject": {"reference": "Patient/p1"}, "basedOn": [{"reference": "ServiceRequest/s1"}]}
+    await put(client, "r1", report("A1", "", **links))
+    found = (await client.get("DiagnosticReport?_id=r1&_include=DiagnosticReport:*")).json()
+    assert [entry["search"]["mode"] for entry in found["entry"]] == ["match", "include", "outcome"]

@@ -11,6 +11,7 @@ from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 
 from radbridge.testing import MemoryIntake
+from radbridge_adapters.hl7v2 import answering
 from radbridge_adapters.hl7v2.batch import read_batch
 from radbridge_adapters.hl7v2.framing import encode
 from tests.support.mllp import PATIENCE_S, connect, listening, numbered, until
@@ -253,3 +254,11 @@ async def test_a_fast_host_is_held_back(intake: MemoryIntake) -> None:
         answers = await peer.answers(260)
     assert len(answers) == 260
     assert 'radbridge_rate_limited_total{wire="hl7v2"}' in intake.meter.page().decode()
+
+
+async def test_open_answers_are_few(intake: MemoryIntake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection waits for so many ends at a time: of one more, its sender is told when it repeats the message."""
+    monkeypatch.setattr(answering, "MOST_OPEN", 0)
+    async with listening(intake) as listener, connect(listener) as peer:
+        await peer.send(encode(asking(1, "AL", "AL")) + encode(asking(2, "AL", "NE")))
+        assert [await peer.answer() for _ in range(2)] == [("CA", "N1", ""), ("CA", "N2", "")]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from radbridge.testing import MemoryIntake
 from radbridge.wire import Accepted, Listener, Received, Rejected
 from radbridge_adapters.hl7v2.framing import encode
+from tests.support.certificates import Authority
 from tests.support.mllp import MESSAGES, PATIENCE_S, REPORT, connect, is_alive, listening, numbered, read_answer, until
 
 
@@ -214,3 +216,15 @@ async def test_a_peer_that_never_reads(intake: MemoryIntake) -> None:
         with pytest.raises((asyncio.CancelledError, ConnectionError)):
             await flooding
         deaf.abort()
+
+
+async def test_a_handshake_that_never_ends(
+    intake: MemoryIntake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who connects to a TLS port and shakes no hands is hung up on."""
+    monkeypatch.setattr("radbridge_adapters.hl7v2.listener._HANDSHAKE_S", 0.1)
+    ours = Authority(tmp_path).issue("gateway")
+    async with listening(intake, tls={"cert": ours, "key": ours}) as listener, connect(listener) as peer:
+        await peer.send(b"\x16\x03\x01")
+        async with asyncio.timeout(PATIENCE_S):
+            assert await peer.reader.read() == b""

@@ -13,6 +13,7 @@ from radbridge.access import Role
 from radbridge.config import Http
 from radbridge.wire import Receive, Scope, Send
 from radbridge_adapters import cdshooks, fhir, fhircast
+from radbridge_adapters.console.auth import MAX_BYTES
 from radbridge_adapters.console.dispatch import Dispatcher
 from radbridge_adapters.console.protocols import MAX_HEAD_BYTES
 from radbridge_adapters.console.server import MAX_BODY_BYTES
@@ -119,3 +120,13 @@ async def test_a_console_body_that_is_too_large(tmp_path: Path) -> None:
             made = await http.post("/api/v1/apikeys", content=wanted.ljust(size), headers=headers)
             statuses.append(made.status_code)
         assert statuses == [201, 400]
+
+
+async def test_a_login_that_is_too_large(tmp_path: Path) -> None:
+    """Nobody's password is longer than the login page reads."""
+    async with (
+        live(make_site(tmp_path)) as gateway,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
+    ):
+        said = await http.post("/auth/login", json={"name": "doe", "password": "x" * MAX_BYTES})
+        assert said.status_code == 413

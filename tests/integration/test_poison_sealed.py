@@ -17,9 +17,8 @@ from radbridge.journal import Journal, cases, dead, messages, queue
 from radbridge.journal.buckets import ALL
 from radbridge.metrics import Metrics
 from radbridge.wire import Received
-from radbridge_adapters.security.cipher import make_key
 from tests.support.flow import translate
-from tests.support.journals import received
+from tests.support.journals import make_key, received
 from tests.support.sharing import at_work, until
 
 BROKEN = "UPDATE message SET raw = CAST(substr(raw, 1, length(raw) - 1) || x'00' AS BLOB) WHERE id = 2"

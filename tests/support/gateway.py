@@ -22,6 +22,8 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, create_engine
 
+from tests.support.store import store_url
+
 FIRST_PORT, PORTS = 21_000, 3_000
 """Above the ports of Ray's workers, those of deploy/two-nodes.md included."""
 START_S = 200
@@ -61,11 +63,13 @@ class GatewayProcess:
     dicom: str = ""
     """More of the table `[dicom]`, and its own tables."""
     store: str = ""
-    """The journal's URL; empty: a SQLite file in `folder`."""
+    """The journal's URL; empty: that of `tests.support.store`."""
     more: str = ""
     """Further tables of the file."""
     ack_timeout_s: float = 2.0
     environment: dict[str, str] = field(default_factory=dict)
+    module: str = "radbridge"
+    """What is run; another one may change something first."""
     hl7_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
@@ -79,7 +83,7 @@ class GatewayProcess:
     @property
     def store_url(self) -> str:
         """Where the journal is."""
-        return self.store or f"sqlite:///{self.folder}/radbridge.db"
+        return self.store or store_url(self.folder)
 
     @property
     def log(self) -> str:
@@ -107,7 +111,7 @@ class GatewayProcess:
         self.write_config()
         with (self.folder / "gateway.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "radbridge", "up", "--config", str(self.config)),
+                *(sys.executable, "-m", self.module, "up", "--config", str(self.config)),
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment},

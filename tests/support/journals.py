@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ from radbridge.journal import Journal, cases
 from radbridge.journal.stores import Stores, make_stores, open_store
 from radbridge.wire import Received
 from tests.support.postgres import the_cluster
+
+
+def make_key() -> str:
+    """A new key for a key file, as `openssl rand -base64 32` makes one."""
+    return base64.b64encode(os.urandom(32)).decode()
+
 
 DIALECTS = ("sqlite", "postgresql")
 SEALED = "sealed"

@@ -17,6 +17,7 @@ from radbridge.journal import cases, drafts
 from radbridge.testing import FakeModel
 from radbridge.wire import Desk, Wire
 from radbridge_adapters import hl7v2
+from tests.support.store import store_url
 
 WireFactory = Callable[[Site, Desk], Wire]
 
@@ -55,7 +56,7 @@ class LiveGateway(Gateway):
 def make_site(folder: Path, **tables: dict[str, Any]) -> Site:
     """A site in `folder` on free ports, with these tables of `site.toml` over the defaults."""
     defaults: dict[str, dict[str, Any]] = {
-        "store": {"url": f"sqlite:///{folder}/radbridge.db"},
+        "store": {"url": store_url(folder)},
         "hl7v2": {"listen": "127.0.0.1:0"},
         "dicom": {"listen": "127.0.0.1:0"},
         "http": {"listen": "127.0.0.1:0"},

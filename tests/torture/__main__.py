@@ -29,8 +29,21 @@ from tests.torture.mutants import MUTANTS
 from tests.torture.stage import Stage
 from tests.torture.tables import count_waiting, read_tables, unowned_leases
 
-ENDS = dict.fromkeys(("up", "cont", "database_back", "freed", "unlocked", "resume"), "")
-"""Of events; what ends with one was counted when it began."""
+EVENTS = {
+    "kill": "gateway killed",
+    "stop": "gateway stood still",
+    "held_up_apply": "message held up",
+    "held_up_store": "draft held up",
+    "database_gone": "PostgreSQL killed or standing still",
+    "full": "disk full",
+    "cut": "ways to PostgreSQL cut",
+    "reset": "all connections reset",
+    "clock": "clock stepped",
+    "pause": "destination paused",
+    "locked": "SQLite locked",
+    "died": "gateway ended by itself",
+}
+"""What the controller notes, and how it is told. What isn't here is the end of another."""
 PATIENCE = 3
 """Times the promised quiet that is waited for, so that what comes late is seen to come."""
 
@@ -110,7 +123,7 @@ def tell(evidence: Evidence, broken: dict[str, list[str]], name: str, console: C
 
 
 def _row(evidence: Evidence, broken: dict[str, list[str]], name: str) -> str:
-    events = Counter(ENDS.get(note["kind"], note["kind"]) for note in evidence.of("event"))
+    events = Counter(EVENTS[note["kind"]] for note in evidence.of("event") if note["kind"] in EVENTS)
     calm, quiet = evidence.of("calm"), evidence.of("quiet")
     took = f"{quiet[-1]['t'] - calm[-1]['t']:.0f} s" if calm and quiet else "never"
     cells = (
@@ -118,7 +131,7 @@ def _row(evidence: Evidence, broken: dict[str, list[str]], name: str) -> str:
         f"{len(evidence.acknowledged):,} in {len(evidence.attempts):,} attempts",
         f"{len(evidence.of('asked')):,}",
         f"{len(evidence.of('came')):,}",
-        ", ".join(f"{times} {kind}" for kind, times in events.most_common() if kind),
+        ", ".join(f"{kind} {times}" for kind, times in events.most_common()),
         took,
         ", ".join(f"{promise} {len(problems)} times" for promise, problems in broken.items() if problems) or "none",
     )

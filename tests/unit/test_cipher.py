@@ -19,7 +19,8 @@ from radbridge.errors import ConfigError, SealError
 from radbridge.journal import keys, sealing
 from radbridge.journal.schema import data_keys, metadata, secrets
 from radbridge_adapters.security import cipher
-from radbridge_adapters.security.cipher import AesRing, CommandKek, FileKek, make_key
+from radbridge_adapters.security.cipher import AesRing, CommandKek, FileKek
+from tests.support.journals import make_key
 
 _PLAIN = create_engine("sqlite://").dialect
 
@@ -210,6 +211,25 @@ def test_a_key_service_that_fails_is_told_apart(program: str, said: str) -> None
     """A command's bad end is an error that says which, and never what it printed."""
     with pytest.raises(SealError, match=said):
         CommandKek((sys.executable, "-c", program)).unwrap(b"x")
+
+
+def test_a_key_service_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that doesn't answer in time is ended, and the error names the key of the file and how long it had."""
+    monkeypatch.setattr(cipher, "COMMAND_S", 0.1)
+    with pytest.raises(SealError, match=r"encryption\.key_command didn't answer `wrap` within 0\.1 s"):
+        CommandKek((sys.executable, "-c", "import time; time.sleep(600)")).wrap(b"x")
+
+
+def test_a_key_service_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """A program that can't be run is a problem of the configuration."""
+    with pytest.raises(ConfigError, match=r"encryption\.key_command: can't be run"):
+        CommandKek((str(tmp_path / "nowhere"),)).wrap(b"x")
+
+
+def test_a_key_file_that_is_lost_is_told(tmp_path: Path) -> None:
+    """The error names the key of the file and where it was looked for."""
+    with pytest.raises(ConfigError, match=r"encryption\.key_file: .*kek can't be read"):
+        FileKek(tmp_path / "kek")
 
 
 @pytest.mark.parametrize("text", ["", "short", base64.b64encode(b"x" * 31).decode()])

@@ -12,6 +12,7 @@ from radbridge.config.clear import find_clear
 TLS = {"cert": "gateway.pem", "key": "gateway.key"}
 RIS = {"name": "ris", "address": "192.0.2.7:2575"}
 PACS = {"name": "pacs", "ae_title": "PACS", "address": "192.0.2.7:104"}
+TOKENS = {"client_id": "radbridge", "key_file": "key.json", "token_url": "http://ehr.example/token"}
 PG = "postgresql+psycopg://"
 EHR = {"name": "ehr", "url": "http://ehr.example/fhir"}
 
@@ -29,6 +30,7 @@ EHR = {"name": "ehr", "url": "http://ehr.example/fhir"}
         ({"hl7v2": {"destinations": [RIS]}}, ["hl7v2.destinations: 'ris'"]),
         ({"hl7v2": {"destinations": [RIS | {"tls": True}]}}, []),
         ({"fhir": {"destinations": [EHR]}}, ["fhir.destinations: 'ehr'"]),
+        ({"fhir": {"destinations": [EHR | {"url": "https://h"} | TOKENS]}}, ["fhir.destinations: token_url of 'ehr'"]),
         ({"model": {"url": "http://gpu.example:8090"}}, ["model"]),
         ({"model": {"url": "http://127.0.0.1:8090"}}, []),
         ({"audit": {"syslog": {"address": "192.0.2.7:514", "tls": False}}}, ["audit.syslog"]),

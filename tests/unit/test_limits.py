@@ -40,6 +40,27 @@ OURS = {
 }
 """Tables whose keys bound our own work."""
 
+FINER = frozenset(
+    """
+    cdshooks.finding._MAX_READS dicom.asking.enquirer.MOST_WAITING dicom.asking.priors_query.MOST_KEPT
+    dicom.asking.priors_query.MOST_LOOKED_INTO dicom.asking.priors_query.MOST_SERIES
+    dicom.asking.priors_query.MOST_STUDIES dicom.asking.web.MAX_ANSWER_BYTES dicom.asking.worklist.MOST_ITEMS
+    dicom.encoding.bulk.MOST_OF_ONE dicom.encoding.raw.MAX_DEPTH dicom.encoding.values.MAX_ITEMS
+    dicom.encoding.values._MOST_UID dicom.incoming.reception.MAX_REJECTED dicom.incoming.sr_about._MAX_TRACKING
+    dicom.incoming.sr_amounts._MAX_UNIT_CHARS dicom.incoming.sr_codes.MAX_WORDS
+    dicom.incoming.sr_source._MAX_CHARS dicom.incoming.sr_tree.MAX_TEXT_CHARS dicom.network.calling.MAX_DATASET
+    dicom.network.calling.MAX_PDU dicom.network.connection._MOST_REPORTS dicom.network.negotiate._MAX_PDU_UNSAID
+    dicom.writing.evidence.MOST_READ fhir.search.query.MAX_ALL_VALUES fhir.store.snapshots.MAX_NEIGHBOURS
+    fhir.subscriptions.line.MAX_ANSWER_BYTES fhir.subscriptions.line.MAX_EVENTS fhircast.names._MOST_PATTERNS
+    fhircast.publish._MOST_SENT fhircast.session.MOST_OPEN fhircast.signoff._MOST_RESULTS
+    hl7v2.client._MAX_ANSWER_BYTES resources.json.MAX_MAGNITUDE resources.primitives.MAX_STRING
+    resources.validate.MAX_ISSUES security.assertion.MAX_LIFE security.assertion._MAX_TEXT
+    security.cipher.MOST_SEALS security.doorkeeper._MOST_HOSTS security.jwks._MAX_KEYS
+    security.login._MOST_WAITING
+    """.split()
+)
+"""Constants of the wires that need no row: parts of what a row bounds whole, and what we ask for or write ourselves."""
+
 
 def keys(model: BaseModel, place: str = "") -> Iterator[str]:
     """Every key of the site's file that has a default, with its tables."""
@@ -89,6 +110,20 @@ def test_no_limit_is_missing() -> None:
     bounding = {key for key in keys(Site()) if LIMITS.search(key.rsplit(".", 1)[-1]) and key.split(".")[0] not in OURS}
     assert "hl7v2.max_rate_per_s" in bounding
     assert bounding - {row[0] for row in ROWS} == set()
+
+
+def test_no_constant_is_missing() -> None:
+    """A wire's constant that is named like a limit stands on the page, or is known to need no row."""
+    wires = ROOT / "adapters" / "radbridge_adapters"
+    found = {
+        ".".join((*file.relative_to(wires).with_suffix("").parts, name))
+        for file in wires.rglob("*.py")
+        for name in re.findall(r"^(_?(?:MAX|MOST)_\w+)(?:: \w+)? = ", file.read_text(), re.MULTILINE)
+        if file.relative_to(wires).parts[0] not in {"demo", "conformance"}
+    }
+    shown = {row[0].removeprefix("radbridge_adapters.") for row in ROWS}
+    assert "hl7v2.answering.MOST_OPEN" in found
+    assert found - shown == FINER
 
 
 def test_a_report_has_a_limit_of_its_own() -> None:

@@ -154,7 +154,8 @@ class CdsApp:
             detail={"draft_id": stored.draft.id},
         )
         await self._desk.store.write_first(remember, (stored.draft, note))
-        return {"cards": [make_card(stored.draft, self._composer.compose(case, stored.draft).observation)]}
+        resources = await asyncio.to_thread(self._composer.compose, case, stored.draft)  # it may read, once
+        return {"cards": [make_card(stored.draft, resources.observation)]}
 
     async def _journal(self, snapshot: Snapshot, key: CaseKey, caller: str, scope: Scope, request: HookRequest) -> None:
         """Commit; what was the last thing told of this accession is not told again."""

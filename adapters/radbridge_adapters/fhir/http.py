@@ -11,6 +11,7 @@ import structlog
 
 from radbridge.config import Site
 from radbridge.errors import JournalError, MessageFault
+from radbridge.traces import answering
 from radbridge.wire import Desk, Receive, Rejected, Scope, Send
 from radbridge_adapters.fhir import negotiate
 from radbridge_adapters.fhir.audit import Audit
@@ -134,6 +135,8 @@ class FhirApp:
         negotiate.check_accept(request)
         if request.interaction in _WRITES:
             negotiate.check_content(request)
+            with answering(self._desk.meter, "fhir"):
+                return await self._interactions[found.route.interaction](request)
         return await self._interactions[found.route.interaction](request)
 
     async def _keep(self, request: Request, fault: Issues) -> None:

@@ -6,6 +6,7 @@ these very findings get anyway.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -192,7 +193,8 @@ class Operation:
         case: Case | None = await self._desk.store.read(lambda conn: cases.load(conn, stored.key))
         if case is None or stored.state is not DraftState.CURRENT:
             raise refuse("business-rule", "the draft stands no more: its report was signed, or is taken back")
-        bundle = self._composer.compose(case, stored.draft).bundle()
+        resources = await asyncio.to_thread(self._composer.compose, case, stored.draft)  # it may read, once
+        bundle = resources.bundle()
         self._shown.note(write_json(bundle))
         request.views.subjects.append(Subject(entity=case.key, patient=case.patient.id))
         return bundle

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from radbridge.config import FhircastHub, FhirDestination, Site
 from radbridge.errors import ConfigError
+from radbridge.flow.holding import worker_lease
 from radbridge.wire import Desk, Mount, Wire
 from radbridge_adapters.fhircast.app import PATH, HubApp
 from radbridge_adapters.fhircast.client import HubClient
@@ -53,7 +54,7 @@ def wire(site: Site, desk: Desk) -> Wire:
         mounts=(Mount(path=PATH, app=HubApp(site, desk, hub, dialect)),) if settings.enabled else (),
         workers=(signoffs,),
         leased=clients,
-        bound={WIRE: LEASE} | {client.name: f"worker:{client.name}" for client in clients},
+        bound={WIRE: LEASE} | {client.name: worker_lease(client.name) for client in clients},
     )
 
 

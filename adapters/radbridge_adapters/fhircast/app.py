@@ -18,6 +18,7 @@ from radbridge.audit import Note, What, each
 from radbridge.config import Site
 from radbridge.errors import JournalError, LeaseLost
 from radbridge.journal import audit
+from radbridge.traces import answering
 from radbridge.wire import Desk, Receive, Rejected, Scope, Send
 from radbridge_adapters.fhircast.dialect import Dialect
 from radbridge_adapters.fhircast.faults import CastFault
@@ -134,7 +135,8 @@ class HubApp:
             if not event.topic:
                 raise CastFault(400, "topic", "event.hub.topic is missing", where="hub.topic")
             client.require_cast(str(event.name), "w")
-            await self._hub.post(event, peer)
+            with answering(self._desk.meter, WIRE):
+                await self._hub.post(event, peer)
         except CastFault as fault:
             if fault.status in _KEPT:
                 await self._keep(fault, body, peer)

@@ -22,6 +22,7 @@ import websockets
 from radbridge.case import CaseKey
 from radbridge.config import FhircastHub
 from radbridge.errors import DeliveryError, DeliveryFailed, JournalError, MessageFault
+from radbridge.traces import answering, carried
 from radbridge.wire import Desk, Received
 from radbridge_adapters.fhircast.contexts import Saved, load, save, write_session
 from radbridge_adapters.fhircast.dialect import Dialect
@@ -176,7 +177,8 @@ class HubClient:
         if event.name.resource == HEARTBEAT:
             return None
         try:
-            await self._take(event)
+            with answering(self._desk.meter, WIRE):
+                await self._take(event)
         except (CastFault, JournalError) as error:
             log.warning("event not followed", destination=self.name, event_name=str(event.name), reason=str(error))
             return {"id": event.id, "status": 500}
@@ -265,6 +267,7 @@ class HubClient:
             accession=key.accession,
             raw=Record.of(event, about, self._dialect.fhir).write(),
             ack=b"",
+            trace=carried(),
         )
 
     def find(self, key: CaseKey) -> Open | None:

@@ -18,6 +18,8 @@ from sqlalchemy import Connection
 
 from radbridge.audit import Note, Subject, What, each
 from radbridge.case import CaseKey
+from radbridge.flow.holding import worker_lease
+from radbridge.traces import carried
 from radbridge.wire import Desk, Kind, Received
 from radbridge_adapters.fhircast.content import Change, write_update
 from radbridge_adapters.fhircast.contexts import Saved, find_topics, load, save, write_session
@@ -56,7 +58,7 @@ class Topic:
     users: int = 0
 
 
-LEASE = "worker:fhircast-hub"
+LEASE = worker_lease("fhircast-hub")
 """Sockets and sessions are one process's, so one gateway of a cluster has the hub."""
 
 
@@ -200,6 +202,7 @@ class Hub:
             accession=key.accession,
             raw=Record.of(step.event, step.about, self._dialect.fhir).write(),
             ack=b"",
+            trace=carried(),
         )
 
     def _tell(self, topic: Topic, event: EventMessage, *, but: Link | None = None) -> None:

@@ -48,11 +48,6 @@ def write_json(document: Any) -> bytes:
     return orjson.dumps(document, default=_exact)
 
 
-def write_canonical(document: Any) -> bytes:
-    """The document as JSON with keys sorted: equal documents are equal bytes."""
-    return orjson.dumps(document, default=_exact, option=orjson.OPT_SORT_KEYS)
-
-
 def _depth_of(raw: bytes, enough: int) -> int:
     depth = deepest = 0
     for bracket in _STRING.sub(b"", raw).translate(None, _NO_BRACKET):

@@ -128,11 +128,6 @@ def make_kek(settings: Encryption) -> Kek:
     return CommandKek(settings.key_command) if settings.key_file is None else FileKek(settings.key_file)
 
 
-def make_key() -> str:
-    """A new key for a key file."""
-    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-
-
 def _read_key(path: Path) -> bytes:
     try:
         if path.stat().st_mode & OTHERS:

@@ -32,6 +32,8 @@ def find_clear(site: Site) -> list[str]:
     ]
     urls = {f"fhir.destinations: {d.name!r}": d.url for d in site.fhir.destinations}
     urls |= {f"fhircast.hubs: {hub.name!r}": hub.url for hub in site.fhircast.hubs}
+    for table, ours in (("fhir.destinations", site.fhir.destinations), ("fhircast.hubs", site.fhircast.hubs)):
+        urls |= {f"{table}: token_url of {one.name!r}": one.token_url for one in ours if one.token_url}
     urls |= {"dicom.dicomweb": site.dicom.dicomweb.url} if site.dicom.dicomweb else {}
     urls |= {"model": site.model.url}
     urls |= {"traces": site.traces.endpoint} if site.traces.endpoint else {}

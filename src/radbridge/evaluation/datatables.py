@@ -10,8 +10,6 @@ from radbridge.text import split_sentences
 
 SECTIONS = ("findings", "impression", "indication")
 """The sections that are counted. `indication` is the clinical information."""
-UNTOLD = ""
-"""The modality of reports that tell none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from time import monotonic
 
+import structlog
 from sqlalchemy import Connection
 
 from radbridge.case import CaseKey
@@ -23,8 +24,10 @@ from radbridge.journal.buckets import BUCKETS
 from radbridge.journal.schema import MessageState
 from radbridge.meter import WireMeter
 from radbridge.metrics import Metrics
-from radbridge.traces import Name, Span, begin, carried
+from radbridge.traces import Name, Span, begin, carried, span
 from radbridge.wire import Accepted, Bells, Desk, Holder, Item, Operation, Received, Rejected, Result, Store
+
+log = structlog.get_logger(__name__)
 
 BURST = 16
 BURST_S = 0.2
@@ -111,8 +114,12 @@ class JournalIntake(Desk):
             return
         traced.note(wire=received.wire)
         traced.end()
-        is_new = future.result().new
+        accepted = future.result()
+        is_new = accepted.new
         self._metrics.messages.labels(received.wire, received.kind, "accepted" if is_new else "duplicate").inc()
+        if is_new and accepted.reused:
+            self._metrics.reused_ids.inc()
+            log.warning("control id used before for another message", wire=received.wire, message_id=accepted.id)
         if is_new:
             self._on_accepted()
 
@@ -150,7 +157,7 @@ class JournalIntake(Desk):
 
     async def _commit(self, operation: Operation[Item, Result], item: Item) -> Result:
         self._last.append(monotonic())
-        with self._metrics.commit_seconds.time():
+        with self._metrics.commit_seconds.time(), span(Name.ACCEPT) if carried() else contextlib.nullcontext():
             return await self._journal.write_first(operation, item)
 
     async def reject(self, rejected: Rejected) -> None:

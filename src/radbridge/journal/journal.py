@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from radbridge.journal.postgres import Apart
 
 
+AT_ONCE_S = 1.0
+"""A read that fails within this time met a dead connection, and not a server that says nothing."""
+
+
 class Journal:
     """A journal, open for one process. Use `await Journal.open(store)`."""
 
@@ -44,6 +49,8 @@ class Journal:
         # SQLite has one writer. Elsewhere an ACK needn't wait for what another case's draft does.
         lines = ([self._first], [self._behind]) if stores.is_shared else ([self._first, self._behind],)
         self._reads: set[asyncio.Future[Any]] = set()
+        self._no_answer = Outage()
+        """Of reads alone: whoever writes is told by the lanes' own."""
         outage = Outage()
         loop = asyncio.get_running_loop()
         alone = messages.accept if stores.is_shared else None  # SQLite's commit goes no way
@@ -109,11 +116,20 @@ class Journal:
         return await asyncio.shield(reading)  # a thread goes on, though nobody waits for it any more
 
     def read_now(self, query: Callable[[Connection], Result]) -> Result:
-        """`read` for callers that have no event loop, and for queries of microseconds."""
+        """`read` for callers that have no event loop, and for queries of microseconds.
+
+        One that waited for a server in vain isn't repeated, and for a moment nobody else waits for it.
+        """
+        if (lost := self._no_answer.error) is not None:
+            raise JournalLost(str(lost))
+        began = monotonic()
         try:
             return self._query(query)
-        except JournalLost:  # maybe no more than a connection that died while nobody used it
-            return self._query(query)
+        except JournalLost as error:
+            if monotonic() - began < AT_ONCE_S:  # maybe no more than a connection that died while nobody used it
+                return self._query(query)
+            self._no_answer.begin(error)
+            raise
 
     def _query(self, query: Callable[[Connection], Result]) -> Result:
         try:

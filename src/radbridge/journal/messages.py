@@ -122,6 +122,8 @@ def bucket_for(received: Received) -> int:
 
 def accept(conn: Connection, received: Sequence[Received]) -> list[Accepted]:
     """Store messages. The same bytes from the same sender under the same id get the first answer again, and no row."""
+    if not received:
+        return []
     names = [(_key(message), _digest(message)) for message in received]
     first: dict[_Name, Received] = {}
     for name, message in zip(names, received, strict=True):
@@ -139,15 +141,19 @@ def _store_on_sqlite(conn: Connection, first: Mapping[_Name, Received]) -> Mappi
     new = {name: message for name, message in first.items() if name not in known} if known else first
     if not new:
         return known
-    ids = sqlite.add_messages(conn, datetime.now(UTC), _rows(conn, new, used))
-    added = zip(new.items(), ids, strict=True)
-    return known | {name: Accepted(id=id, ack=message.ack, new=True) for (name, message), id in added}
+    rows = _rows(conn, new, used)
+    added = zip(new.items(), sqlite.add_messages(conn, datetime.now(UTC), rows), rows, strict=True)
+    return known | {
+        name: Accepted(id=id, ack=message.ack, new=True, reused=row[-1]) for (name, message), id, row in added
+    }
 
 
 def _store_on_postgresql(conn: Connection, first: Mapping[_Name, Received]) -> Mapping[_Name, Accepted]:
     """Insert, then look for what another gateway, or an earlier commit, has there already."""
     added = postgres.add_messages(conn, datetime.now(UTC), _rows(conn, first, set()))
-    known = {name: Accepted(id=id, ack=first[name].ack, new=True) for name, id in added.items()}
+    known = {
+        name: Accepted(id=id, ack=first[name].ack, new=True, reused=reused) for name, (id, reused) in added.items()
+    }
     if len(known) == len(first):
         return known
     return _read(conn, postgres.find_messages(conn, first.keys() - known.keys())) | known

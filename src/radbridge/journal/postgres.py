@@ -194,7 +194,7 @@ SELECT %b::timestamp, 'accepted', '', {_NAMES},
 FROM unnest({", ".join("%b" for _ in ARRIVING)}) WITH ORDINALITY AS new({_NAMES}, reused_id, line)
 ORDER BY line
 ON CONFLICT (sender_key, digest) WHERE state <> 'rejected' DO NOTHING
-RETURNING id, sender_key, digest
+RETURNING id, sender_key, digest, reused_id
 """  # noqa: S608 - our own names
 """One statement for a whole group, which also tells the duplicates: those that aren't returned. LIMIT keeps a planner
 that knows no counts yet from reading the whole table once for a group."""
@@ -212,11 +212,14 @@ def find_messages(conn: Connection, names: Collection[tuple[str, str]]) -> Seque
 
 def add_messages(
     conn: Connection, received_at: datetime, rows: Sequence[tuple[Any, ...]]
-) -> dict[tuple[str, str], int]:
-    """Store the messages that aren't there yet, in the order of ARRIVING; their ids, by sender's key and digest."""
+) -> dict[tuple[str, str], tuple[int, bool]]:
+    """Store the messages that aren't there yet, in the order of ARRIVING.
+
+    For each, by its sender's key and digest, its id, and whether its control id was used before.
+    """
     columns = [_array(name, values) for name, values in zip(ARRIVING, zip(*rows, strict=True), strict=True)]
     added = conn.exec_driver_sql(_ADD, (received_at.replace(tzinfo=None), *columns))
-    return {(key, digest): id for id, key, digest in added}
+    return {(key, digest): (id, reused) for id, key, digest, reused in added}
 
 
 def _array(name: str, values: Sequence[Any]) -> Any:

@@ -58,7 +58,8 @@ def test_duplicates_are_told_by_sender_id_and_bytes(
         assert [a.id for a in found] == [found[sent.index(s)].id for s in sent]
         assert count(conn) == len(set(sent))
         reused = conn.exec_driver_sql("SELECT count(*) FROM message WHERE reused_id").scalar_one()
-        assert reused == len(set(sent)) - len({i for i, _ in sent})
+        assert reused == len(set(sent)) - len({i for i, _ in sent}) == sum(a.new and a.reused for a in found)
+        assert messages.accept(conn, []) == []
         conn.rollback()
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url, select
+from sqlalchemy import LargeBinary, func, make_url, select, type_coerce
 from typer.testing import CliRunner, Result
 
 from radbridge.audit import What
 from radbridge.cli.app import app
 from radbridge.cli.common import account
 from radbridge.journal import audit, resealing
-from radbridge.journal.schema import audit_events, data_keys, messages
+from radbridge.journal.schema import audit_events, data_keys, memory, messages
 from radbridge.journal.stores import Stores, open_store
-from radbridge_adapters.security.cipher import make_key
+from tests.support.journals import make_key
 from tests.support.planted import NAME, plant
 
+_STORED = type_coerce(memory.c.document, LargeBinary)
 OLD = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -129,6 +132,29 @@ def test_a_journal_is_encrypted_rotated_and_opened_again(config: Path, stores: S
     assert _raw(url) == f"PID|{NAME}".encode()
     config.write_text(plain)
     assert radbridge("audit", "verify", "--config", config).exit_code == 0
+
+
+def test_a_rotation_that_is_killed_is_begun_again(config: Path, stores: Stores) -> None:
+    """`kill -9` in the middle of `rotate --rewrite`: every document opens then, and the next run finishes the work."""
+    encrypt(config)
+    with stores.begin() as conn:
+        row = conn.execute(select(memory)).one()._asdict()
+        del row["number"]
+        conn.execute(memory.insert(), [row | {"accession": f"K{n}"} for n in range(2000)])
+    radbridge("store", "seal", "--config", config)
+    words = ["store", "rotate", "--rewrite", "--config", str(config)]
+    under_new = select(func.count()).select_from(memory).where(func.substr(_STORED, 1, 8) == b"\0RB1\0\0\0\2")
+    with subprocess.Popen([sys.executable, "-m", "radbridge", *words], stderr=subprocess.DEVNULL) as running:
+        while running.poll() is None:
+            with stores.connect() as conn:
+                done = conn.execute(under_new).scalar_one()
+            if 0 < done < 2000:
+                running.kill()
+    assert 0 < done < 2000
+    assert radbridge("audit", "verify", "--config", config).exit_code == 0
+    assert radbridge(*words).exit_code == 0
+    with stores.connect() as conn:
+        assert set(resealing.count_keys(conn)) == {0, 3}
 
 
 def test_the_trail_goes_on_after_unseal(config: Path, stores: Stores) -> None:

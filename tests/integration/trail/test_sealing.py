@@ -23,8 +23,8 @@ from radbridge.journal.schema import cases, memory
 from radbridge.journal.sealing import MARK, sealer_of
 from radbridge.journal.stores import Stores, open_store
 from radbridge_adapters import cdshooks
-from radbridge_adapters.security.cipher import make_key
 from tests.support.cds import REPORT_DRAFT, draft_call
+from tests.support.journals import make_key
 from tests.support.live import live
 from tests.support.live import make_site as make_live_site
 from tests.support.planted import NAME, dump, plant

@@ -7,6 +7,7 @@ import hashlib
 from radbridge.config import Dicom
 from radbridge.errors import MessageFault
 from radbridge.journal.dicom import Filed
+from radbridge.traces import carried
 from radbridge_adapters.dicom.encoding.raw import read_dataset
 from radbridge_adapters.dicom.encoding.values import is_uid
 from radbridge_adapters.dicom.incoming.mapping import read_key
@@ -31,4 +32,6 @@ def read_notification(request: CreateRequest, settings: Dicom) -> Filed | Fault:
         return Fault(reason=error.reason, detail="the notification can't be read", status=status.PROCESSING_FAILURE)
     raw = wrap(request)
     control_id = request.sop_instance or hashlib.sha256(raw).hexdigest()[:32]
-    return Filed(received=receive(request, raw, key, control_id=control_id), studies=((study_uid, key),))
+    return Filed(
+        received=receive(request, raw, key, control_id=control_id, trace=carried()), studies=((study_uid, key),)
+    )

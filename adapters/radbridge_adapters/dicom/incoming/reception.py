@@ -15,6 +15,7 @@ from radbridge.case import CaseKey
 from radbridge.config import Dicom
 from radbridge.errors import MessageFault
 from radbridge.journal.dicom import Kept
+from radbridge.traces import carried
 from radbridge.wire import Received, Rejected
 from radbridge_adapters.dicom.encoding.bulk import is_whole
 from radbridge_adapters.dicom.encoding.header import Header
@@ -81,7 +82,7 @@ class Reception:
             read = self._find(request)
         except MessageFault as error:
             return Fault(reason=error.reason, detail=str(error), status=status.CANNOT_UNDERSTAND)
-        is_report = is_whole(request.sop_class)
+        is_report, trace = is_whole(request.sop_class), carried()
         # A report's content is what it says: another one is news, whatever its header.
         context = hashlib.sha256(header.elements).hexdigest()[:16] if is_report else read.context
         return Kept(
@@ -92,7 +93,7 @@ class Reception:
             key=read.key,
             context=context,
             peer=request.peer,
-            message=lambda: receive(request, wrap(request), read.key, is_report=is_report),
+            message=lambda: receive(request, wrap(request), read.key, is_report=is_report, trace=trace),
         )
 
     def _find(self, request: StoreRequest) -> _Read:
@@ -155,7 +156,7 @@ def wrap(request: Request) -> bytes:
 
 
 def receive(
-    request: Request, raw: bytes, key: CaseKey | None, *, control_id: str = "", is_report: bool = False
+    request: Request, raw: bytes, key: CaseKey | None, *, control_id: str = "", is_report: bool = False, trace: str = ""
 ) -> Received:
     """The message to journal. `control_id` is the SOP Instance UID unless given."""
     return Received(
@@ -167,6 +168,7 @@ def receive(
         accession=key.accession if key else "",
         raw=raw,
         ack=ACK,
+        trace=trace,
     )
 
 

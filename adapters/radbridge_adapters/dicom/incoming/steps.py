@@ -13,6 +13,7 @@ from radbridge.case import CaseKey
 from radbridge.config import Dicom
 from radbridge.errors import MessageFault
 from radbridge.journal.dicom import Begun, Changed, Filed, StepOutcome, StepState
+from radbridge.traces import carried
 from radbridge_adapters.dicom.encoding.header import EXPLICIT_LITTLE
 from radbridge_adapters.dicom.encoding.part10 import encode_raw, read_part10, wrap_part10
 from radbridge_adapters.dicom.encoding.raw import read_dataset
@@ -90,7 +91,7 @@ class Steps:
         if _state(said) is not StepState.IN_PROGRESS:
             return _INVALID_STATE
         raw = wrap_part10(encode_raw(dataset), EXPLICIT_LITTLE, PROCEDURE_STEP, uid)
-        return Begun(sop_uid=uid, filed=self._file(request, raw, said, f"{uid}:create"))
+        return Begun(sop_uid=uid, filed=self._file(request, raw, said, f"{uid}:create", carried()))
 
     def change(self, request: SetRequest) -> Changed | Fault:
         """The change to make, or why it can't be."""
@@ -106,21 +107,23 @@ class Steps:
         if state is None and said.text("PerformedProcedureStepStatus"):
             return _INVALID_STATE
 
+        trace = carried()
+
         def merge(attributes: bytes) -> Filed:
             elements = encode_raw(_merge(read_part10(attributes), update))
             raw = wrap_part10(elements, EXPLICIT_LITTLE, PROCEDURE_STEP, uid)
             digest = hashlib.sha256(elements).hexdigest()[:12]
-            return self._file(request, raw, self._read(read_part10(raw)), f"{uid}:set:{digest}")
+            return self._file(request, raw, self._read(read_part10(raw)), f"{uid}:set:{digest}", trace)
 
         return Changed(sop_uid=uid, state=state, merge=merge)
 
     def _read(self, dataset: Dataset) -> Elements:
         return Elements.of(dataset, self._settings.default_charset)
 
-    def _file(self, request: Request, raw: bytes, said: Elements, control_id: str) -> Filed:
+    def _file(self, request: Request, raw: bytes, said: Elements, control_id: str, trace: str) -> Filed:
         studies = self._studies(said)
         key = next((key for _, key in studies if key), None)
-        return Filed(received=receive(request, raw, key, control_id=control_id), studies=studies)
+        return Filed(received=receive(request, raw, key, control_id=control_id, trace=trace), studies=studies)
 
     def _studies(self, said: Elements) -> Sequence[tuple[str, CaseKey | None]]:
         return [(item.text("StudyInstanceUID"), find_key(item, self._settings)) for item in said.items(_SEQUENCE)]

@@ -13,6 +13,7 @@ import structlog
 from radbridge.config import Dicom
 from radbridge.journal import dicom as journal
 from radbridge.journal.dicom import Begun, Kept
+from radbridge.traces import answering
 from radbridge.wire import Desk
 from radbridge_adapters.dicom.encoding.bulk import is_whole
 from radbridge_adapters.dicom.incoming.availability import read_notification
@@ -53,11 +54,12 @@ class JournalServices:
 
     async def store(self, request: StoreRequest) -> Answer:
         """Keep what an object says."""
-        judged = await _read(self._reception.judge, request)
-        if isinstance(judged, Fault):
-            return await self._refuse(request, judged)
-        await self._keep(judged)
-        return self._accept(request)
+        with answering(self._desk.meter, WIRE):
+            judged = await _read(self._reception.judge, request)
+            if isinstance(judged, Fault):
+                return await self._refuse(request, judged)
+            await self._keep(judged)
+            return self._accept(request)
 
     async def _keep(self, item: Kept) -> None:
         """Most slices say nothing new: the processor isn't woken for each of a thousand a second."""
@@ -74,6 +76,10 @@ class JournalServices:
 
     async def create(self, request: CreateRequest) -> Answer:
         """Keep a procedure step that begins, or a notification."""
+        with answering(self._desk.meter, WIRE):
+            return await self._create(request)
+
+    async def _create(self, request: CreateRequest) -> Answer:
         if request.sop_class == AVAILABILITY:
             return await self._notify(request)
         judged = await _read(self._steps.begin, request)
@@ -96,6 +102,10 @@ class JournalServices:
 
     async def set(self, request: SetRequest) -> Answer:
         """Change a procedure step."""
+        with answering(self._desk.meter, WIRE):
+            return await self._set(request)
+
+    async def _set(self, request: SetRequest) -> Answer:
         judged = await _read(self._steps.change, request)
         if isinstance(judged, Fault):
             return await self._refuse(request, judged)

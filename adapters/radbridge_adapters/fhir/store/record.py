@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, Literal
 
 from radbridge.audit import Note
+from radbridge.traces import carried
 from radbridge_adapters.fhir.search.query import SearchQuery
 from radbridge_adapters.fhir.store.index import IndexRow, rows_of
 from radbridge_adapters.resources.json import write_json
@@ -36,6 +37,8 @@ class Version:
     rows: Sequence[IndexRow] = field(repr=False)
     is_new_name: bool
     """Whether this server chose the id just now, so that nobody can have referred to it before."""
+    trace: str = ""
+    """Of the request that wrote it: the W3C `traceparent`."""
 
     @property
     def key(self) -> str:
@@ -109,6 +112,7 @@ def make_version(
         raw=write_json(stored),
         rows=rows_of(stored, base),
         is_new_name=is_new_name,
+        trace=carried(),
     )
 
 

@@ -54,12 +54,10 @@ class Snapshots:
         told = {v.key for v in foci}
         again = [(v, d) for v in self._versions for d in self._reports_about(v) if key_of(d) not in told]
         self._load_around([v.document for v in foci] + [document for _, document in again])
-        received = [self._received(v.document, f"{v.key}/_history/{v.version}", v.client, peer) for v in foci]
+        received = [self._received(v.document, f"{v.key}/_history/{v.version}", v, peer) for v in foci]
         for version, document in again:
             seen = f"{key_of(document)}/_history/{document['meta']['versionId']}"
-            received.append(
-                self._received(document, f"{seen}+{version.key}/_history/{version.version}", version.client, peer)
-            )
+            received.append(self._received(document, f"{seen}+{version.key}/_history/{version.version}", version, peer))
         if received:
             messages.accept(self._conn, received)
 
@@ -74,19 +72,20 @@ class Snapshots:
         self._load_around(foci)
         return [(focus, self._around(focus)) for focus in foci]
 
-    def _received(self, focus: Document, control_id: str, client: str, peer: str) -> Received:
+    def _received(self, focus: Document, control_id: str, by: Version, peer: str) -> Received:
         neighbours = self._around(focus)
         key = self._accessions.find(Snapshot(focus, neighbours))
         status = focus.get("status")
         return Received(
             wire=WIRE,
             peer=peer,
-            sender=client,
+            sender=by.client,
             control_id=control_id,
             kind=f"{focus['resourceType']}/{status}" if status else str(focus["resourceType"]),
             accession=key.accession if key else "",
             raw=make_snapshot(focus, neighbours),
             ack=b"",
+            trace=by.trace,
         )
 
     def _reports_about(self, version: Version) -> list[Document]:

@@ -30,7 +30,7 @@ test-vllm: $(VLLM)/.made ## Run the tests on a real vLLM, in an environment of i
 	@$(VLLM)/bin/python -m pytest tests/vllm $(ARGS)
 
 test-postgres: $(VENV)/.dev ## Run the journal's tests on the older of the two PostgreSQL that are tested
-	@RADBRIDGE_TEST_POSTGRES=16 $(BIN)/pytest -k postgres tests/contract/journal tests/acceptance/test_postgres_main_line.py $(ARGS)
+	@RADBRIDGE_TEST_POSTGRES=16 $(BIN)/pytest -k postgres tests/contract/journal tests/acceptance/test_postgres_main_line.py $(if $(ARGS),$(ARGS),-n 2)
 
 check: $(VENV)/.dev ## Lint, format, types, import direction, known weaknesses
 	$(BIN)/ruff check $(CODE)

@@ -5,10 +5,10 @@ What is rung is heard in its own process, as always; nothing is sent by NOTIFY, 
 
 from __future__ import annotations
 
-from radbridge.cli import main
+from radbridge.cli.app import app
 from radbridge.journal.bells import LocalBells, PostgresBells
 
 PostgresBells.ring = LocalBells.ring  # type: ignore[method-assign]  # what NOTIFY costs is the difference
 
 if __name__ == "__main__":
-    main()
+    app(prog_name="radbridge")

@@ -9,7 +9,7 @@ PostgreSQL, with as many cases stored before as told, by one gateway or by two. 
     fdatasync      appends the bytes to a file and calls fdatasync once a message, parses nothing
 
 The sender is a process too. What an answer costs is told for each: sender, gateways, database. As it is, it takes three
-minutes; `--whole` adds a million stored cases and takes twenty. The table of docs/performance.md is made by `--markdown`.
+minutes; `--whole` adds a million stored cases and takes twenty. `--markdown` prints what docs/performance.md has.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.support.postgres import Cluster
 CONNECTIONS = (1, 4, 16, 64)
 PEERS = ("python-hl7", "hl7apy", "fdatasync")
 CASES = {False: (0,), True: (0, 1_000_000)}
-"""Stored before; in the whole measurement, and otherwise."""
+"""Stored before: usually, and with `--whole`."""
 WARM_S = 0.5
 _TICKS = os.sysconf("SC_CLK_TCK")
 Row = dict[str, Any]

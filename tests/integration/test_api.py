@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import select
 
 from radbridge.access import Role
 from radbridge.journal import accounts, audit
-from radbridge.journal.schema import audit_events, audit_pending
 from radbridge.registry import LoraRegistry
 from radbridge_adapters.hl7v2.framing import encode
 from tests.support import dictation, mllp, people
@@ -26,17 +24,6 @@ async def asking(gateway: LiveGateway, *roles: Role, account: str = "ops") -> As
     headers = people.bearer(await people.key(gateway, *roles, account=account))
     async with httpx.AsyncClient(base_url=gateway.base, headers=headers, trust_env=False, timeout=20) as http:
         yield http
-
-
-def trail(gateway: LiveGateway) -> str:
-    """Every note so far."""
-    return gateway.journal.read_now(
-        lambda conn: "\n".join(
-            row.document.decode()
-            for table in (audit_pending, audit_events)
-            for row in conn.execute(select(table.c.document)).all()
-        )
-    )
 
 
 async def report(gateway: LiveGateway, raw: bytes) -> None:
@@ -67,7 +54,7 @@ async def test_a_destination_is_stopped_and_let_go_on(tmp_path: Path) -> None:
             assert peer.messages == []
             assert (await http.post("/api/v1/destinations/dictation/resume", json={})).status_code == 204
             await peer.until(1)
-            assert trail(gateway).count('"actor":"ops"') == 2
+            assert people.trail(gateway).count('"actor":"ops"') == 2
             assert (await http.post("/api/v1/destinations/nowhere/pause", json={})).status_code == 404
 
 
@@ -87,7 +74,7 @@ async def test_a_dead_letter_is_seen_and_given_up(tmp_path: Path) -> None:
         assert given_up.status_code == 200
         assert (await http.get("/api/v1/dead")).json() == []
         assert (await http.post(f"/api/v1/dead/{letter['id']}/retry", json={})).status_code == 409
-        assert '"dropped"' in trail(gateway)
+        assert '"dropped"' in people.trail(gateway)
 
 
 async def test_accounts_and_keys(tmp_path: Path) -> None:
@@ -111,7 +98,7 @@ async def test_accounts_and_keys(tmp_path: Path) -> None:
             id = made.split("_")[1]
             assert (await http.delete(f"/api/v1/apikeys/{id}")).status_code == 204
             assert (await http.delete("/api/v1/apikeys/none")).status_code == 404
-        assert people.PASSWORD not in trail(gateway)
+        assert people.PASSWORD not in people.trail(gateway)
 
 
 async def test_the_api_refuses_what_the_command_refuses(tmp_path: Path) -> None:
@@ -163,7 +150,7 @@ async def test_a_trainer_changes_what_drafts(tmp_path: Path) -> None:
             ("promoted", second.name, "ml"),
             ("rolled_back", first.name, "ml"),
         ]
-        assert trail(gateway).count('"what":"configuration"') == 3
+        assert people.trail(gateway).count('"what":"configuration"') == 3
         for path, body, status in (
             (f"{place}/promote", {"version": "v9"}, 409),
             (f"{place}/promote", {}, 409),

@@ -72,6 +72,12 @@ class World:
             client_secret_file = "{values["secret"]}"
             redirect_url = "https://127.0.0.1/auth/callback"
             roles = {{ it = ["operator"] }}
+            [[fhir.clients]]
+            id = "pacs"
+            scopes = ["system/*.rs"]
+            jwks_uri = "{values["issuer"]}/jwks"
+            [cdshooks.client_issuers]
+            ehr = "{values["issuer"]}/jwks"
             [traces]
             endpoint = "{values["endpoint"]}"
             headers_file = "{values["headers"]}"
@@ -149,6 +155,8 @@ async def test_all_is_well(tmp_path: Path) -> None:
         "http.metrics_token_file",
         "access.oidc.client_secret_file",
         f"provider {site.provider.issuer}",
+        "keys of pacs",
+        "keys of ehr",
         f"traces {site.collector.url}",
         "traces.headers_file",
         "audit repository",
@@ -210,8 +218,8 @@ async def test_whoever_does_not_answer_is_told(tmp_path: Path, monkeypatch: pyte
                 issuer=f"http://{nobody}", endpoint=f"http://{nobody}/v1/traces", syslog=nobody, ris=mute
             )
     assert status == 1, said
-    away = (f"provider http://{nobody}", f"traces http://{nobody}/v1/traces", "audit repository")
-    assert all(parts[part] for part in away)
+    away = (f"provider http://{nobody}", "keys of pacs", "keys of ehr", f"traces http://{nobody}/v1/traces")
+    assert all(parts[part] for part in (*away, "audit repository"))
     assert parts["destination ris"] == "no answer within 0.3 s"
 
 

@@ -40,7 +40,10 @@ async def test_a_client_that_asks_too_often_is_told_so(tmp_path: Path) -> None:
 
 
 async def test_an_address_that_asks_too_often_is_told_so() -> None:
-    """Another machine gets 429 beyond the rate, or no socket, before any application sees the request."""
+    """Another machine gets 429 beyond the rate, or no socket, before any application sees the request.
+
+    All addresses of one IPv6 network are one machine's.
+    """
     seen: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,12 +58,14 @@ async def test_an_address_that_asks_too_often_is_told_so() -> None:
     settings = Http(rate_per_s=0.01, burst=2)
     dispatcher = Dispatcher(app, (), settings, lambda: limited.append(1))
     kinds = [("192.0.2.1", "http")] * 3 + [("192.0.2.1", "websocket"), ("192.0.2.2", "http")]
+    kinds += [(f"2001:db8::{number}", "http") for number in (1, 2, 3)] + [("2001:db8:0:1::1", "http")]
     for host, kind in kinds:
         scope = {"type": kind, "path": "/", "client": (host, 1), "headers": []}
         await dispatcher(scope, lambda: asyncio.sleep(0, {"type": "http.request"}), send)
-    assert seen == ["192.0.2.1", "192.0.2.1", "192.0.2.2"]
-    assert statuses == [429, "http.response.body", "websocket.close"]
-    assert limited == [1, 1]
+    v6 = ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"]
+    assert seen == ["192.0.2.1", "192.0.2.1", "192.0.2.2", *v6]
+    assert statuses == [429, "http.response.body", "websocket.close", 429, "http.response.body"]
+    assert limited == [1, 1, 1]
 
 
 async def talk(gateway: LiveGateway, *pieces: bytes) -> bytes:

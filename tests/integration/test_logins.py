@@ -19,7 +19,7 @@ from radbridge.access import Role
 from radbridge.errors import LoginRefused
 from radbridge.journal import accounts, api_keys, passwords
 from radbridge.journal.schema import api_keys as key_rows
-from radbridge.journal.schema import audit_events, audit_pending, login_sessions
+from radbridge.journal.schema import login_sessions
 from radbridge_adapters import cdshooks, fhir, fhircast
 from radbridge_adapters.security import login
 from radbridge_adapters.security.pins import read_pin
@@ -118,6 +118,15 @@ async def test_another_page_can_do_nothing_with_the_cookie(http: httpx.AsyncClie
     assert (await http.post("/api/v1/apikeys", json=made, headers=word)).status_code == 201
 
 
+async def test_a_page_that_has_its_name_point_here_guesses_nothing(tmp_path: Path) -> None:
+    """Where looking needs no login, only this machine's programs and our own page may try passwords (DNS rebinding)."""
+    async with live(make_site(tmp_path)) as gateway, httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
+        await people.add(gateway, "alice", Role.ADMIN)
+        page = {"host": "evil.example", "origin": "http://evil.example"}
+        assert (await http.post("/auth/login", json=LOGIN, headers=page)).status_code == 403
+        await enter(http)
+
+
 @pytest.mark.parametrize("column", ["seen_at", "expires_at"])
 async def test_a_session_is_over_in_time(gateway: LiveGateway, http: httpx.AsyncClient, column: str) -> None:
     """After a quarter of an hour of nothing, and at most half a day after the login."""
@@ -163,18 +172,11 @@ async def test_logins_are_in_the_trail(gateway: LiveGateway, http: httpx.AsyncCl
     """Each login and each refusal is noted, with a fixed word why, and never with what was typed as a name."""
     await enter(http)
     await http.post("/auth/login", json={"name": "DOE^JANE", "password": "x"})
-    documents = gateway.journal.read_now(
-        lambda conn: [
-            row.document
-            for table in (audit_pending, audit_events)
-            for row in conn.execute(select(table.c.document)).all()
-        ]
-    )
-    told = b"\n".join(documents)
-    assert b'"login"' in told
-    assert b'"login_failed"' in told
-    assert b'"unknown"' in told
-    assert b"DOE" not in told
+    told = people.trail(gateway)
+    assert '"login"' in told
+    assert '"login_failed"' in told
+    assert '"unknown"' in told
+    assert "DOE" not in told
 
 
 async def test_wrong_passwords_of_one_address_are_few(gateway: LiveGateway, http: httpx.AsyncClient) -> None:

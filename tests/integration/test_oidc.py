@@ -22,6 +22,7 @@ from radbridge.journal import Journal, accounts
 from radbridge.journal.accounts import Change, Stranger
 from radbridge_adapters import fhir
 from radbridge_adapters.security.oidc import OpenId
+from tests.support import people
 from tests.support.gateway import free_port
 from tests.support.http_peer import Asked, answer
 from tests.support.live import live, make_site
@@ -50,10 +51,10 @@ async def log_in(openid: OpenId, provider: Provider, **more: str) -> Stranger:
 
 
 @asynccontextmanager
-async def foreign_provider(*people: dict[str, Any]) -> AsyncIterator[str]:
+async def foreign_provider(*known: dict[str, Any]) -> AsyncIterator[str]:
     """`oidc-provider-mock` in a process of its own; its issuer."""
     port = free_port()
-    claims = [option for one in people for option in ("--user-claims", json.dumps(one))]
+    claims = [option for one in known for option in ("--user-claims", json.dumps(one))]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "oidc_provider_mock", "--port", str(port), *claims),
         stdout=asyncio.subprocess.DEVNULL,
@@ -79,8 +80,8 @@ async def is_there(http: httpx.AsyncClient, url: str) -> bool:
 
 async def test_a_whole_login_at_a_foreign_provider(tmp_path: Path) -> None:
     """Sent to the provider, back with a code, a session with the claim's roles; without a role or closed, none."""
-    people = ({"sub": "alice", "roles": ["radiology-operators"]}, {"sub": "bob", "roles": ["cafeteria"]})
-    async with foreign_provider(*people) as issuer:
+    known = ({"sub": "alice", "roles": ["radiology-operators"]}, {"sub": "bob", "roles": ["cafeteria"]})
+    async with foreign_provider(*known) as issuer:
         (tmp_path / "secret").write_text("made up\n")
         oidc = {
             "issuer": issuer,
@@ -107,6 +108,7 @@ async def test_a_whole_login_at_a_foreign_provider(tmp_path: Path) -> None:
                         assert again.status_code == 401
                         closed = Change(name="alice", actor="test", via="test", disabled=True)
                         await gateway.journal.write(accounts.alter, closed)
+            assert '"actor":"alice","detail":{"reason":"disabled"}' in people.trail(gateway)
 
 
 async def test_a_right_answer_says_who_it_is(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""Messages whose stored bytes can't be opened any more."""
+"""Messages, drafts and deliveries whose stored bytes can't be opened any more."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,39 @@ from sqlalchemy import Connection, text
 from radbridge.case import CaseKey
 from radbridge.config.encryption import Encryption
 from radbridge.errors import SealBroken, SealError
+from radbridge.flow.courier import Courier
 from radbridge.flow.process import Processor
-from radbridge.journal import Journal, cases, dead, messages, queue
+from radbridge.journal import Journal, cases, dead, deliveries, messages, queue
 from radbridge.journal.buckets import ALL
 from radbridge.metrics import Metrics
+from radbridge.testing import MemorySink
 from radbridge.wire import Received
+from tests.support.delivering import NAME
+from tests.support.delivering import queue as queue_drafts
 from tests.support.flow import translate
 from tests.support.journals import make_key, received
 from tests.support.sharing import at_work, until
 
-BROKEN = "UPDATE message SET raw = CAST(substr(raw, 1, length(raw) - 1) || x'00' AS BLOB) WHERE id = 2"
+BREAK = "UPDATE {} SET {} = CAST(substr({}, 1, length({}) - 1) || x'00' AS BLOB) WHERE {}"
+"""The last byte, which is part of the seal."""
+
+
+def break_one(conn: Connection, items: Sequence[tuple[str, str, str]]) -> list[None]:
+    """Somebody changes a document: of a table, in a column, where."""
+    for table, column, where in items:
+        conn.execute(text(BREAK.format(table, column, column, column, where)))
+    return [None] * len(items)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    """Encrypted."""
+    kek = tmp_path / "kek"
+    kek.write_text(make_key())
+    kek.chmod(0o600)
+    opened = await Journal.open(f"sqlite:///{tmp_path}/radbridge.db", encryption=Encryption(key_file=kek))
+    yield opened
+    await opened.close()
 
 
 def dictated(control_id: str, accession: str) -> Received:
@@ -29,29 +53,20 @@ def dictated(control_id: str, accession: str) -> Received:
     return received(control_id, raw, wire="test", accession=accession)
 
 
-async def test_one_message_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_message_is_set_aside(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes that were changed cost their message alone: what is behind it waits until it is set aside, no other does.
 
     Its reason says so, and nothing counts as an outage.
     """
     monkeypatch.setattr("radbridge.flow.process.FIRST_AGAIN_S", 0.05)
-    kek = tmp_path / "kek"
-    kek.write_text(make_key())
-    kek.chmod(0o600)
-    journal = await Journal.open(f"sqlite:///{tmp_path}/radbridge.db", encryption=Encryption(key_file=kek))
     for control_id, accession in (("1", "A1"), ("2", "A1"), ("3", "A1"), ("4", "A2")):
         await journal.write(messages.accept, dictated(control_id, accession))
-
-    def change(conn: Connection, items: Sequence[str]) -> list[None]:
-        for sql in items:
-            conn.execute(text(sql))
-        return [None] * len(items)
 
     def findings(accession: str) -> str:
         case = journal.read_now(lambda conn: cases.load(conn, CaseKey(accession=accession)))
         return case.report.findings if case else ""
 
-    await journal.write(change, BROKEN)
+    await journal.write(break_one, ("message", "raw", "id = 2"))
     seen: list[tuple[str, str]] = []
     ours = Processor(
         journal,
@@ -69,7 +84,39 @@ async def test_one_message_is_set_aside(tmp_path: Path, monkeypatch: pytest.Monk
     [letter] = journal.read_now(lambda conn: dead.everything(conn, 9))
     assert (letter.id, letter.raw) == ("m2", b"")
     assert letter.reason == "a sealed value of message.raw was changed, or stood elsewhere before"
-    await journal.close()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(("delivery", "payload", "seq = 1"), id="what was sent once"),
+        pytest.param(("draft", "document", "seq = 1"), id="its draft"),
+        pytest.param(('"case"', "document", "accession = 'A1'"), id="its case"),
+    ],
+)
+async def test_one_delivery_is_dead(journal: Journal, broken: tuple[str, str, str]) -> None:
+    """A document that was changed costs its delivery alone: it waits for a person, and those behind it go out."""
+    now = datetime.now(UTC)
+    for accession in ("A1", "A2"):
+        await journal.write(queue_drafts, (accession, now))
+
+    def send_once(conn: Connection, items: Sequence[None]) -> list[None]:
+        [first] = deliveries.of_case(conn, CaseKey(accession="A1"))
+        deliveries.begin(conn, first, b"payload", at=now)
+        deliveries.retry(conn, first, at=now, answer="AE")
+        return [None] * len(items)
+
+    if broken[0] == "delivery":
+        await journal.write(send_once, None)
+    await journal.write(break_one, broken)
+    sink = MemorySink(NAME)
+    async with at_work(Courier(journal, sink, max_attempts=3, metrics=Metrics(), poll_s=0.02).run):
+        await until(lambda: sink.sent)
+        await until(lambda: journal.read_now(lambda conn: dead.everything(conn, 9)))
+    [letter] = journal.read_now(lambda conn: dead.everything(conn, 9))
+    assert (letter.accession, letter.state) == ("A1", "dead")
+    assert "was changed" in letter.reason
+    assert b"A2" in sink.sent[0][1]
 
 
 async def test_a_key_that_is_away_is_an_outage(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ async def test_a_short_torture_breaks_nothing(tmp_path: Path) -> None:
     evidence = load(tmp_path / "evidence.json.gz")
     assert evidence.acknowledged
     assert evidence.of("event")
-    assert "| sqlite, 5 s, seed 3, 2 RIS |" in told.decode()
+    assert "| sqlite, 5 s, seed 3, 2 RIS, only: stop a gateway, " in told.decode()
 
 
 async def test_a_short_day_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

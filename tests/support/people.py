@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from sqlalchemy import select
+
 from radbridge.access import Role
 from radbridge.journal import accounts, api_keys, passwords
+from radbridge.journal.schema import audit_events, audit_pending
 from tests.support.live import LiveGateway
 
 PASSWORD: Final = "correct horse battery"
@@ -24,6 +27,17 @@ async def key(gateway: LiveGateway, *roles: Role, scopes: tuple[str, ...] = (), 
     """A new API key."""
     wanted = api_keys.Wanted(account=account, actor="test", via="test", roles=frozenset(roles), scopes=scopes)
     return await gateway.journal.write(api_keys.make, wanted)
+
+
+def trail(gateway: LiveGateway) -> str:
+    """Every note of the audit trail so far, as it is kept."""
+    return gateway.journal.read_now(
+        lambda conn: "\n".join(
+            row.document.decode()
+            for table in (audit_pending, audit_events)
+            for row in conn.execute(select(table.c.document)).all()
+        )
+    )
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -156,6 +156,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="torture") as made:
         folder = args.keep or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            parser.error(f"--keep: {folder} isn't empty")
         gateways = 1 if args.store == "sqlite" else args.gateways
         stage = Stage(folder, args.store, gateways, args.seed, mutant=args.mutant, senders=args.senders)
         only = args.only or (MUTANTS[args.mutant].events if args.mutant else ())
@@ -164,7 +166,9 @@ def main() -> None:
         broken = check(evidence)
         (folder / "broken.json").write_text(json.dumps(broken, indent=1))
         name = f"{args.store}, {args.seconds:g} s, seed {args.seed}, {args.senders} RIS"
-        tell(evidence, broken, name + (f", without {args.mutant}" if args.mutant else ""), console)
+        name += f", only: {', '.join(args.only)}" if args.only else ""
+        name += f", without {args.mutant}" if args.mutant else ""
+        tell(evidence, broken, name, console)
     raise SystemExit(any(broken.values()))
 
 

@@ -159,8 +159,9 @@ class GatewayUnderTorture:
 
     async def until_it_stands(self) -> None:
         """Return once it stands still: it stops itself where it is held up."""
-        while self._state() != "T":
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while self._state() != "T":
+                await asyncio.sleep(0.01)
         self.is_at_work = False
 
     def _state(self) -> str:

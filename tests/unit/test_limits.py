@@ -50,7 +50,7 @@ FINER = frozenset(
     dicom.incoming.sr_amounts._MAX_UNIT_CHARS dicom.incoming.sr_codes.MAX_WORDS
     dicom.incoming.sr_source._MAX_CHARS dicom.incoming.sr_tree.MAX_TEXT_CHARS dicom.network.calling.MAX_DATASET
     dicom.network.calling.MAX_PDU dicom.network.connection._MOST_REPORTS dicom.network.negotiate._MAX_PDU_UNSAID
-    dicom.writing.evidence.MOST_READ fhir.search.query.MAX_ALL_VALUES fhir.store.snapshots.MAX_NEIGHBOURS
+    dicom.writing.evidence.MOST_READ fhir.store.snapshots.MAX_NEIGHBOURS
     fhir.subscriptions.line.MAX_ANSWER_BYTES fhir.subscriptions.line.MAX_EVENTS fhircast.names._MOST_PATTERNS
     fhircast.publish._MOST_SENT fhircast.session.MOST_OPEN fhircast.signoff._MOST_RESULTS
     hl7v2.client._MAX_ANSWER_BYTES resources.json.MAX_MAGNITUDE resources.primitives.MAX_STRING

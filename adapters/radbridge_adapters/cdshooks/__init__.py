@@ -22,9 +22,11 @@ def wire(site: Site, desk: Desk) -> Wire:
     """The wire that `site.cdshooks` describes."""
     translate = SnapshotTranslator.of(site)
     composer = Composer(CaseNames(desk.store), ttl=timedelta(hours=site.fhir.draft_ttl_h))
-    app = _for_pages(CdsApp(site, desk, translate, composer), site.fhir.cors_origins)
-    mounts = (Mount(path=PATH, app=app),) if site.cdshooks.enabled else ()
-    return Wire(name=WIRE, translate=translate, mounts=mounts)
+    service = CdsApp(site, desk, translate, composer)
+    if not site.cdshooks.enabled:
+        return Wire(name=WIRE, translate=translate)
+    mount = Mount(path=PATH, app=_for_pages(service, site.fhir.cors_origins))
+    return Wire(name=WIRE, translate=translate, mounts=(mount,), pings=service.pings)
 
 
 def _for_pages(app: AsgiApp, origins: Sequence[str]) -> AsgiApp:

@@ -54,6 +54,7 @@ class CdsApp:
         self._translate = translate
         self._composer = composer
         self._callers = Callers(site, desk)
+        self.pings = self._callers.pings
         self._finder = ReportFinder(site.fhir.destinations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -32,6 +32,7 @@ class Callers:
         self._issuers = site.cdshooks.client_issuers
         self._keys = KeySource({}, {name: one.jwks_uri for name, one in self._issuers.items()}, self._issuers)
         self._identities = Identities(site, desk.store)
+        self.pings = self._keys.pings
 
     async def identify(self, scope: Scope, service: str) -> str:
         """Who calls this service. Raises Issues (401, 403, 429)."""

@@ -19,6 +19,7 @@ from radbridge.meter import WireMeter
 from radbridge.wire import Store
 from radbridge_adapters.resources.outcome import refuse
 from radbridge_adapters.security import cookies
+from radbridge_adapters.security.guard import is_private, refuse_strangers
 from radbridge_adapters.security.http import NO_STORE, BodyTooLarge, headers_of, read_body
 from radbridge_adapters.security.login import Logins, TooOften
 from radbridge_adapters.security.oidc import LIFE, OpenId
@@ -69,6 +70,8 @@ class Auth:
         """By name and password, as a form or in JSON: a session's cookie, and for JSON the word against forgery."""
         self._require_tls()
         peer = _peer(request)
+        if is_private(self._site):
+            refuse_strangers(self._site, request.scope)
         is_json = request.headers.get("content-type", "").startswith("application/json")
         if not is_json:
             self._refuse_other_pages(request)
@@ -99,17 +102,18 @@ class Auth:
         """Back from the provider."""
         self._require_tls()
         openid = self._provider()
-        kept = cookies.read(self._site, request.scope, purpose=_STATE)
+        kept, name = cookies.read(self._site, request.scope, purpose=_STATE), ""
         try:
             self._logins.depart(_peer(request))
             stranger = await openid.arrive(dict(request.query_params), kept)
             account = await self._store.write_first(accounts.welcome, stranger)
+            name = account.name
             if account.disabled:
                 raise LoginRefused("disabled")
         except TooOften as error:
             return _come_again(error)
         except LoginRefused as error:
-            await self._logins.tell(Attempt(name="", reason=error.reason, via="oidc", peer=_peer(request)))
+            await self._logins.tell(Attempt(name=name, reason=error.reason, via="oidc", peer=_peer(request)))
             return self._refusal(is_json=False)
         await self._logins.tell(Attempt(name=account.name, via="oidc", peer=_peer(request)))
         response = await self._let_in(request, account, "oidc", is_json=False)

@@ -15,7 +15,7 @@ from radbridge.config.values import is_loopback
 from radbridge.wire import AsgiApp, Mount, Receive, Scope, Send
 from radbridge_adapters.console.protocols import ENTERED
 from radbridge_adapters.security.http import answer, headers_of
-from radbridge_adapters.security.rate import TURN, Buckets
+from radbridge_adapters.security.rate import TURN, Buckets, place_of
 
 
 class Dispatcher:
@@ -43,7 +43,7 @@ class Dispatcher:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = str((scope.get("client") or ("",))[0])
-        wait_s = 0.0 if is_loopback(host) else self._addresses.take(host)
+        wait_s = 0.0 if is_loopback(host) else self._addresses.take(place_of(host))
         if wait_s:
             self._on_limit()
             if scope["type"] == "http":

@@ -37,10 +37,13 @@ def wire(site: Site, desk: Desk) -> Wire:
     translate = SnapshotTranslator.of(site)
     limits = {d.name: d.max_attempts for d in site.fhir.destinations}
     guard = Guard(site, desk)
-    tokens = Mount(path="/oauth2", app=TokenApp(site, desk, guard))
+    issuing = TokenApp(site, desk, guard)
+    tokens = Mount(path="/oauth2", app=issuing)
     if not site.fhir.enabled:
         sinks = make_sinks(site, desk, None)
-        return Wire(name=WIRE, translate=translate, mounts=(tokens,), sinks=sinks, max_attempts=limits)
+        return Wire(
+            name=WIRE, translate=translate, mounts=(tokens,), sinks=sinks, max_attempts=limits, pings=issuing.pings
+        )
     shown = Shown(desk.store)
     subscriptions = Subscriptions(site, desk, on_show=shown.note)
     vault = Vault(desk, Accessions.of(site), hooks=(subscriptions.hook,), on_commit=subscriptions.wake)
@@ -91,4 +94,5 @@ def wire(site: Site, desk: Desk) -> Wire:
         workers=(Preloading(), shown, audit),
         leased=(subscriptions,),
         max_attempts=limits,
+        pings=issuing.pings,
     )

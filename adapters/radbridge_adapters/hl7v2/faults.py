@@ -44,84 +44,71 @@ _VERSION = _condition("203", "Unsupported version id")
 _DATA = _condition("102", "Data type error")
 _INTERNAL = _condition("207", "Application internal error")
 
+_REJECT, _ERROR = Outcome.REJECT, Outcome.ERROR
+_ROWS = (
+    (
+        "no_msh",
+        _REJECT,
+        "MSH^1",
+        _SEQUENCE,
+        "The block does not begin with an MSH segment that declares its delimiters.",
+    ),
+    (
+        "cut",
+        _ERROR,
+        "",
+        _SEQUENCE,
+        "The block was cut: a new one began, or the connection closed, before its end bytes 1C 0D.",
+    ),
+    ("too_large", _REJECT, "", _INTERNAL, "The message is larger than this receiver takes; ask its operator."),
+    ("unknown_type", _REJECT, "MSH^1^9", _TYPE, "This message type is not taken in here."),
+    ("unknown_event", _REJECT, "MSH^1^9", _EVENT, "This trigger event is not taken in here."),
+    ("unknown_version", _REJECT, "MSH^1^12", _VERSION, "Only versions 2.1 to 2.8.2 are taken in here."),
+    ("no_control_id", _ERROR, "MSH^1^10", _REQUIRED, "MSH-10 is empty; no answer could be matched to it."),
+    ("no_accession", _ERROR, "OBR^1^18", _REQUIRED, "The message names no accession number."),
+    ("no_patient", _ERROR, "PID^1^3", _REQUIRED, "The message names no patient identifier."),
+    ("no_prior_patient", _ERROR, "MRG^1^1", _REQUIRED, "The merge names no prior patient identifier."),
+    (
+        "key_too_long",
+        _REJECT,
+        "",
+        _DATA,
+        "The sender, MSH-10, an accession number or a patient identifier has more than 1,000 bytes.",
+    ),
+    (
+        "batch_deep",
+        _REJECT,
+        "BHS^1",
+        _SEQUENCE,
+        "A batch is one FHS at most, around BHS, around messages; this one nests them otherwise.",
+    ),
+    (
+        "batch_size",
+        _REJECT,
+        "BHS^1",
+        _INTERNAL,
+        "The batch holds more messages than this receiver takes; ask its operator.",
+    ),
+    (
+        "out_of_sequence",
+        _ERROR,
+        "MSH^1^13",
+        _INTERNAL,
+        "MSH-13 is not the sequence number that is expected; MSA-4 says which is.",
+    ),
+    (
+        "not_applied",
+        _ERROR,
+        "",
+        _INTERNAL,
+        "The message is stored and could not be applied; its receiver's operator has been told.",
+    ),
+    ("not_stored", _ERROR, "", _INTERNAL, "The message could not be stored; send it again later."),
+)
+"""Reason, MSA-1, ERR-2, ERR-3, ERR-8."""
 ANSWERS = {
-    "no_msh": Answer(
-        outcome=Outcome.REJECT,
-        location="MSH^1",
-        code=_SEQUENCE,
-        message="The block does not begin with an MSH segment that declares its delimiters.",
-    ),
-    "cut": Answer(
-        outcome=Outcome.ERROR,
-        code=_SEQUENCE,
-        message="The block was cut: a new one began, or the connection closed, before its end bytes 1C 0D.",
-    ),
-    "too_large": Answer(
-        outcome=Outcome.REJECT,
-        code=_INTERNAL,
-        message="The message is larger than this receiver takes; ask its operator.",
-    ),
-    "unknown_type": Answer(
-        outcome=Outcome.REJECT, location="MSH^1^9", code=_TYPE, message="This message type is not taken in here."
-    ),
-    "unknown_event": Answer(
-        outcome=Outcome.REJECT, location="MSH^1^9", code=_EVENT, message="This trigger event is not taken in here."
-    ),
-    "unknown_version": Answer(
-        outcome=Outcome.REJECT,
-        location="MSH^1^12",
-        code=_VERSION,
-        message="Only versions 2.1 to 2.8.2 are taken in here.",
-    ),
-    "no_control_id": Answer(
-        outcome=Outcome.ERROR,
-        location="MSH^1^10",
-        code=_REQUIRED,
-        message="MSH-10 is empty; no answer could be matched to it.",
-    ),
-    "no_accession": Answer(
-        outcome=Outcome.ERROR, location="OBR^1^18", code=_REQUIRED, message="The message names no accession number."
-    ),
-    "no_patient": Answer(
-        outcome=Outcome.ERROR, location="PID^1^3", code=_REQUIRED, message="The message names no patient identifier."
-    ),
-    "no_prior_patient": Answer(
-        outcome=Outcome.ERROR,
-        location="MRG^1^1",
-        code=_REQUIRED,
-        message="The merge names no prior patient identifier.",
-    ),
-    "key_too_long": Answer(
-        outcome=Outcome.REJECT,
-        code=_DATA,
-        message="The sender, MSH-10, an accession number or a patient identifier has more than 1,000 bytes.",
-    ),
-    "batch_deep": Answer(
-        outcome=Outcome.REJECT,
-        location="BHS^1",
-        code=_SEQUENCE,
-        message="A batch is one FHS at most, around BHS, around messages; this one nests them otherwise.",
-    ),
-    "batch_size": Answer(
-        outcome=Outcome.REJECT,
-        location="BHS^1",
-        code=_INTERNAL,
-        message="The batch holds more messages than this receiver takes; ask its operator.",
-    ),
-    "out_of_sequence": Answer(
-        outcome=Outcome.ERROR,
-        location="MSH^1^13",
-        code=_INTERNAL,
-        message="MSH-13 is not the sequence number that is expected; MSA-4 says which is.",
-    ),
-    "not_applied": Answer(
-        outcome=Outcome.ERROR,
-        code=_INTERNAL,
-        message="The message is stored and could not be applied; its receiver's operator has been told.",
-    ),
-    "not_stored": Answer(
-        outcome=Outcome.ERROR, code=_INTERNAL, message="The message could not be stored; send it again later."
-    ),
+    reason: Answer(outcome=outcome, location=location, code=code, message=message)
+    for reason, outcome, location, code, message in _ROWS
 }
 
 

@@ -66,6 +66,7 @@ class TokenApp:
             log.warning("open: nobody has to log in", address=site.http.listen, hint="name fhir.clients to change that")
         own = [read_private(file) for file in files if file is not None]
         self._published = public_set([key.document for key in own])
+        self.pings = self._keys.pings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; anything but the two addresses is not here."""

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -18,6 +19,8 @@ import jwt
 import structlog
 
 from radbridge.config.tls import Trust
+from radbridge.errors import DeliveryFailed
+from radbridge.wire import Ping
 from radbridge_adapters.security.fetching import fetch
 from radbridge_adapters.security.tls import client_context
 
@@ -58,6 +61,21 @@ class KeySource:
             issuer: client_context(f"keys of {issuer!r}", trusted.get(issuer, Trust())) for issuer in uris
         }
         self._fetched = {issuer: _Fetched() for issuer in uris}
+
+    @property
+    def pings(self) -> list[Ping]:
+        """What `radbridge check` tries: every place, for keys."""
+        return [Ping(name=f"keys of {issuer}", ask=partial(self._ping, issuer)) for issuer in self._uris]
+
+    async def _ping(self, issuer: str) -> None:
+        uri = self._uris[issuer]
+        try:
+            keys = read_keys(await _fetch(uri, self._contexts[issuer]))
+        except (httpx.HTTPError, TimeoutError, ValueError) as error:
+            told = f"can't be fetched from {uri}: {str(error) or type(error).__name__}"
+            raise DeliveryFailed(f"keys of {issuer}", told, sent=False) from None
+        if not keys:
+            raise DeliveryFailed(f"keys of {issuer}", f"{uri} gives none that could sign", sent=False)
 
     async def find(self, issuer: str, kid: str) -> Sequence[jwt.PyJWK]:
         """The keys that this issuer has under this id, all where none is named; none for an issuer that isn't known."""

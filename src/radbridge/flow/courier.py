@@ -21,7 +21,7 @@ import structlog
 from sqlalchemy import Connection
 
 from radbridge.config.delivery import Delivery as Rules
-from radbridge.errors import DeliveryFailed, DeliveryMoot, DeliveryRefused, JournalError, LeaseLost
+from radbridge.errors import DeliveryFailed, DeliveryMoot, DeliveryRefused, JournalError, LeaseLost, SealBroken
 from radbridge.flow import results
 from radbridge.flow.holding import SoleHolder
 from radbridge.flow.results import Begun, Doubt, Heard, Lane, Result, Start
@@ -159,10 +159,16 @@ class Courier:
         delivery = self._turns.take(urgent, other)
         if delivery is None:
             return min((wait for wait in waits if wait is not None), default=self._poll_s)
-        await self._deliver(delivery, held)
+        try:
+            await self._deliver(delivery, held)
+        except SealBroken as error:  # others have documents that can be opened
+            log.error("delivery can't be opened", control_id=delivery.control_id, destination=delivery.destination)  # noqa: TRY400 - no traceback: the reason is in the journal
+            await self._journal.write(results.end, self._result(delivery, held, DeliveryState.DEAD, str(error), None))
         return 0.0
 
     async def _deliver(self, delivery: Delivery, held: Mapping[str, int]) -> None:
+        if delivery.broken:
+            raise SealBroken(delivery.broken)
         payload = delivery.payload or await self._compose(delivery, held)
         if not payload:
             return

@@ -11,45 +11,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    LargeBinary,
-    Row,
-    Select,
-    Table,
-    bindparam,
-    exists,
-    func,
-    literal_column,
-    select,
-    type_coerce,
-    update,
-)
+from sqlalchemy import Connection, Row, bindparam, exists, func, literal_column, select, update
 
 from radbridge.audit import Note, Subject, What, each
 from radbridge.case import CaseKey
 from radbridge.draft import DraftState
-from radbridge.errors import ConfigError, SealBroken
+from radbridge.errors import ConfigError
 from radbridge.journal import audit, drafts
 from radbridge.journal.locks import Lock, hold
 from radbridge.journal.messages import split_touches, subjects_of
 from radbridge.journal.schema import DeliveryState, MessageState, Purpose, deliveries, messages
-from radbridge.journal.sealing import unseal
 from radbridge.journal.tables.where import DELIVERY_FAILED, MESSAGE_FAILED
-from radbridge.journal.types import Sealed
+from radbridge.journal.types import as_stored, open_stored
 
 _ID = re.compile(r"(?P<kind>[md])(?P<number>[1-9]\d{0,17})")
-
-
-def _rows(table: Table, document: Column[bytes]) -> Select[tuple[Any, ...]]:
-    """Rows with one document as it is stored: one that can't be opened is among those that wait for a person."""
-    plain = [column for column in table.columns if not isinstance(column.type, Sealed)]
-    return select(*plain, type_coerce(document, LargeBinary).label("stored"))
-
-
-_MESSAGE_ROWS = _rows(messages, messages.c.raw).where(MESSAGE_FAILED)
-_DELIVERY_ROWS = _rows(deliveries, deliveries.c.payload).where(DELIVERY_FAILED)
+_MESSAGE_ROWS = as_stored(messages, messages.c.raw).where(MESSAGE_FAILED)
+_DELIVERY_ROWS = as_stored(deliveries, deliveries.c.payload).where(DELIVERY_FAILED)
 _MESSAGES = _MESSAGE_ROWS.order_by(messages.c.id.desc()).limit(bindparam("at_most"))
 _DELIVERIES = _DELIVERY_ROWS.order_by(deliveries.c.seq.desc()).limit(bindparam("at_most"))
 _MESSAGE = _MESSAGE_ROWS.where(messages.c.id == bindparam("number"))
@@ -224,13 +201,6 @@ def _find(conn: Connection, id: str) -> tuple[str, Row[Any]]:
     return match["kind"], row
 
 
-def _open(conn: Connection, stored: bytes, place: str) -> bytes:
-    try:
-        return unseal(conn.dialect, stored, place)
-    except SealBroken:
-        return b""
-
-
 def _of_message(conn: Connection, row: Row[Any]) -> Dead:
     return Dead(
         id=f"m{row.id}",
@@ -241,7 +211,7 @@ def _of_message(conn: Connection, row: Row[Any]) -> Dead:
         at=row.received_at,
         tries=row.tries,
         reason=row.reason,
-        raw=_open(conn, row.stored, "message.raw"),
+        raw=open_stored(conn, row.stored, "message.raw")[0],
         subjects=tuple(subjects_of(row.accession, split_touches(row.touches))),
     )
 
@@ -256,7 +226,7 @@ def _of_delivery(conn: Connection, row: Row[Any]) -> Dead:
         at=row.created_at,
         tries=row.attempts,
         reason=row.answer,
-        raw=_open(conn, row.stored, "delivery.payload"),
+        raw=open_stored(conn, row.stored, "delivery.payload")[0],
         first_sent_at=row.first_sent_at,
         subjects=(Subject(entity=CaseKey(accession=row.accession, issuer=row.issuer)),),
     )

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, literal_column, update
 
 from radbridge.case import CaseKey
 from radbridge.journal.buckets import bucket_of
 from radbridge.journal.schema import DeliveryState, Purpose, deliveries
 from radbridge.journal.tables.where import DELIVERY_WAITS, is_in
-from radbridge.journal.types import clean
+from radbridge.journal.types import as_stored, clean, open_stored
 from radbridge.traces import carried
 
+_ROWS = as_stored(deliveries, deliveries.c.payload)
 _earlier = deliveries.alias("earlier")
 _DUE = (
-    select(deliveries)
-    .where(
+    _ROWS.where(
         DELIVERY_WAITS,
         deliveries.c.destination == bindparam("to_destination"),
         deliveries.c.urgent == bindparam("is_urgent"),
@@ -39,21 +39,15 @@ _DUE = (
     .limit(1)
 )
 _DUE_OF_LANE = _DUE.where(deliveries.c.bucket.in_(bindparam("of_buckets", expanding=True)))
-_SENT_BY_OTHERS = (
-    select(deliveries)
-    .where(
-        deliveries.c.senders != literal_column("''"),  # as the index says it
-        deliveries.c.senders != bindparam("mark"),
-        deliveries.c.destination == bindparam("to_destination"),
-    )
-    .order_by(deliveries.c.seq)
-)
+_SENT_BY_OTHERS = _ROWS.where(
+    deliveries.c.senders != literal_column("''"),  # as the index says it
+    deliveries.c.senders != bindparam("mark"),
+    deliveries.c.destination == bindparam("to_destination"),
+).order_by(deliveries.c.seq)
 _WITHDRAWN = deliveries.c.purpose == Purpose.WITHDRAWAL
-_OF_CASE = (
-    select(deliveries)
-    .where(deliveries.c.accession == bindparam("in_accession"), deliveries.c.issuer == bindparam("in_issuer"))
-    .order_by(deliveries.c.seq)
-)
+_OF_CASE = _ROWS.where(
+    deliveries.c.accession == bindparam("in_accession"), deliveries.c.issuer == bindparam("in_issuer")
+).order_by(deliveries.c.seq)
 _HURRY = (
     update(deliveries)
     .where(
@@ -63,7 +57,7 @@ _HURRY = (
     )
     .values(urgent=True)
 )
-_OF_DRAFT = select(deliveries).where(deliveries.c.draft_id == bindparam("of_draft")).order_by(deliveries.c.seq)
+_OF_DRAFT = _ROWS.where(deliveries.c.draft_id == bindparam("of_draft")).order_by(deliveries.c.seq)
 _THIS = (deliveries.c.seq == bindparam("row")) & (deliveries.c.control_id == bindparam("of_id"))
 """A database that lost its last commits in a failover gives their row numbers again, and never a control id."""
 _UPDATE = update(deliveries).where(_THIS)
@@ -93,7 +87,7 @@ _END = _UPDATE.values(
     senders=_OTHER_SENDERS,
 )
 _FORGET = _UPDATE.where(deliveries.c.senders.contains(bindparam("mark"))).values(senders=_OTHER_SENDERS)
-_WAITING = select(deliveries).where(_THIS, DELIVERY_WAITS).with_for_update()
+_WAITING = _ROWS.where(_THIS, DELIVERY_WAITS).with_for_update()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +121,8 @@ class Delivery:
     first_sent_at: datetime | None = None
     senders: tuple[str, ...] = ()
     """Gateways of a cluster that have begun to send it, and haven't noted what came of it."""
+    broken: str = ""
+    """Why its payload can't be opened; empty: it can."""
 
     @property
     def is_fresh(self) -> bool:
@@ -184,7 +180,7 @@ def withdraw(conn: Connection, key: CaseKey, draft_id: str, *, at: datetime) -> 
         if row.purpose != Purpose.DRAFT:
             return  # taken back already
         if row.state == DeliveryState.PENDING:
-            end(conn, _delivery(row), DeliveryState.CANCELLED, "withdrawn")
+            end(conn, _delivery(conn, row), DeliveryState.CANCELLED, "withdrawn")
         if row.attempts:
             seen.append(row.destination)
     put(conn, dict.fromkeys(seen), Purpose.WITHDRAWAL, key, draft_id, at=at, urgent=any(row.urgent for row in rows))
@@ -212,13 +208,13 @@ def due(
         {"to_destination": destination, "is_urgent": urgent}
         | ({} if buckets is None else {"of_buckets": sorted(buckets)}),
     ).first()
-    return None if row is None else _delivery(row)
+    return None if row is None else _delivery(conn, row)
 
 
 def find_waiting(conn: Connection, delivery: Delivery) -> Delivery | None:
     """A delivery that waits, to be changed in this transaction; None when it doesn't wait any more."""
     row = conn.execute(_WAITING, {"row": delivery.seq, "of_id": delivery.control_id}).first()
-    return None if row is None else _delivery(row)
+    return None if row is None else _delivery(conn, row)
 
 
 def find_sent_by_others(
@@ -226,7 +222,7 @@ def find_sent_by_others(
 ) -> list[Delivery]:
     """What other gateways have begun to send there without a noted end."""
     asked = {"to_destination": destination, "mark": _mark(me)}
-    found = [_delivery(row) for row in conn.execute(_SENT_BY_OTHERS, asked)]
+    found = [_delivery(conn, row) for row in conn.execute(_SENT_BY_OTHERS, asked)]
     return [d for d in found if buckets is None or bucket_of(clean(d.key.accession)) in buckets]
 
 
@@ -277,7 +273,8 @@ def end(
 def of_case(conn: Connection, key: CaseKey) -> list[Delivery]:
     """Every delivery of a case, oldest first."""
     return [
-        _delivery(r) for r in conn.execute(_OF_CASE, {"in_accession": key.accession, "in_issuer": key.issuer}).all()
+        _delivery(conn, r)
+        for r in conn.execute(_OF_CASE, {"in_accession": key.accession, "in_issuer": key.issuer}).all()
     ]
 
 
@@ -290,7 +287,8 @@ def _mark(sender: str) -> str:
     return f"{sender} " if sender else ""
 
 
-def _delivery(row: Row[Any]) -> Delivery:
+def _delivery(conn: Connection, row: Row[Any]) -> Delivery:
+    payload, broken = open_stored(conn, row.stored, "delivery.payload")
     return Delivery(
         seq=row.seq,
         control_id=row.control_id,
@@ -298,7 +296,7 @@ def _delivery(row: Row[Any]) -> Delivery:
         purpose=Purpose(row.purpose),
         key=CaseKey(accession=row.accession, issuer=row.issuer),
         draft_id=row.draft_id,
-        payload=row.payload,
+        payload=payload,
         state=DeliveryState(row.state),
         attempts=row.attempts,
         next_at=row.next_at,
@@ -312,4 +310,5 @@ def _delivery(row: Row[Any]) -> Delivery:
         sent_at=row.sent_at,
         first_sent_at=row.first_sent_at,
         senders=tuple(row.senders.split()),
+        broken=broken,
     )

@@ -9,28 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Interval, bindparam, delete, func, or_, select, update
 
 from radbridge.errors import LeaseLost
+from radbridge.journal import clock
 from radbridge.journal.schema import gateways, leases
 from radbridge.journal.types import Utc
 from radbridge.journal.upsert import insert
 
-_NOW = func.timezone("utc", func.now(), type_=Utc)
 _FOR = bindparam("for_s", type_=Interval())
 _HERE = leases.c.name.in_(bindparam("names", expanding=True))
 _MINE = leases.c.owner == bindparam("me")
 _PREPARE = insert(leases).on_conflict_do_nothing()
 _FREE = (
     select(leases.c.name, leases.c.owner, leases.c.epoch)
-    .where(_HERE, or_(leases.c.owner == "", leases.c.until < _NOW))
+    .where(_HERE, or_(leases.c.owner == "", leases.c.until < clock.NOW))
     .order_by(leases.c.name)
     .limit(bindparam("at_most"))
     .with_for_update(skip_locked=True)
 )
-_LATER = func.timezone("utc", func.now() + _FOR, type_=Utc)
+_LATER = func.timezone("utc", func.clock_timestamp() + _FOR, type_=Utc)
 _TAKE = update(leases).where(_HERE).values(owner=bindparam("me"), epoch=leases.c.epoch + 1, until=_LATER, clean=False)
 _RENEW = update(leases).where(_MINE).values(until=_LATER).returning(leases.c.name, leases.c.epoch)
 _RELEASE = update(leases).where(_MINE, _HERE).values(owner="", clean=True)
@@ -88,7 +88,7 @@ def prepare(conn: Connection, names: Iterable[str]) -> None:
     """Have a row for each name."""
     rows = [{"name": name, "clean": True} for name in sorted(names)]
     if rows:
-        conn.execute(_PREPARE.values(until=_NOW), rows)
+        conn.execute(_PREPARE.values(until=clock.NOW), rows)
 
 
 def take(conn: Connection, me: str, names: Collection[str], *, at_most: int, lease_s: float) -> list[Taken]:
@@ -128,7 +128,7 @@ def fence(conn: Connection, me: str, held: Mapping[str, int]) -> None:
 
 def beat(conn: Connection, me: Self) -> None:
     """Say that this gateway lives."""
-    at = _clock(conn)
+    at = clock.now(conn)
     conn.execute(_BEAT, {"id": me.id, "name": me.name, "version": me.version, "address": me.address, "at": at})
     conn.execute(_SWEEP, {"before": at - _LONG_GONE})
 
@@ -140,7 +140,7 @@ def leave(conn: Connection, me: str) -> None:
 
 def count_alive(conn: Connection, *, within_s: float) -> int:
     """How many gateways were seen within `within_s`."""
-    return int(conn.execute(_COUNT, {"since": _clock(conn) - timedelta(seconds=within_s)}).scalar_one())
+    return int(conn.execute(_COUNT, {"since": clock.now(conn) - timedelta(seconds=within_s)}).scalar_one())
 
 
 def members(conn: Connection) -> list[Member]:
@@ -148,7 +148,7 @@ def members(conn: Connection) -> list[Member]:
     held: dict[str, list[str]] = {}
     for row in conn.execute(select(leases.c.name, leases.c.owner).order_by(leases.c.name)):
         held.setdefault(row.owner, []).append(row.name)
-    now = _clock(conn)
+    now = clock.now(conn)
     return [
         Member(
             id=row.id,
@@ -162,8 +162,3 @@ def members(conn: Connection) -> list[Member]:
         )
         for row in conn.execute(select(gateways).order_by(gateways.c.started_at, gateways.c.id))
     ]
-
-
-def _clock(conn: Connection) -> datetime:
-    """The database's time; SQLite has none but the machine's."""
-    return datetime.now(UTC) if conn.dialect.name == "sqlite" else conn.execute(select(_NOW)).scalar_one()

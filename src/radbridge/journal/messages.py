@@ -12,13 +12,12 @@ from sqlalchemy import Connection, LargeBinary, bindparam, insert, select, type_
 
 from radbridge.audit import Note, Outcome, Subject, What
 from radbridge.case import CaseKey
-from radbridge.errors import SealBroken
 from radbridge.journal import audit, postgres, sqlite
 from radbridge.journal.buckets import BUCKETS, bucket_of
 from radbridge.journal.schema import MessageState, messages
 from radbridge.journal.sealing import escape, sealer_of, unseal
 from radbridge.journal.tables.where import MESSAGE_STANDS, MESSAGE_WAITS
-from radbridge.journal.types import clean
+from radbridge.journal.types import clean, open_stored
 from radbridge.wire import Accepted, Received, Rejected
 
 __all__ = [
@@ -306,11 +305,7 @@ def _subject_of(name: str) -> Subject:
 
 def read_row(conn: Connection, row: Any) -> Waiting:
     """A row of WAITING_COLUMNS. Raises SealError where no document can be opened."""
-    raw, broken = b"", ""
-    try:
-        raw = unseal(conn.dialect, row.raw, "message.raw")
-    except SealBroken as error:
-        broken = str(error)
+    raw, broken = open_stored(conn, row.raw, "message.raw")
     return Waiting(
         id=row.id,
         wire=row.wire,

@@ -85,7 +85,10 @@ def _read_between(
 
 def find_waiting(conn: Connection, ids: Iterable[int]) -> set[int]:
     """Which of some messages are still to be applied."""
-    return set(conn.execute(_WAITS, {"ids": sorted(ids)}).scalars())
+    asked = sorted(ids)
+    # A statement for each power of two: PostgreSQL prepares one anew for every number of parameters.
+    asked += asked[-1:] * (2 ** (len(asked) - 1).bit_length() - len(asked))
+    return set(conn.execute(_WAITS, {"ids": asked}).scalars())
 
 
 def read_wide_ahead(conn: Connection, *, before: int, buckets: Collection[int]) -> list[Ahead]:

@@ -5,8 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, String, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Dialect,
+    Integer,
+    LargeBinary,
+    Select,
+    String,
+    Table,
+    TypeDecorator,
+    select,
+    type_coerce,
+)
 
+from radbridge.errors import SealBroken
 from radbridge.journal.sealing import seal, unseal
 
 MAX_KEY_BYTES = 1000
@@ -68,6 +83,20 @@ class Sealed(TypeDecorator[bytes]):
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
         """Open."""
         return unseal(dialect, value, self.place) if value else value
+
+
+def as_stored(table: Table, document: Column[bytes]) -> Select[tuple[Any, ...]]:
+    """Rows with one document, `stored`, as it is stored: where it can't be opened, the others still can."""
+    plain = [column for column in table.columns if not isinstance(column.type, Sealed)]
+    return select(*plain, type_coerce(document, LargeBinary).label("stored"))
+
+
+def open_stored(conn: Connection, stored: bytes, place: str) -> tuple[bytes, str]:
+    """The document, and why it can't be opened: empty, it can. Raises SealError where none can be."""
+    try:
+        return unseal(conn.dialect, stored, place), ""
+    except SealBroken as error:
+        return b"", str(error)
 
 
 def is_too_long(key: str) -> bool:

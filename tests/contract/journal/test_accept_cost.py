@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from radbridge.journal import messages
+from radbridge.journal import Journal, messages
 from radbridge.journal.stores import Stores
 from tests.support.journals import received
 
@@ -66,3 +67,30 @@ def test_a_plan_made_for_an_empty_table_stays_a_good_one(stores: Stores) -> None
         read_by_index(conn)
         assert read_by_index(conn) <= 2 * GROUPS * GROUP
         assert conn.exec_driver_sql("SELECT count(*) FROM message").scalar_one() == GROUPS * GROUP
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_a_group_asks_the_server_once(journal: Journal) -> None:
+    """What stores messages commits them as well: no COMMIT goes to the server and back behind it."""
+    await asyncio.gather(*(journal.put_first(messages.accept, received(f"{n}")) for n in range(GROUP)))
+    asked = "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND ltrim(query, E'\\n') LIKE %s"
+    states = await journal.read(
+        lambda conn: conn.exec_driver_sql(asked, ("INSERT INTO message %",)).scalars().all(),
+    )
+    assert states == ["idle"]
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_what_stands_beside_others_is_one_transaction(journal: Journal) -> None:
+    """A message that shares its commit with a write that fails is stored all the same, once, and in its order."""
+
+    def fail(conn: Connection, items: Sequence[str]) -> list[None]:
+        raise ValueError(items)
+
+    futures = [journal.put_first(messages.accept, received("1"))]
+    failing = journal.put_first(fail, "no")
+    futures.append(journal.put_first(messages.accept, received("2")))
+    first, second = await asyncio.gather(*futures)
+    with pytest.raises(ValueError, match="no"):
+        await failing
+    assert (first.new, second.new, first.id < second.id) == (True, True, True)

@@ -1,0 +1,40 @@
+"""What the container asks to know whether the gateway lives: the Dockerfile's own command, against a real port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.certificates import Authority
+from tests.support.gateway import free_port
+from tests.support.live import live, make_site
+
+DOCKERFILE = Path(__file__).parents[2] / "deploy" / "Dockerfile"
+
+
+async def asks(port: int) -> int:
+    """The status of the image's health check, with this machine's Python and port."""
+    (command,) = re.findall(r"^HEALTHCHECK .*\\\n +CMD (\[.+\])$", DOCKERFILE.read_text(), re.MULTILINE)
+    python, *arguments = (part.replace("8080", str(port)) for part in json.loads(command))
+    assert python == "python"
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stderr=asyncio.subprocess.DEVNULL)
+    return await process.wait()
+
+
+@pytest.mark.parametrize("place", ["clear", "tls"])
+async def test_the_container_knows_whether_its_gateway_lives(place: str, tmp_path: Path) -> None:
+    """The health check is content with a gateway that answers, in clear or over TLS, and with nobody it isn't."""
+    port = free_port()
+    http: dict[str, Any] = {"listen": f"127.0.0.1:{port}"}
+    if place == "tls":
+        ours = Authority(tmp_path).issue("gateway")
+        http |= {"tls_cert": ours, "tls_key": ours}
+    assert await asks(port) != 0
+    async with live(make_site(tmp_path, http=http)):
+        assert await asks(port) == 0

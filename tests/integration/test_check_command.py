@@ -211,15 +211,23 @@ async def test_whoever_does_not_answer_is_told(tmp_path: Path, monkeypatch: pyte
         assert "HTTP 403" in parts[f"traces {site.collector.url}"]
         assert "hangs up at once" in parts["audit repository"]
         assert "does it take our certificate?" in parts["destination ris"]
+        nobody = "127.0.0.1:1"
+        status, parts, said = await site.check(
+            issuer=f"http://{nobody}", endpoint=f"http://{nobody}/v1/traces", syslog=nobody, ris=nobody
+        )
+        assert status == 1, said
+        away = {
+            f"provider http://{nobody}": "can't be asked",
+            "keys of pacs": "can't be fetched",
+            "keys of ehr": "can't be fetched",
+            f"traces http://{nobody}/v1/traces": "can't be reached",
+            "audit repository": "takes syslog",
+            "destination ris": "no connection",
+        }
+        assert {part: parts[part] for part, why in away.items() if why not in parts[part]} == {}
         monkeypatch.setattr("radbridge.cli.check.PING_S", 0.3)
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            nobody, mute = "127.0.0.1:1", "{}:{}".format(*silent.getsockname())
-            status, parts, said = await site.check(
-                issuer=f"http://{nobody}", endpoint=f"http://{nobody}/v1/traces", syslog=nobody, ris=mute
-            )
-    assert status == 1, said
-    away = (f"provider http://{nobody}", "keys of pacs", "keys of ehr", f"traces http://{nobody}/v1/traces")
-    assert all(parts[part] for part in (*away, "audit repository"))
+            status, parts, said = await site.check(ris="{}:{}".format(*silent.getsockname()))
     assert parts["destination ris"] == "no answer within 0.3 s"
 
 

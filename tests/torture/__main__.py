@@ -133,7 +133,7 @@ def _row(evidence: Evidence, broken: dict[str, list[str]], name: str) -> str:
         f"{len(evidence.of('came')):,}",
         ", ".join(f"{kind} {times}" for kind, times in events.most_common()),
         took,
-        ", ".join(f"{promise} {len(problems)} times" for promise, problems in broken.items() if problems) or "none",
+        ", ".join(f"{promise}: {len(problems)}" for promise, problems in broken.items() if problems) or "none",
     )
     return f"| {' | '.join(cells)} |"
 

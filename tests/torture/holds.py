@@ -17,10 +17,14 @@ from typing import Any
 
 from radbridge.case import CaseKey
 from radbridge.flow.applying import Applier, Step
+from radbridge.flow.drafting import Drafter, Outcome
+from radbridge.flow.holding import cases_lease
 from radbridge.journal import drafts
-from tests.torture.words import is_second
+from radbridge.journal.buckets import bucket_of
+from radbridge.wire import Holder, Kind
+from tests.torture.words import first_of, is_second
 
-HOLD_S = 4.0
+HOLD_S = 6.0
 """Longer than the checker's grace, and shorter than PostgreSQL lets a transaction be idle."""
 
 
@@ -30,7 +34,7 @@ class Hold(StrEnum):
     STAND = "stand"
     """All of it stands still (SIGSTOP) between the reading of a message, under its lease, and its applying."""
     APPLY = "apply"
-    """A message of a case that shares others of its messages with another case waits to be applied."""
+    """A message of a case waits to be applied; others of the case, together with another's, are the other gateway's."""
     STORE = "store"
     """A draft of such a case waits to be stored, once it was looked whether it is still asked for."""
 
@@ -42,6 +46,7 @@ def ask(file: Path, hold: Hold) -> None:
 
 def obey(file: Path) -> None:
     """Let this process be held up by what `file` says."""
+    here = threading.local()
 
     def take(hold: Hold) -> bool:
         if not file.exists() or file.read_text() != hold:
@@ -49,24 +54,39 @@ def obey(file: Path) -> None:
         file.unlink()
         return True
 
-    right_apply, right_is_asked = Applier.apply, drafts.is_asked
+    right_apply, right_store, right_is_asked = Applier.apply, Drafter._store, drafts.is_asked  # noqa: SLF001 - wrapped
 
     def apply(self: Applier, conn: Any, steps: Sequence[Step]) -> Any:
         told = [step for step in steps if step.message.kind.startswith("ORU")]
         if told and take(Hold.STAND):
             os.kill(os.getpid(), signal.SIGSTOP)
-        if any(step.slip and not step.slip.wide and is_second(step.message.accession) for step in told):
-            _rest(take(Hold.APPLY))
+        narrow = [step.message.accession for step in told if step.slip and not step.slip.wide]
+        _rest(_is_split(self._holder, narrow) and take(Hold.APPLY))
         return right_apply(self, conn, steps)
+
+    def store(self: Drafter, conn: Any, outcomes: Sequence[Outcome]) -> Any:
+        here.is_split = _is_split(self._holder, [o.request.key.accession for o in outcomes])
+        try:
+            return right_store(self, conn, outcomes)
+        finally:
+            here.is_split = False
 
     def is_asked(conn: Any, key: CaseKey, revision: str) -> bool:
         asked = right_is_asked(conn, key, revision)
-        is_write = threading.current_thread().name == "journal"  # others look, too, and write nothing
-        _rest(asked and is_write and is_second(key.accession) and take(Hold.STORE))
+        _rest(asked and getattr(here, "is_split", False) and take(Hold.STORE))
         return asked
 
     Applier.apply = apply  # type: ignore[method-assign]
+    Drafter._store = store  # type: ignore[method-assign] # noqa: SLF001 - wrapped
     drafts.is_asked = is_asked
+
+
+def _is_split(holder: Holder, accessions: Sequence[str]) -> bool:
+    """Whether any is a second case whose first is another gateway's: what speaks of both is applied there."""
+    held = holder.held(Kind.CASES)
+    return any(
+        is_second(accession) and cases_lease(bucket_of(first_of(accession))) not in held for accession in accessions
+    )
 
 
 def _rest(is_held: bool) -> None:

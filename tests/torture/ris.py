@@ -22,6 +22,8 @@ REPEATS = 0.08
 SIGNED = 0.4
 WIDE = 0.4
 """Of patients, how many have two cases that one message speaks of."""
+TOGETHER = 0.8
+"""How often each of two such cases is in the next message."""
 AT_ONCE = 4
 """Cases that are being dictated."""
 
@@ -98,7 +100,7 @@ class Ris:
         told = [order(cases, ris=self.name)]
         saves = dict.fromkeys(cases, 0)
         for _ in range(self._random.randint(1, 4)):
-            chosen = [c for c in cases if len(cases) == 1 or self._random.random() < 0.7] or [cases[0]]
+            chosen = [c for c in cases if len(cases) == 1 or self._random.random() < TOGETHER] or [cases[0]]
             for case in chosen:
                 saves[case] += 1
             told.append(dictated({case: saves[case] for case in chosen}, ris=self.name))

@@ -35,6 +35,11 @@ def is_second(accession: str) -> bool:
     return accession[-1:] in "13579" and accession != ""
 
 
+def first_of(accession: str) -> str:
+    """The first of the two."""
+    return accession_of(int(accession[1:]) - 1)
+
+
 def findings_of(case: int, save: int) -> str:
     """What is dictated."""
     return (

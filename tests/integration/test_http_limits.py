@@ -33,7 +33,7 @@ async def test_a_client_that_asks_too_often_is_told_so(tmp_path: Path) -> None:
         wires.append(("GET", "/api/v1/me"))
         answers = [await http.request(*wire, headers=people.bearer(first)) for wire in wires * 2]
         assert [answer.status_code == 429 for answer in answers] == [False] * 3 + [True] * 5
-        assert [int(answer.headers["retry-after"]) for answer in answers[3:]] == [100] * 5
+        assert all(0 < int(answer.headers["retry-after"]) <= 100 for answer in answers[3:])
         assert (await http.get("/fhir/Patient", headers=people.bearer(second))).status_code == 200
         assert [(await http.get("/fhir/Patient")).status_code for _ in range(6)] == [200] * 6
         assert b'radbridge_rate_limited_total{wire="http"} 5.0' in gateway.metrics_page()

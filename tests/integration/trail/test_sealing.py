@@ -173,12 +173,19 @@ def test_unseal_waits_for_who_is_sealing(sealed: Stores, url: str, site: Encrypt
     thread = threading.Thread(target=end)
     with late.begin() as conn:
         thread.start()
+        while sealed.is_shared and not _somebody_waits(sealed):
+            pass
         conn.execute(insert(memory), [_remembered(1, b"late")])
     thread.join(20)
     assert len(ended) == 1
     with late.connect() as conn:
         assert conn.execute(select(memory.c.document)).scalar_one() == b"late"
     late.dispose()
+
+
+def _somebody_waits(stores: Stores) -> bool:
+    with stores.connect() as conn:
+        return bool(conn.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one())
 
 
 def test_a_key_that_is_in_use_is_put_back(sealed: Stores, url: str) -> None:

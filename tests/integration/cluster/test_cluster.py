@@ -72,7 +72,7 @@ async def test_who_slept_too_long_commits_nothing(monkeypatch: pytest.MonkeyPatc
 
 async def test_two_gateways_share_and_hand_over() -> None:
     """A second gateway gets half of the work; what the first gives back at its end the second has at once."""
-    async with members("A", "B", lease_s=0.6) as (first, second):
+    async with members("A", "B", lease_s=3.0) as (first, second):
         await first.holder.start(NAMES)
         assert len(first.holder.held(Kind.CASES)) == 64
         await second.holder.start(NAMES)

@@ -14,7 +14,7 @@ ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-vllm test-postgres check format bench bench-guard bench-loop bench-serving bench-turn quality gpu gpu-train train lock sbom torture fuzz day clean
+.PHONY: help demo test test-vllm test-postgres check format bench bench-guard bench-loop bench-serving bench-turn quality gpu gpu-train train lock sbom torture torture-mutants fuzz day clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -87,6 +87,9 @@ gpu-train: ## What QLoRA SFT, DPO and GRPO cost on a GPU; needs the extra `train
 
 torture: $(VENV)/.dev ## Two gateways on PostgreSQL, everything breaks, every promise is checked (ARGS="--seconds 600 --seed 7")
 	@$(BIN)/python -m tests.torture $(ARGS)
+
+torture-mutants: $(VENV)/.dev ## Each safeguard taken out once: the torture's checker must find every one (10 minutes)
+	@$(BIN)/python -m tests.torture.find_mutants $(ARGS)
 
 fuzz: $(VENV)/.dev ## Fuzz everything that reads bytes from a wire (ARGS="--seconds 60 --only mllp"); needs the extra `fuzz`
 	@$(BIN)/python -m tests.fuzz $(ARGS)

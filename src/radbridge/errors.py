@@ -56,7 +56,7 @@ class ConfigError(RadBridgeError):
 
 
 class NotThere(ConfigError):
-    """There is no account, key or destination of that name."""
+    """There is no account, key, destination or journal of that name."""
 
 
 class RowFault(ConfigError):

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from radbridge.errors import LoraRefused, RegistryError
+from sqlalchemy import Connection
+
+from radbridge.audit import Note, Outcome, What
+from radbridge.errors import JournalError, LoraRefused, RegistryError
+from radbridge.journal import audit, lora_events
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import LoraAction
 from radbridge.registry import Aliases, AliasNames, LoraRegistry, LoraVersion, is_owner, owner_of
@@ -44,6 +49,8 @@ class Wanted:
     name: str
     """A version to promote or challenge with (`rad/900001@v7`), an owner for all else."""
     actor: str
+    via: str
+    """`cli`, `api`."""
     reason: str = ""
     force: bool = False
     """Promote also what is for another base than the champion."""
@@ -56,11 +63,36 @@ class Done:
     owner: str
     standing: Aliases
     event: LoraEvent | None
-    """To be recorded in the journal; None where nothing had to be changed."""
+    """What was recorded in the journal; None where nothing had to be changed."""
 
 
-def carry_out(loras: LoraRegistry, wanted: Wanted) -> Done:
-    """Change it. Raises RegistryError, LoraRefused."""
+Record = Callable[[Callable[[Connection, Sequence[Any]], Any], Any], object]
+"""Commits one item with an operation of the journal. Raises JournalError."""
+
+
+def carry_out(loras: LoraRegistry, wanted: Wanted, record: Record) -> Done:
+    """Have it noted that it is wanted, change it, and have that recorded.
+
+    Files flip in no transaction: so the trail knows of each try, whatever happens behind it. Raises RegistryError,
+    LoraRefused; and JournalError, where the try couldn't be noted and nothing was changed, or as it says.
+    """
+    detail = {"lora": wanted.name, "wanted": wanted.act, "reason": wanted.reason}
+    note = Note(at=datetime.now(UTC), what=What.CONFIGURATION, actor=wanted.actor, via=wanted.via, detail=detail)
+    record(audit.record, note)
+    try:
+        done = _change(loras, wanted)
+    except (RegistryError, LoraRefused):
+        record(audit.record, replace(note, outcome=Outcome.MINOR))
+        raise
+    if done.event is not None:
+        try:
+            record(lora_events.record, done.event)
+        except JournalError as error:
+            raise JournalError(f"the change is made and noted, but not in the LoRA's history: {error}") from error
+    return done
+
+
+def _change(loras: LoraRegistry, wanted: Wanted) -> Done:
     chosen = version_of(loras, wanted.name) if wanted.act in (Act.PROMOTE, Act.CHALLENGE) else None
     owner = chosen.owner if chosen else named_owner(wanted.name)
     before = _names(loras, owner)
@@ -90,6 +122,7 @@ def _event(wanted: Wanted, owner: str, before: AliasNames, after: AliasNames) ->
         action=_ACTIONS[wanted.act],
         actor=wanted.actor,
         reason=wanted.reason,
+        via=wanted.via,
     )
 
 

@@ -150,7 +150,8 @@ async def test_a_trainer_changes_what_drafts(tmp_path: Path) -> None:
             ("promoted", second.name, "ml"),
             ("rolled_back", first.name, "ml"),
         ]
-        assert people.trail(gateway).count('"what":"configuration"') == 3
+        told = people.trail(gateway)
+        assert (told.count('"what":"configuration"'), told.count('"wanted":'), told.count('"via":"api"')) == (6, 3, 6)
         for path, body, status in (
             (f"{place}/promote", {"version": "v9"}, 409),
             (f"{place}/promote", {}, 409),

@@ -1,12 +1,14 @@
-"""`radbridge check` and a store that several gateways share."""
+"""`radbridge check`: the store, and where a gateway would listen."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from radbridge.cli.app import app
+from radbridge.journal.stores import open_store
 from tests.support.gateway import free_port
 from tests.support.postgres import the_cluster
 
@@ -46,3 +48,48 @@ def test_loras_that_no_other_gateway_has(tmp_path: Path) -> None:
     status, said = check(tmp_path, cluster.url(cluster.empty_database()), MODEL + f'loras = "{tmp_path}"\n')
     assert status == 0, said
     assert "warning: model.loras is a folder of this machine" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE alembic_version SET version_num = '9999_future'", "made by a newer RadBridge"),
+        ("INSERT INTO secret (name, value) VALUES ('sandbox', x'00')", "a replay's"),
+    ],
+)
+def test_a_journal_that_no_gateway_takes(tmp_path: Path, change: str, told: str) -> None:
+    """One of a newer RadBridge, and one that a replay made, are told before the start refuses them."""
+    url = f"sqlite:///{tmp_path}/site.db"
+    stores = open_store(url)
+    assert check(tmp_path, url)[0] == 0
+    with stores.writer.begin() as conn:
+        conn.exec_driver_sql(change)
+    stores.dispose()
+    status, said = check(tmp_path, url)
+    [row] = [line for line in said.splitlines() if "│ store" in line]
+    assert (status != 0, told in row) == (True, True), said
+
+
+@pytest.mark.parametrize(
+    ("wire", "host"),
+    [("hl7v2", "192.0.2.77"), ("dicom", "192.0.2.77"), ("http", "192.0.2.77"), ("http", "[2001:db8::77]")],
+)
+def test_an_address_that_is_not_this_machine_s(tmp_path: Path, wire: str, host: str) -> None:
+    """Nothing can listen there (nobody's: RFC 5737, RFC 3849): told, with the key, as a fault of the file."""
+    places = dict.fromkeys(("hl7v2", "dicom", "http"), "127.0.0.1") | {wire: host}
+    tables = "".join(f'[{name}]\nlisten = "{place}:0"\n' for name, place in places.items())
+    open_ones = '[[dicom.peers]]\nname = "pacs"\nae_title = "PACS"\n[access]\nrequired = true\n'
+    status, said = check(tmp_path, f"sqlite:///{tmp_path}/site.db", MODEL + tables + open_ones)
+    rows = {name: line for line in said.splitlines() for name in places if f"│ {name}.listen" in line}
+    assert status == 2, said
+    assert {name: host.strip("[]") in line for name, line in rows.items()} == {name: name == wire for name in places}
+
+
+def test_a_password_that_is_no_text(tmp_path: Path) -> None:
+    """A password's file that isn't UTF-8 is told as any other that can't be read: status 2."""
+    secret = tmp_path / "password"
+    secret.write_bytes(b"\xff\xfe")
+    store = f'postgresql+psycopg://radbridge@127.0.0.1:{free_port()}/radbridge"\npassword_file = "{secret}'
+    status, said = check(tmp_path, store)
+    assert status == 2, said
+    assert f"store.password_file: no UTF-8: {secret}" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,21 @@ async def asks(port: int) -> int:
     return await process.wait()
 
 
-@pytest.mark.parametrize("place", ["clear", "tls"])
+@pytest.mark.parametrize("place", ["clear", "tls", "clients"])
 async def test_the_container_knows_whether_its_gateway_lives(place: str, tmp_path: Path) -> None:
-    """The health check is content with a gateway that answers, in clear or over TLS, and with nobody it isn't."""
+    """The health check is content with a gateway that lives, in clear, over TLS, or wanting certificates; else not."""
     port = free_port()
     http: dict[str, Any] = {"listen": f"127.0.0.1:{port}"}
-    if place == "tls":
-        ours = Authority(tmp_path).issue("gateway")
-        http |= {"tls_cert": ours, "tls_key": ours}
+    if place != "clear":
+        authority = Authority(tmp_path)
+        ours = authority.issue("gateway")
+        http |= {"tls_cert": ours, "tls_key": ours} | ({"client_ca": authority.ca} if place == "clients" else {})
     assert await asks(port) != 0
     async with live(make_site(tmp_path, http=http)):
         assert await asks(port) == 0
+
+
+async def test_the_container_knows_a_gateway_that_hangs() -> None:
+    """A port that takes connections, and at which nobody works, is no life."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert await asks(silent.getsockname()[1]) != 0

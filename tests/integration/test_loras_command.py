@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 from typer.testing import CliRunner, Result
 
+from radbridge import audit
 from radbridge.cli.app import app
+from radbridge.errors import JournalError
 from radbridge.journal import lora_events
+from radbridge.journal.schema import audit_pending
 from radbridge.journal.stores import migrate
+from radbridge.loras import Act, Wanted, carry_out
 from radbridge.registry import ALIASES, MANIFEST, NUMBERS, WEIGHTS, LoraRegistry, owner_of
 from tests.support.registry import OWNER, publish_new, trained
 
@@ -42,6 +50,16 @@ class Desk:
                 return [(e.action, e.version, e.reason) for e in lora_events.of_owner(conn, OWNER)]
         finally:
             engine.dispose()
+
+    def notes(self) -> list[tuple[str, str, str]]:
+        """What the audit trail holds: wanted or changed, outcome, by which way."""
+        engine = create_engine(self.url)
+        try:
+            with engine.connect() as conn:
+                found = [audit.read(row.document, row.at) for row in conn.execute(select(audit_pending))]
+        finally:
+            engine.dispose()
+        return [(n.detail.get("wanted") or n.detail["changed"], n.outcome, n.via) for n in found]
 
 
 @pytest.fixture
@@ -83,6 +101,70 @@ def test_a_retired_champion_can_be_brought_back(desk: Desk) -> None:
     assert desk.events()[-1] == ("rolled_back", OWNER, "has left")
     desk.run("rollback", OWNER)
     assert desk.registry.champion(OWNER) == desk.first
+
+
+def test_the_trail_knows_of_each_try_before_the_files_flip(desk: Desk) -> None:
+    """Where a try can't be noted nothing is changed; a refusal is noted too, and which way it came."""
+
+    def away(*_: object) -> None:
+        raise JournalError("away")
+
+    wanted = Wanted(act=Act.PROMOTE, name=desk.first.name, actor="alice", via="api")
+    with pytest.raises(JournalError, match="away"):
+        carry_out(desk.registry, wanted, away)
+    assert desk.registry.champion(OWNER) is None
+    assert desk.run("promote", desk.first.name).exit_code == 0
+    assert desk.run("rollback", OWNER).exit_code == 1
+    assert desk.notes() == [
+        ("promote", "0", "cli"),
+        ("promoted", "0", "cli"),
+        ("rollback", "0", "cli"),
+        ("rollback", "4", "cli"),
+    ]
+
+
+def test_who_did_it_is_the_systems_word(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment makes nobody somebody else; sudo's word stands beside, and nobody is called as the gateway is."""
+    me, before = pwd.getpwuid(os.getuid()), pwd.getpwall()[-1].pw_name
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "radbridge")
+    for act, sudo, called in (
+        ("promote", "", me.pw_name),
+        ("retire", "nobody at all", me.pw_name),
+        ("rollback", before, me.pw_name),
+        ("retire", before, "Radbridge"),
+    ):
+        monkeypatch.setenv("SUDO_USER", sudo)
+        with patch("radbridge.cli.common.pwd.getpwuid", lambda _, name=called: SimpleNamespace(pw_name=name)):
+            assert desk.run(act, desk.first.name if act == "promote" else OWNER).exit_code == 0
+    with create_engine(desk.url).connect() as conn:
+        actors = [event.actor for event in lora_events.of_owner(conn, OWNER)]
+    uid = f"uid {me.pw_uid}"
+    assert actors == [me.pw_name, me.pw_name, f"{me.pw_name} (sudo {before})", f"{uid} (sudo {before})"]
+
+
+def test_a_flip_that_misses_in_the_history_is_in_the_trail(desk: Desk) -> None:
+    """The journal fails between the flip and its event: the try is noted, and who asked is told what happened."""
+    kept: list[object] = []
+
+    def once(_: object, item: object) -> None:
+        if kept:
+            raise JournalError("away")
+        kept.append(item)
+
+    with pytest.raises(JournalError, match="made and noted"):
+        carry_out(desk.registry, Wanted(act=Act.PROMOTE, name=desk.first.name, actor="alice", via="api"), once)
+    assert desk.registry.champion(OWNER) == desk.first
+    [note] = kept
+    assert isinstance(note, audit.Note)
+    assert (note.actor, note.detail["lora"]) == ("alice", desk.first.name)
+
+
+def test_a_journal_that_cannot_be_used_stops_the_change(desk: Desk) -> None:
+    """There is one, and it can't be opened: that isn't taken for no journal, and nothing is changed."""
+    (desk.folder / "radbridge.db").write_bytes(b"no database" * 1000)
+    assert desk.run("promote", desk.first.name).exit_code == 1
+    assert desk.registry.champion(OWNER) is None
 
 
 def test_a_change_that_changes_nothing_is_no_event(desk: Desk) -> None:

@@ -119,6 +119,25 @@ async def test_one_delivery_is_dead(journal: Journal, broken: tuple[str, str, st
     assert b"A2" in sink.sent[0][1]
 
 
+async def test_a_send_in_doubt_of_a_broken_draft(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a gateway was killed over a draft that can't be opened any more, other drafts go out all the same."""
+    now = datetime.now(UTC)
+    for accession in ("A1", "A2"):
+        await journal.write(queue_drafts, (accession, now))
+
+    def begin(conn: Connection, items: Sequence[str]) -> list[bool]:
+        [first] = deliveries.of_case(conn, CaseKey(accession="A1"))
+        return [deliveries.begin(conn, first, b"payload", at=now, sender=killed) for killed in items]
+
+    assert await journal.write(begin, "one")
+    await journal.write(break_one, ("draft", "document", "seq = 1"))
+    monkeypatch.setattr("radbridge.flow.results.is_gone", lambda _conn, id: id == "one")
+    sink = MemorySink(NAME)
+    async with at_work(Courier(journal, sink, max_attempts=3, metrics=Metrics(), me="two", poll_s=0.02).run):
+        await until(lambda: sink.sent)
+    assert b"A2" in sink.sent[0][1]
+
+
 async def test_a_key_that_is_away_is_an_outage(tmp_path: Path) -> None:
     """Where nothing can be opened, because the site's key isn't named, no message is blamed for it."""
     kek = tmp_path / "kek"

@@ -15,8 +15,10 @@ import httpx
 import pytest
 
 from radbridge.config import Site
+from radbridge.errors import JournalError
 from radbridge_adapters import fhir
 from radbridge_adapters.fhir.subscriptions import Subscriptions
+from radbridge_adapters.fhir.subscriptions.line import Line
 from radbridge_adapters.fhir.subscriptions.plan import BACKPORT
 from radbridge_adapters.resources.codes import AIAST, DRAFT_TOPIC, coding
 from radbridge_adapters.resources.validate import validate
@@ -279,6 +281,17 @@ async def test_errors_and_recovery(tmp_path: Path, hook: Subscriber) -> None:
         await until_status(client, id, "active")
         await hook.until(lambda: {n for one in hook.told[before:] for n in one.numbers} >= {1, 2, 3})
         assert [one.numbers for one in hook.told[before:]] == [[1], [2], [3]]
+
+
+async def test_the_journal_is_away_for_a_moment(client: httpx.AsyncClient, hook: Subscriber) -> None:
+    """A subscriber is told of what comes after an outage of the journal."""
+    await subscribe(client, topic(hook.url))
+    with patch.object(Line, "_look", side_effect=JournalError) as away:
+        await dictate(client, "A1")
+        async with asyncio.timeout(10):
+            while not away.called:
+                await asyncio.sleep(0.01)
+    await hook.until(lambda: hook.told[-1].numbers == [1])
 
 
 async def test_several_in_one(tmp_path: Path, hook: Subscriber) -> None:

@@ -24,6 +24,7 @@ async def test_a_short_torture_breaks_nothing(tmp_path: Path) -> None:
     assert run.returncode == 0, told.decode()
     evidence = load(tmp_path / "evidence.json.gz")
     assert evidence.acknowledged
+    assert evidence.taken
     assert evidence.of("event")
     assert "| sqlite, 5 s, seed 3, 2 RIS, only: stop a gateway, " in told.decode()
 

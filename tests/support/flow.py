@@ -165,17 +165,20 @@ async def running(
         rememberer.alarm.ring()
 
     processor = Processor(
-        journal,
-        {"test": wire},
-        settle_s=settle_s,
-        metrics=metrics,
-        on_change=wake,
-        on_signer=prefetcher.expect,
+        journal, {"test": wire}, settle_s=settle_s, metrics=metrics, on_change=wake, on_signer=prefetcher.expect
     )
     intake = JournalIntake(journal, metrics, processor.alarm.ring)
-    tasks = [asyncio.create_task(part.run()) for part in (processor, rememberer, drafter, courier, prefetcher)]
-    try:
+    async with _at_work(journal, processor, rememberer, drafter, courier, prefetcher):
         yield Flow(journal, intake, model, sink, metrics, rememberer)
+
+
+@asynccontextmanager
+async def _at_work(
+    journal: Journal, *parts: Processor | Rememberer | Drafter | Courier | Prefetcher
+) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(part.run()) for part in parts]
+    try:
+        yield
     finally:
         for task in tasks:
             task.cancel()

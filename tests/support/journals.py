@@ -130,3 +130,10 @@ def save(conn: Connection, items: Sequence[Case]) -> list[None]:
 def count(conn: Connection, table: str = "message") -> int:
     """How many rows there are."""
     return int(conn.exec_driver_sql(f'SELECT count(*) FROM "{table}"').scalar_one())  # noqa: S608 - a test's own name
+
+
+def waiting_for_locks(stores: Stores) -> int:
+    """How many on the PostgreSQL server wait for somebody else's end."""
+    with stores.connect() as conn:
+        count: int = conn.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one()
+    return count

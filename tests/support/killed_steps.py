@@ -22,7 +22,6 @@ from radbridge_training.turn.steps import run_steps
 from radbridge_training.turn_recipe import TurnRecipe
 
 _OPERATIONS = frozenset({"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod"})
-_DIED = 128 + signal.SIGKILL
 
 
 def make_job(folder: Path, owner: str = "rad/1001") -> Job:

@@ -50,7 +50,8 @@ _SETTINGS = {
 
 _GUARD = """
 read -r _
-if server=$(head -n 1 "$1/disk/data/postmaster.pid"); then
+# Behind a kill the file stays, and its number may be somebody else's by now.
+if server=$(head -n 1 "$1/disk/data/postmaster.pid") && [ "$(cat "/proc/$server/comm")" = postgres ]; then
   kill -QUIT "$server"; kill -CONT "$server" $(cat "/proc/$server/task/$server/children")
   for _ in $(seq 100); do kill -0 "$server" || break; sleep 0.1; done
 fi

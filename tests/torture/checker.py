@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
 from tests.torture.chain import check_chain
-from tests.torture.evidence import POSITIVE, Evidence, Note, digest_findings
+from tests.torture.ends import check_end
+from tests.torture.evidence import Evidence, Note, digest_findings
+from tests.torture.tables import Row
 from tests.torture.words import accession_of, findings_of
 
 GRACE_S = 2.0
@@ -19,8 +21,10 @@ CLOSING_S = 1.0
 """Between the end of a connection at one end and its end being seen at the other."""
 QUIET_S = 60.0
 """After the last event everything is done within this."""
-MENDED = ("failed", "quarantined", "dropped", "rejected")
-"""States in which an operator has to look, with a reason."""
+LAID_ASIDE = "quarantined", "gateways ended while they applied it"
+"""The one end, with its reason, that a sound message may come to without being applied."""
+TRIES = 3
+"""Gateways that ended over it before."""
 
 
 def check_acknowledged(e: Evidence) -> Iterator[str]:
@@ -31,7 +35,7 @@ def check_acknowledged(e: Evidence) -> Iterator[str]:
         if len(rows) != 1:
             yield f"{name}: acknowledged, and stored {len(rows)} times"
         for row in rows:
-            if row["state"] != "done" and not (row["state"] in MENDED and row["reason"]):
+            if row["state"] != "done" and not _is_laid_aside(e, row):
                 yield f"{name}: acknowledged, and in the end {row['state']!r} for {row['reason']!r}"
     answers: dict[str, set[str]] = defaultdict(set)
     for attempt in e.attempts:
@@ -42,6 +46,12 @@ def check_acknowledged(e: Evidence) -> Iterator[str]:
     for message, given in answers.items():
         if len(given) > 1:
             yield f"{message[:12]}: {len(given)} different positive answers to the same bytes"
+
+
+def _is_laid_aside(e: Evidence, row: Row) -> bool:
+    """Whether a message was laid aside, and gateways ended, or seemed to, often enough for that."""
+    ended = [n for n in e.of("event") if n["kind"] in ("kill", "stop", "database_gone")]
+    return (row["state"], row["reason"]) == LAID_ASIDE and len(ended) >= TRIES
 
 
 def check_durable(e: Evidence) -> Iterator[str]:
@@ -81,19 +91,26 @@ def check_fresh(e: Evidence) -> Iterator[str]:
 
 def check_order(e: Evidence) -> Iterator[str]:
     """I4: a case's messages are applied in the order in which they were acknowledged."""
-    newest: dict[str, tuple[float, int]] = {}
-    for attempt in e.acknowledged.values():
-        for case, save in attempt.sent["saves"].items():
-            if save:
-                accession = accession_of(int(case))
-                newest[accession] = max(newest.get(accession, (0.0, 0)), (attempt.told_at, save))
-    findings = {row["accession"]: row["findings"] for row in e.tables["case"]}
-    unfinished = {row["accession"] for row in e.tables["message"] if row["state"] in MENDED}
-    for accession, (_, save) in newest.items():
+    newest: dict[str, tuple[int, bool]] = {}
+    unfinished: set[str] = set()
+    for message, attempt in e.acknowledged.items():  # in the order of their answers
+        spoken_of = {accession_of(int(case)): save for case, save in attempt.sent["saves"].items()}
+        if any(_is_laid_aside(e, row) for row in e.stored.get(message, [])):
+            unfinished |= spoken_of.keys()
+        for accession, save in spoken_of.items():
+            if save or accession not in newest:
+                newest[accession] = save, attempt.sent["kind"].endswith("F")
+    cases = {row["accession"]: row for row in e.tables["case"]}
+    for accession, (save, is_signed) in newest.items():
+        case = cases.get(accession)
         if accession in unfinished:
             continue
-        if findings.get(accession, "") != findings_of(int(accession[1:]), save):
+        if case is None:
+            yield f"{accession}: was told of, and there is no such case"
+        elif save and case["findings"] != findings_of(int(accession[1:]), save):
             yield f"{accession}: save {save} was acknowledged last, and the case holds another text"
+        elif is_signed != (case["state"] == "signed"):
+            yield f"{accession}: its last message signed it: {is_signed}; it is {case['state']}"
     yield from _check_draft_order(e)
 
 
@@ -149,15 +166,36 @@ def _check_ids(e: Evidence) -> Iterator[str]:
     for (destination, control), different in payloads.items():
         if len(different) > 1:
             yield f"{destination}: {control} came with {len(different)} different payloads"
-    once: dict[tuple[str, str, str], int] = defaultdict(int)
+    late = list(_late_sends(e))
+    once: set[tuple[str, str, str]] = set()
     for row in e.tables["delivery"]:
-        once[row["destination"], row["draft_id"], row["purpose"]] += 1
-    # Who stood still for longer than a lease is trusted may have sent too late: what was taken back is so once more.
+        key = row["destination"], row["draft_id"], row["purpose"]
+        if key in once and not any(s <= e.made_at(row) <= end for s, end in late):
+            yield f"{row['destination']}: the {row['purpose']} of {row['draft_id']} is there again, {row['control_id']}"
+        once.add(key)
+
+
+def _late_sends(e: Evidence) -> Iterator[tuple[float, float]]:
+    """When somebody may have sent too late, so that what another took back meanwhile is taken back once more.
+
+    From the begin of a standstill, of a gateway or of its database, for longer than a lease is trusted, until that is
+    noted: a lease behind the end, and while there is a database to note it in.
+    """
     lease_s = min((float(n["lease_s"]) for n in e.of("leases")), default=float("inf"))
-    stood = any(end - s > lease_s / 3 for s, end in e.windows("stop", "cont"))
-    for (destination, draft, purpose), times in once.items():
-        if times > 1 and not stood:
-            yield f"{destination}: the {purpose} of {draft} is there under {times} control ids"
+    away = [*e.windows("database_gone", "database_answers"), *e.windows("full", "freed")]
+    stood: list[tuple[float, float]] = []
+    for begin, end in sorted([*e.windows("stop", "cont"), *away]):
+        if stood and begin - stood[-1][1] <= GRACE_S:  # one behind the other: no lease is renewed between them
+            earlier, ended = stood.pop()
+            stood.append((earlier, max(end, ended)))
+        else:
+            stood.append((begin, end))
+    for begin, end in stood:
+        if end - begin > lease_s / 3:
+            until = end + lease_s + GRACE_S
+            for gone, back in sorted(away):
+                until = max(until, back + lease_s + GRACE_S) if end <= gone <= until else until
+            yield begin - GRACE_S, until
 
 
 def check_trail(e: Evidence) -> Iterator[str]:
@@ -174,6 +212,8 @@ def check_quiet(e: Evidence) -> Iterator[str]:
     for note in e.of("event"):
         if note["kind"] == "died":
             yield f"{note['gateway']} ended by itself"
+        if note["kind"] == "ended" and note["status"]:
+            yield f"{note['gateway']} was told to end, and did so with {note['status']}"
     calm, quiet = e.of("calm"), e.of("quiet")
     if not calm or not quiet:
         yield "the run never became quiet"
@@ -181,33 +221,14 @@ def check_quiet(e: Evidence) -> Iterator[str]:
     took_s = quiet[-1]["t"] - calm[-1]["t"]
     if took_s > QUIET_S:
         yield f"all was done {took_s:.0f} s after the last event"
-    yield from _check_standing(e)
+    yield from check_end(e)
     yield from _check_leases(e)
-
-
-def _check_standing(e: Evidence) -> Iterator[str]:
-    """What stands at a destination in the end is the draft of the case's text, or nothing."""
-    current = {d["accession"]: d for d in e.tables["draft"] if d["state"] == "current"}
-    findings = {row["accession"]: row["findings"] for row in e.tables["case"]}
-    for accession, draft in current.items():
-        if draft["findings_digest"] != digest_findings(findings.get(accession, "")):
-            yield f"{accession}: the draft that stands is not of the case's text"
-    positive = {(n["actor"], n["copy"]) for n in e.of("answered") if n["right"] and n["code"] in POSITIVE}
-    laid_aside = {(d["destination"], d["accession"]) for d in e.tables["delivery"] if d["state"] in ("dead", "refused")}
-    for (destination, accession), copies in e.copies.items():
-        last = next((c for c in reversed(copies) if (destination, c["copy"]) in positive), None)
-        if last is None or (destination, accession) in laid_aside:
-            continue
-        stands = current.get(accession)
-        row = e.deliveries.get(last["control"])
-        if stands is None and not last["withdrawal"]:
-            yield f"{accession} at {destination}: a draft stands that was taken back"
-        elif stands is not None and (row is None or row["draft_id"] != stands["id"]):
-            yield f"{accession} at {destination}: what stands is not the case's draft"
 
 
 def _check_leases(e: Evidence) -> Iterator[str]:
     """A lease without an owner finds one within its own length and 2 s."""
+    if not any(note["alive"] for note in e.of("leases")):
+        yield "nobody has looked at the leases"
     since: dict[str, float] = {}
     told: set[str] = set()
     for note in e.of("leases"):

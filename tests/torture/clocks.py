@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 _SECONDS = struct.Struct("d")
+STEP_S = 3600
+"""What a run steps a clock by, forward or back."""
 
 
 def step(file: Path, seconds: float) -> None:

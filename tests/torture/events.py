@@ -14,6 +14,7 @@ from functools import partial
 import psycopg
 
 from tests.support.postgres import Cluster
+from tests.torture.clocks import STEP_S
 from tests.torture.gateways import GatewayUnderTorture
 from tests.torture.holds import HOLD_S, Hold
 from tests.torture.stage import Stage
@@ -126,6 +127,7 @@ class Events:
         await asyncio.sleep(self.chance.uniform(0.0, 3.0))
         self.stage.note("database_back")  # first: it may commit before `start` has seen that it answers
         await asyncio.to_thread(cluster.start)
+        self.stage.note("database_answers")
 
     async def _stop_database(self) -> None:
         """It holds its connections and answers nobody."""
@@ -133,6 +135,7 @@ class Events:
             self.stage.note("database_gone")
             await asyncio.sleep(self.chance.uniform(0.2, 4.0))
             self.stage.note("database_back")
+        self.stage.note("database_answers")
 
     async def _fill_disk(self) -> None:
         with self._cluster().full_disk():
@@ -144,6 +147,7 @@ class Events:
             self.stage.note("database_gone")
             self.stage.note("database_back")
             await asyncio.to_thread(self._cluster().start)
+            self.stage.note("database_answers")
 
     def _has_ended(self) -> bool:
         try:
@@ -178,7 +182,7 @@ class Events:
             proxy.reset()
 
     async def _step(self) -> None:
-        gateway, seconds = self._one(), self.chance.choice((-3600, 3600, 0))
+        gateway, seconds = self._one(), self.chance.choice((-STEP_S, STEP_S, 0))
         self.stage.note("clock", gateway=gateway.name, seconds=seconds)
         gateway.step_clock(seconds)
 

@@ -9,16 +9,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tests.torture.clocks import STEP_S
 from tests.torture.tables import Row, Tables
+from tests.torture.words import POSITIVE
 
 Note = dict[str, Any]
-
-POSITIVE = ("AA", "CA")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +96,23 @@ class Evidence:
         for note in self.of("came"):
             found[note["actor"], note["accession"]].append(note)
         return found
+
+    @cached_property
+    def taken(self) -> list[Note]:
+        """What came to a destination and was answered there, positively and under its own id."""
+        yes = {(n["actor"], n["copy"]) for n in self.of("answered") if n["right"] and n["code"] in POSITIVE}
+        return [n for n in self.of("came") if (n["actor"], n["copy"]) in yes]
+
+    def made_at(self, row: Row) -> float:
+        """When a row was made, on the clock of the notes; endless where nobody knows.
+
+        Its gateway's clock may have been off by whole steps; a run is shorter than one.
+        """
+        began = next(iter(self.of("began")), None)
+        if began is None or not row.get("created_at"):
+            return float("inf")
+        created = datetime.fromisoformat(str(row["created_at"])).replace(tzinfo=UTC)
+        return float(began["t"] + (created.timestamp() - began["wall"]) % STEP_S)
 
     def windows(self, begin: str, end: str, **facts: str) -> Iterator[tuple[float, float]]:
         """The times between two events of the controller; what was never ended lasts for ever."""

@@ -14,9 +14,8 @@ from itertools import count
 from pathlib import Path
 
 from tests.torture.ledger import Ledger, digest
-from tests.torture.words import END, Said, answer_of, dictated, frame, order, signed
+from tests.torture.words import END, POSITIVE, Said, answer_of, dictated, frame, order, signed
 
-POSITIVE = ("AA", "CA")
 REPEATS = 0.08
 """Of acknowledged messages, how many come once more."""
 SIGNED = 0.4

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 END = b"\x1c\r"
+POSITIVE = ("AA", "CA")
+DESTINATIONS = ("steady", "rude", "liar")
+"""Who gets drafts."""
 LEAST_MM = 3
 """The size that stands for the first save."""
 SERIES = 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -182,6 +183,16 @@ def test_a_pod_has_nothing_to_break_with() -> None:
     assert not any("hostPath" in volume for volume in pod["volumes"])
     named = {volume["name"] for volume in pod["volumes"]}
     assert {mount["name"] for mount in box["volumeMounts"]} == named
+
+
+def test_a_pod_lives_by_the_images_own_check() -> None:
+    """Kubernetes asks as the image does: so a site with TLS, or one that wants certificates, comes up too."""
+    (command,) = re.findall(r"^HEALTHCHECK .*\\\n +CMD (\[.+\])$", DOCKERFILE, re.MULTILINE)
+    (deployment,) = of_kind("Deployment")
+    (box,) = deployment["spec"]["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "livenessProbe"):
+        assert box[probe]["exec"]["command"] == json.loads(command)
+        assert box[probe]["timeoutSeconds"] == 5
 
 
 def test_the_charts_parts_find_each_other() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from radbridge.audit import Note, What, write
 from radbridge.journal.audit import link
 from tests.torture.checker import PROMISES, check
 from tests.torture.evidence import Evidence, load
-from tests.torture.words import accession_of
+from tests.torture.stage import MANNERS
+from tests.torture.words import DESTINATIONS, accession_of
 
 RECORDED = Path(__file__).parents[1] / "torture" / "recorded" / "quiet.json.gz"
 AT = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -49,6 +50,65 @@ def test_a_good_run_breaks_nothing() -> None:
     assert len(evidence.acknowledged) > 20
     assert any(len({c["save"] for c in copies}) > 1 for copies in evidence.copies.values())
     assert any(c["withdrawal"] for c in evidence.of("came"))
+
+
+def quarantine_all(e: Evidence) -> None:
+    """Nothing is applied, and for each message there is a reason."""
+    for row in e.tables["message"]:
+        row |= {"state": "quarantined", "reason": "internal error (KeyError)"}
+
+
+def blame_the_gateways(e: Evidence) -> None:
+    """The one reason that counts, in a run in which hardly a gateway ended."""
+    e.tables["message"][0] |= {"state": "quarantined", "reason": "gateways ended while they applied it"}
+
+
+def apply_nothing(e: Evidence) -> None:
+    """What was taken in never became a case."""
+    e.tables["case"].clear()
+
+
+def leave_unsigned(e: Evidence) -> None:
+    """A signed report was acknowledged, and its case is open."""
+    next(row for row in e.tables["case"] if row["state"] == "signed")["state"] = "open"
+
+
+def deliver_nothing(e: Evidence) -> None:
+    """Drafts are made, and no destination ever hears of one."""
+    e.notes[:] = [n for n in e.notes if n["what"] not in ("came", "answered", "gone")]  # type: ignore[index]
+    e.tables["delivery"].clear()
+
+
+def deliver_nothing_to_one(e: Evidence) -> None:
+    """One destination is left out, with all that the others got in order."""
+    e.notes[:] = [n for n in e.notes if n["what"] != "came" or n["actor"] != "liar"]  # type: ignore[index]
+    e.tables["delivery"][:] = [row for row in e.tables["delivery"] if row["destination"] != "liar"]
+
+
+def give_up_at_once(e: Evidence) -> None:
+    """All is dead after one try that nobody answered."""
+    e.notes[:] = [n for n in e.notes if n["what"] != "answered"]  # type: ignore[index]
+    for row in e.tables["delivery"]:
+        row |= {"state": "dead", "answer": "unanswered"}
+
+
+def believe_a_lie(e: Evidence) -> None:
+    """A delivery is noted as taken after an answer to some other message, and then withdrawn."""
+    control = next(c["control"] for c in e.of("came"))
+    copies = {(n["actor"], n["copy"]) for n in e.of("came") if n["control"] == control}
+    for note in e.of("answered"):
+        note["right"] = note["right"] and (note["actor"], note["copy"]) not in copies
+
+
+def draft_nothing(e: Evidence) -> None:
+    """No draft is made, and nobody says why."""
+    e.tables["draft"].clear()
+
+
+def say_no_to_all(e: Evidence) -> None:
+    """No draft is made, and for each text there is a note that none could be made."""
+    for draft in e.tables["draft"]:
+        draft["state"] = "none"
 
 
 def lose(e: Evidence) -> None:
@@ -137,6 +197,22 @@ def queue_twice(e: Evidence) -> None:
     e.tables["delivery"].append(e.tables["delivery"][0] | {"control_id": "RBOTHER"})
 
 
+def queue_twice_behind_a_standstill(e: Evidence) -> None:
+    """A gateway stood still for long, and minutes later something goes out under a second control id."""
+    stand_still(e, made_after_s=120)
+
+
+def stand_still(e: Evidence, *, made_after_s: float) -> None:
+    """For five seconds; and so long after it a delivery is made a second time, by a gateway with a wrong clock."""
+    began, wall = e.notes[0]["t"], AT.timestamp()
+    event = {"what": "event", "actor": "controller", "gateway": "g0"}
+    e.notes.append({"t": began, "what": "began", "actor": "controller", "wall": wall})  # type: ignore[attr-defined]
+    e.notes.append(event | {"t": began, "kind": "stop"})  # type: ignore[attr-defined]
+    e.notes.append(event | {"t": began + 5, "kind": "cont"})  # type: ignore[attr-defined]
+    made_at = AT.replace(tzinfo=None) + timedelta(hours=1, seconds=5 + made_after_s)
+    e.tables["delivery"].append(e.tables["delivery"][0] | {"control_id": "RBOTHER", "created_at": made_at})
+
+
 def break_the_chain(e: Evidence) -> None:
     e.tables["audit_event"][1]["document"] = e.tables["audit_event"][0]["document"]
 
@@ -151,6 +227,17 @@ def note_nothing(e: Evidence) -> None:
 
 def leave_pending(e: Evidence) -> None:
     e.tables["audit_pending"].append({"seq": 1})
+
+
+def look_at_no_lease(e: Evidence) -> None:
+    """Who was to look at the leases died, and the run went on."""
+    e.notes[:] = [n for n in e.notes if n["what"] != "leases"]  # type: ignore[index]
+
+
+def end_hard(e: Evidence) -> None:
+    """A gateway had to be killed when all was over."""
+    ended = {"what": "event", "kind": "ended", "actor": "controller", "gateway": "g0", "status": -1}
+    e.notes.append(ended | {"t": e.notes[-1]["t"]})  # type: ignore[attr-defined]
 
 
 def never_end(e: Evidence) -> None:
@@ -183,6 +270,8 @@ def die(e: Evidence) -> None:
 
 
 BROKEN: list[tuple[str, Callable[[Evidence], None]]] = [
+    ("I1", quarantine_all),
+    ("I1", blame_the_gateways),
     ("I1", lose),
     ("I1", store_twice),
     ("I1", forget_the_reason),
@@ -190,6 +279,8 @@ BROKEN: list[tuple[str, Callable[[Evidence], None]]] = [
     ("I2", acknowledge_without_a_disk),
     ("I3", send_a_stale_draft),
     ("I3", change_the_text),
+    ("I4", apply_nothing),
+    ("I4", leave_unsigned),
     ("I4", apply_backwards),
     ("I4", draft_backwards),
     ("I5", deliver_backwards),
@@ -197,10 +288,19 @@ BROKEN: list[tuple[str, Callable[[Evidence], None]]] = [
     ("I6", rewrite),
     ("I6", send_beside),
     ("I6", queue_twice),
+    ("I6", queue_twice_behind_a_standstill),
     ("I7", break_the_chain),
     ("I7", cut_the_chain),
     ("I7", note_nothing),
     ("I7", leave_pending),
+    ("I8", deliver_nothing),
+    ("I8", deliver_nothing_to_one),
+    ("I8", give_up_at_once),
+    ("I8", believe_a_lie),
+    ("I8", draft_nothing),
+    ("I8", say_no_to_all),
+    ("I8", look_at_no_lease),
+    ("I8", end_hard),
     ("I8", die),
     ("I8", never_end),
     ("I8", end_late),
@@ -213,11 +313,71 @@ BROKEN: list[tuple[str, Callable[[Evidence], None]]] = [
 @pytest.mark.parametrize(("promise", "harm"), BROKEN, ids=[harm.__name__ for _, harm in BROKEN])
 def test_a_broken_promise_is_seen(promise: str, harm: Callable[[Evidence], None]) -> None:
     """Each way in which a promise can be broken is reported under its number."""
+    assert list(PROMISES[promise](spoil(harm)))
+
+
+def spoil(harm: Callable[[Evidence], None]) -> Evidence:
+    """The evidence of the good run, with some harm done to it."""
     evidence = chained(recorded())
     spoiled = Evidence(notes=copy.deepcopy(list(evidence.notes)), tables=copy.deepcopy(evidence.tables))
     harm(spoiled)
-    again = Evidence(notes=sorted(spoiled.notes, key=lambda n: n["t"]), tables=spoiled.tables)
-    assert list(PROMISES[promise](again))
+    return Evidence(notes=sorted(spoiled.notes, key=lambda n: n["t"]), tables=spoiled.tables)
+
+
+def lay_one_aside(e: Evidence) -> None:
+    """Gateways ended three times over the same message, which signed a case."""
+    for number in range(3):
+        e.notes.append({"t": number, "what": "event", "kind": "kill", "actor": "controller", "gateway": "g0"})  # type: ignore[attr-defined]
+    message = next(name for name, a in e.acknowledged.items() if a.sent["kind"].endswith("F"))
+    e.stored[message][0].update(state="quarantined", reason="gateways ended while they applied it")
+    leave_unsigned(e)
+
+
+def give_up_a_draft(e: Evidence) -> None:
+    """A destination took none of eight copies of a draft, which is dead there."""
+    current = next(d for d in e.tables["draft"] if d["state"] == "current")
+    row = next(r for r in e.tables["delivery"] if (r["draft_id"], r["destination"]) == (current["id"], "liar"))
+    row |= {"state": "dead", "answer": "unanswered"}
+    [copy, *_] = [n for n in e.of("came") if n["control"] == row["control_id"]]
+    e.notes[:] = [n for n in e.notes if (n["actor"], n.get("copy"), n["what"]) != ("liar", copy["copy"], "answered")]  # type: ignore[index]
+    for number in range(7):
+        later = {"copy": 9000 + number, "connection": 9000 + number, "t": copy["t"] + 2 * number}
+        e.notes.append({"t": later["t"] + 1, "what": "gone", "actor": "liar", "connection": later["connection"]})  # type: ignore[attr-defined]
+        e.notes.append(copy | later)  # type: ignore[attr-defined]
+
+
+def serve_one_badly(e: Evidence) -> None:
+    """The model never answered for one text, and it is noted that none could be made; no destination has one."""
+    current = next(d for d in e.tables["draft"] if d["state"] == "current")
+    controls = {r["control_id"] for r in e.tables["delivery"] if r["accession"] == current["accession"]}
+    current["state"] = "none"
+    e.notes[:] = [n for n in e.notes if n.get("control") not in controls]  # type: ignore[index]
+    e.tables["delivery"][:] = [r for r in e.tables["delivery"] if r["accession"] != current["accession"]]
+
+
+def take_back_a_late_send(e: Evidence) -> None:
+    """Who stood still may have sent too late: so it is taken back once more, soon."""
+    stand_still(e, made_after_s=1)
+
+
+EXCUSED: list[tuple[str, Callable[[Evidence], None]]] = [
+    ("I1", lay_one_aside),
+    ("I4", lay_one_aside),
+    ("I6", take_back_a_late_send),
+    ("I8", give_up_a_draft),
+    ("I8", serve_one_badly),
+]
+
+
+@pytest.mark.parametrize(("promise", "doing"), EXCUSED, ids=[doing.__name__ for _, doing in EXCUSED])
+def test_what_a_bad_night_explains_breaks_nothing(promise: str, doing: Callable[[Evidence], None]) -> None:
+    """A message, draft or delivery that came to nothing through others' faults is no broken promise."""
+    assert not list(PROMISES[promise](spoil(doing)))
+
+
+def test_every_destination_is_asked_for() -> None:
+    """The checker looks at each of the destinations that a run has."""
+    assert set(MANNERS) == set(DESTINATIONS)
 
 
 def test_accessions_are_of_their_cases() -> None:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
-import structlog
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
 
 from radbridge.access import Actor, Permission
 from radbridge.config import Site
-from radbridge.errors import JournalError, LoraRefused, NotThere
+from radbridge.errors import LoraRefused, NotThere
 from radbridge.journal import lora_events
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.loras import Act, Wanted, carry_out, named_owner
 from radbridge.registry import AliasNames, LoraRegistry
 from radbridge_adapters.console.access import asks
-from radbridge_adapters.console.api import Journaled
-
-log = structlog.get_logger(__name__)
+from radbridge_adapters.console.api import VIA, Journaled
 
 router = APIRouter(prefix="/api/v1/loras")
 
@@ -67,7 +66,7 @@ Trainer = Annotated[Actor, asks(Permission.TRAIN)]
 async def wanted_of(kind: str, id: str, act: Act, said: Change, actor: Trainer) -> Wanted:
     """What is asked for, by whom."""
     name = f"{kind}/{id}@{said.version}" if said.version else f"{kind}/{id}"
-    return Wanted(act=act, name=name, actor=actor.name, reason=said.reason, force=said.force)
+    return Wanted(act=act, name=name, actor=actor.name, via=VIA, reason=said.reason, force=said.force)
 
 
 @router.get("")
@@ -90,13 +89,12 @@ async def show(kind: str, id: str, actor: Trainer, loras: Registry, store: Journ
 @router.post("/{kind}/{id}/{act}")
 async def change(wanted: Annotated[Wanted, Depends(wanted_of)], loras: Registry, store: Journaled) -> Standing:
     """From the next draft on. 409 where that can't be; the answer says why."""
-    done = await asyncio.to_thread(carry_out, loras, wanted)
-    if done.event is not None:
-        try:
-            await store.write_first(lora_events.record, done.event)
-        except JournalError:
-            log.exception("a LoRA was changed, but that isn't recorded", lora=done.event.version)
-            raise
+    loop = asyncio.get_running_loop()
+
+    def record(operation: Callable[[Connection, Sequence[Any]], Any], item: object) -> None:
+        asyncio.run_coroutine_threadsafe(store.write_first(operation, item), loop).result()
+
+    done = await asyncio.to_thread(carry_out, loras, wanted, record)
     return await asyncio.to_thread(_standing, loras, done.owner)
 
 

@@ -171,7 +171,7 @@ class HttpServer:
     def address(self) -> str:
         """`host:port` as bound."""
         port = self._socket.getsockname()[1] if self._socket else self._port
-        return f"{self._host}:{port}"
+        return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
 
     @property
     def pings(self) -> Sequence[Ping]:

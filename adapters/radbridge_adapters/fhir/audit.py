@@ -23,7 +23,7 @@ from radbridge.wire import Store
 from radbridge_adapters.fhir.request import Answer, Views
 from radbridge_adapters.fhir.route import Found
 from radbridge_adapters.fhir.store.record import Change, Version, make_version, new_id
-from radbridge_adapters.fhir.store.subjects import find_subjects
+from radbridge_adapters.fhir.store.subjects import PAST, find_subjects
 from radbridge_adapters.fhir.store.write import Vault
 from radbridge_adapters.resources.accession import Accessions
 
@@ -67,8 +67,9 @@ class Event:
 
     @property
     def names(self) -> list[str]:
-        """Every resource that it is about."""
-        return [*(target for target in self.targets if "/" in target), *self.views.names]
+        """Every resource that it is about; of one that was shown, the versions that were."""
+        shown = {name.partition(PAST)[0] for name in self.views.names}
+        return [*(target for target in self.targets if "/" in target and target not in shown), *self.views.names]
 
 
 class Audit:

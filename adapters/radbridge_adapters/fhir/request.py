@@ -15,7 +15,7 @@ class Views:
     """What one request was shown, for the audit trail; its interactions add to it."""
 
     names: list[str] = field(default_factory=list, repr=False)
-    """`Patient/12`."""
+    """`Patient/12`, or `Patient/12/_history/3` where a version was shown."""
     subjects: list[Subject] = field(default_factory=list, repr=False)
     """Of what isn't stored as a resource."""
 

@@ -71,7 +71,7 @@ class Accessions:
 
 def _identifiers(snapshot: Snapshot) -> Iterable[Mapping[str, Any]]:
     focus = snapshot.focus
-    yield from focus.get("identifier", ())
+    yield from _own(focus)
     for name in ("basedOn", "imagingStudy"):
         for reference in focus.get(name, ()):
             if "identifier" in reference:  # a logical reference: the order is known by its number only
@@ -80,4 +80,10 @@ def _identifiers(snapshot: Snapshot) -> Iterable[Mapping[str, Any]]:
 
 
 def _of(resource: Resource | None) -> Iterable[Mapping[str, Any]]:
-    return resource.get("identifier", ()) if resource else ()
+    return _own(resource) if resource else ()
+
+
+def _own(resource: Resource) -> Iterable[Mapping[str, Any]]:
+    """Its identifiers; a Composition has one alone and no list (R4 composition.html)."""
+    found = resource.get("identifier", ())
+    return [found] if isinstance(found, dict) else found

@@ -16,8 +16,11 @@ _DAY = len("2026-01-02")
 
 
 def read_patient(resource: Resource | None, reference: Any = None) -> Patient:
-    """Who a resource is about; what only the Reference tells (an identifier) where the Patient itself isn't known."""
-    if resource is None:
+    """Who a resource is about; what only the Reference tells (an identifier) where the Patient itself isn't known.
+
+    A report's subject may also be a Group, a Location or a Device (R4 diagnosticreport.html): that is no patient.
+    """
+    if resource is None or resource.get("resourceType") != "Patient":
         told = reference.get("identifier", {}) if isinstance(reference, dict) else {}
         return Patient(id=told.get("value", ""), issuer=_issuer_of(told))
     own = choose_identifier(resource)

@@ -51,9 +51,9 @@ def verify(
             err.print("[yellow]is a gateway running?[/] the one that chains does so within a second", highlight=False)
     if found.unreadable:
         err.print(
-            f"[red]{found.unreadable} of them can't be opened:[/] they were sealed with a key that isn't there, and "
-            "the chain stops before them. Give the site its key back (encryption, data_key in a backup); where it is "
-            "lost for good, `radbridge audit give-up`",
+            f"[red]{found.unreadable} of them can't be opened:[/] their key was taken out of data_key, or they were "
+            "changed, and the chain stops before them. Put the row of data_key back from a backup; where it is lost "
+            "for good, `radbridge audit give-up`",
             highlight=False,
         )
         raise typer.Exit(1)
@@ -66,6 +66,7 @@ def give_up(
 ) -> None:
     """Take out notes that wait for the chain and can't be opened: the key that they were sealed with is lost for good.
 
+    It takes none whose key may come back, and none at all while the site's own key is away.
     Each leaves a note with the digest of its bytes, so that the trail says what it lacks, and the chain goes on.
 
     Example: [cyan]radbridge audit give-up --reason "key 3 was lost with the old server" --config site.toml[/]

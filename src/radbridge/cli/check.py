@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -18,14 +19,13 @@ from radbridge.cli.no_desk import NoDesk
 from radbridge.config import Site
 from radbridge.config.clear import find_clear
 from radbridge.config.files import OTHERS, NamedFile, find_files
+from radbridge.config.values import split_address
 from radbridge.errors import ConfigError, DeliveryError, RadBridgeError
 from radbridge.gateway import plugins
 from radbridge.journal import keys, stores
-from radbridge.wire import Ping
+from radbridge.wire import Listener, Ping
 
 PING_S = 5.0
-KEY_S = 30.0
-"""A key service's command is run at least twice, and each time it has 10 s."""
 
 
 def check(config: ConfigOption = None) -> None:
@@ -94,23 +94,28 @@ class _Parts:
         if self._site.encryption.is_on:
             self._add("encryption", self._try_key)
         with self._making("wires"):
-            wires = plugins.load_entry_points("radbridge.adapters")
-        for name, make in wires.items():
-            with self._making(f"wire {name}"):
-                wire = make(self._site, self._desk)
-                for sink in wire.sinks:
-                    self._stack.push_async_callback(sink.close)
-                    self._add(f"destination {sink.name}", sink.ping)
-                self.pings += wire.pings
+            for name, make in plugins.load_entry_points("radbridge.adapters").items():
+                with self._making(f"wire {name}"):
+                    wire = make(self._site, self._desk)
+                    for sink in wire.sinks:
+                        self._stack.push_async_callback(sink.close)
+                        self._add(f"destination {sink.name}", sink.ping)
+                    self.pings += wire.pings
+                    self._add_listeners(name, wire.listeners)
         with self._making("http"):
-            for make in plugins.load_entry_points("radbridge.http").values():
+            for name, make in plugins.load_entry_points("radbridge.http").items():
                 listener = make(self._site, self._desk)
+                self._add_listeners(name, [listener])
                 self.pings += listener.pings if isinstance(listener, Pinging) else ()
         self._add_traces()
         self._add_model()
 
     def _add(self, part: str, ask: Callable[[], Awaitable[None]]) -> None:
         self.pings.append(Ping(name=part, ask=ask))
+
+    def _add_listeners(self, name: str, listeners: Sequence[Listener]) -> None:
+        for listener in listeners:
+            self._add(f"{name}.listen", partial(_bind, split_address(listener.address)[0]))
 
     @contextmanager
     def _making(self, part: str) -> Iterator[None]:
@@ -149,9 +154,20 @@ class _Parts:
 
     async def _try_key(self) -> None:
         there: list[keys.DataKey] = []
-        with suppress(RadBridgeError):  # told in the row of the store
-            there = await asyncio.to_thread(stores.look, self._site.store)
+        with suppress(RadBridgeError, TimeoutError):  # told in the row of the store
+            async with asyncio.timeout(PING_S):
+                there = await asyncio.to_thread(stores.look, self._site.store)
         await asyncio.to_thread(keys.check, self._site.encryption, there)
+
+
+async def _bind(host: str) -> None:
+    """Raise ConfigError unless a listener can have an address of this machine; the port may be a gateway's already."""
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(asyncio.Protocol, host, 0, start_serving=False)
+    except OSError as error:
+        raise ConfigError([f"nothing can listen on {host} here: {error.strerror}"]) from None
+    server.close()
 
 
 def _read(file: NamedFile) -> Row:
@@ -178,12 +194,12 @@ async def _ask_all(pings: Sequence[Ping]) -> list[Row]:
 
 
 async def _ask(ping: Ping) -> Row:
-    within_s = KEY_S if ping.name == "encryption" else PING_S
+    within_s = None if ping.name == "encryption" else PING_S  # a key service has its own limit, for each of the keys
     try:
         async with asyncio.timeout(within_s):
             await ping.ask()
     except TimeoutError:
-        return Row(part=ping.name, problem=f"no answer within {within_s:g} s")
+        return Row(part=ping.name, problem=f"no answer within {PING_S:g} s")
     except RadBridgeError as error:
         return Row(part=ping.name, problem=str(error), is_config=isinstance(error, ConfigError))
     return Row(part=ping.name)

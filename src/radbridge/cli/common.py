@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -19,11 +20,12 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from radbridge.access import OURS
 from radbridge.audit import Note, Subject, What, each
 from radbridge.case import Case, CaseKey
 from radbridge.config import Site, load_site
 from radbridge.entities import load_lexicon
-from radbridge.errors import ConfigError, RadBridgeError
+from radbridge.errors import ConfigError, NotThere, RadBridgeError
 from radbridge.journal import audit
 from radbridge.journal.stores import Stores, explain, open_store
 
@@ -69,11 +71,20 @@ def add_row(table: Table, *cells: str) -> None:
 
 
 def account() -> str:
-    """Who is at work on this machine."""
+    """Who is at work on this machine, as the system knows them, and whom sudo says they were before.
+
+    By number where they have no name, as in a container, or one by which the audit trail calls something else.
+    """
+    uid = os.getuid()
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        return "unknown"
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = ""
+    if name.casefold() in {"", *OURS}:
+        name = f"uid {uid}"
+    with suppress(KeyError):  # the environment's word: an account's name is taken over, and nothing else
+        return f"{name} (sudo {pwd.getpwnam(os.environ.get('SUDO_USER', '')).pw_name})"
+    return name
 
 
 def clock(moment: datetime) -> str:
@@ -90,10 +101,10 @@ def site_of(config: Path | None) -> Site:
 
 
 def existing_store(site: Site) -> Stores:
-    """The journal that is there; a command that only reads makes none. Raises ConfigError."""
+    """The journal that is there; a command that only reads makes none. Raises NotThere, ConfigError."""
     database = "" if site.store.is_shared else make_url(site.store.url).database
     if database and not Path(database).exists():
-        raise ConfigError([f"store.url: there is no journal at {database} yet; `radbridge up` makes it"])
+        raise NotThere([f"store.url: there is no journal at {database} yet; `radbridge up` makes it"])
     return open_store(site.store, site.encryption)
 
 

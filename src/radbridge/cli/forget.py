@@ -101,7 +101,7 @@ def _retire(site: Site, radiologist: str) -> None:
 
 def _record(site: Site, owner: str, version: str, action: LoraAction, reason: str) -> None:
     at = datetime.now(UTC)
-    event = LoraEvent(at=at, owner=owner, version=version, action=action, actor=account(), reason=reason)
+    event = LoraEvent(at=at, owner=owner, version=version, action=action, actor=account(), reason=reason, via="cli")
     with writing(site) as conn:
         lora_events.record(conn, [event])
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from radbridge.cli.common import ConfigOption, account, err, existing_store, out, site_of, told
 from radbridge.cli.lora_tables import events_table, named, owners_table, versions_table
 from radbridge.config import Site
-from radbridge.errors import ConfigError, JournalError
+from radbridge.errors import ConfigError, NotThere
 from radbridge.journal import lora_events
-from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.stores import Stores, explain
 from radbridge.loras import Act, Wanted, carry_out, folders_of, named_owner
 from radbridge.registry import MANIFEST, LoraRegistry
@@ -80,7 +82,7 @@ def promote(
 
     Example: [cyan]radbridge loras promote rad/900001@v7 --reason "gate passed" --config site.toml[/]
     """
-    _carry_out(config, registry, Wanted(act=Act.PROMOTE, name=version, actor=account(), reason=reason, force=force))
+    _carry_out(config, registry, _wanted(Act.PROMOTE, version, reason, force=force))
 
 
 @app.command()
@@ -94,7 +96,7 @@ def rollback(
 
     Example: [cyan]radbridge loras rollback rad/900001 --reason "drops laterality" --config site.toml[/]
     """
-    _carry_out(config, registry, Wanted(act=Act.ROLLBACK, name=owner, actor=account(), reason=reason))
+    _carry_out(config, registry, _wanted(Act.ROLLBACK, owner, reason))
 
 
 @app.command()
@@ -108,7 +110,7 @@ def challenge(
 
     Example: [cyan]radbridge loras challenge rad/900001@v7 --config site.toml[/]
     """
-    _carry_out(config, registry, Wanted(act=Act.CHALLENGE, name=version, actor=account(), reason=reason))
+    _carry_out(config, registry, _wanted(Act.CHALLENGE, version, reason))
 
 
 @app.command()
@@ -122,7 +124,7 @@ def withdraw(
 
     Example: [cyan]radbridge loras withdraw rad/900001 --config site.toml[/]
     """
-    _carry_out(config, registry, Wanted(act=Act.WITHDRAW, name=owner, actor=account(), reason=reason))
+    _carry_out(config, registry, _wanted(Act.WITHDRAW, owner, reason))
 
 
 @app.command()
@@ -136,7 +138,7 @@ def retire(
 
     Example: [cyan]radbridge loras retire rad/900001 --reason "has left" --config site.toml[/]
     """
-    _carry_out(config, registry, Wanted(act=Act.RETIRE, name=owner, actor=account(), reason=reason))
+    _carry_out(config, registry, _wanted(Act.RETIRE, owner, reason))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,38 +159,43 @@ def _open(config: Path | None, folder: Path | None) -> Desk:
     return Desk(site=site, loras=LoraRegistry(root))
 
 
+def _wanted(act: Act, name: str, reason: str, *, force: bool = False) -> Wanted:
+    return Wanted(act=act, name=name, actor=account(), via="cli", reason=reason, force=force)
+
+
 def _carry_out(config: Path | None, registry: Path | None, wanted: Wanted) -> None:
-    """Flip, note it in the journal, and tell what stands now."""
+    """Flip, with what is noted of it in the journal, and tell what stands now."""
     with told():
         desk = _open(config, registry)
-        done = carry_out(desk.loras, wanted)
+        stores = _journal(desk.site)
+        try:
+            done = carry_out(desk.loras, wanted, partial(_record, stores))
+        finally:
+            if stores is not None:
+                stores.dispose()
         if done.event is None:
             out.print(f"{done.owner}: nothing to change", highlight=False)
-        else:
-            _record(desk.site, done.event)
+        elif stores is None:
+            err.print("[yellow]recorded nowhere:[/] there is no journal here; name the site's file with --config")
         for alias, stands in named(done.standing):
             out.print(f"{alias:>10}  {stands.name}", highlight=False)
 
 
-def _record(site: Site, event: LoraEvent) -> None:
-    stores = _journal(site)
+def _record(stores: Stores | None, operation: Callable[[Connection, Sequence[Any]], Any], item: object) -> None:
     if stores is None:
-        err.print("[yellow]recorded nowhere:[/] there is no journal here; name the site's file with --config")
         return
     try:
         with stores.begin() as conn:
-            lora_events.record(conn, [event])
+            operation(conn, [item])
     except SQLAlchemyError as error:
-        raise JournalError(f"the change is made, but not recorded: {explain(error)}") from None
-    finally:
-        stores.dispose()
+        raise explain(error) from None
 
 
 def _journal(site: Site) -> Stores | None:
     """The site's journal, where there is one: a registry can be looked after on another machine."""
     try:
         return existing_store(site)
-    except ConfigError:
+    except NotThere:
         return None
 
 

@@ -173,29 +173,27 @@ class Courier:
         if not payload:
             return
         with self._lane.holder.using([self._lane.lease]):
-            sent_at = datetime.now(UTC)
-            start = Start(lane=self._lane, held=held, delivery=delivery, payload=payload)
-            if await self._journal.write(results.begin, start) is not Begun.YES:
-                return
-            await self._send_and_note(start, sent_at)
-        if self._unreachable:
+            has_begun = await self._send_and_note(Start(lane=self._lane, held=held, delivery=delivery, payload=payload))
+        if has_begun and self._unreachable:
             await asyncio.sleep(min(KNOCK_S, results.backoff(self._unreachable - 1)))
 
-    async def _send_and_note(self, start: Start, sent_at: datetime) -> None:
+    async def _send_and_note(self, start: Start) -> bool:
+        """Whether a send began. Where its commits got no answer, either may stand: the next ones make that good."""
         result: Result | None = None
-        is_sent = False
+        is_sent, sent_at = False, datetime.now(UTC)
         try:
+            if await self._journal.write(results.begin, start) is not Begun.YES:
+                return False
             self._demand(start.held)
             is_sent = True
             result = await self._send(start.delivery, start.payload, start.held)
             await self._journal.write(results.end, replace(result, sent_at=sent_at))
         except (JournalError, LeaseLost) as error:
             is_lost = isinstance(error, LeaseLost) or not self._lane.holder.keeps(start.held)
-            if is_lost:
-                is_sent = is_sent and (result is None or result.heard is not Heard.NOBODY)
-                doubt = Doubt(delivery=start.delivery, sender=self._lane.me, mine=True, sent=is_sent)
-                self._doubtful.append(doubt)
+            is_late = is_lost and is_sent and (result is None or result.heard is not Heard.NOBODY)
+            self._doubtful.append(Doubt(delivery=start.delivery, sender=self._lane.me, mine=True, sent=is_late))
             raise
+        return True
 
     def _demand(self, held: Mapping[str, int]) -> None:
         """Raise LeaseLost where another gateway may deliver there by now."""

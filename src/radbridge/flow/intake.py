@@ -120,8 +120,7 @@ class JournalIntake(Desk):
         if is_new and accepted.reused:
             self._metrics.reused_ids.inc()
             log.warning("control id used before for another message", wire=received.wire, message_id=accepted.id)
-        if is_new:
-            self._on_accepted()
+        self._on_accepted()  # where its group failed behind the commit, a new one found itself and looks repeated
 
     async def accept(self, received: Received) -> bytes:
         """Commit, then return the answer to send. Raises JournalError when nothing was committed."""

@@ -116,7 +116,10 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubt:
-    """A send that maybe arrived while another gateway had its lease: that one may have taken the draft back before."""
+    """A send whose end isn't noted, or which maybe arrived while another gateway had its lease.
+
+    That one may have taken the draft back before.
+    """
 
     delivery: Delivery
     sender: str
@@ -124,7 +127,7 @@ class Doubt:
     mine: bool
     """Else it is found in the journal, and its gateway is gone."""
     sent: bool = True
-    """False where it is known that nothing left."""
+    """False where it is known that nothing left, or left while the lease was kept: only its mark is to go."""
 
 
 def begin(conn: Connection, items: Sequence[Start]) -> list[Begun]:
@@ -223,18 +226,24 @@ def make_good(conn: Connection, items: Sequence[Doubt]) -> list[None]:
         is_open = deliveries.forget_send(conn, delivery, doubt.sender)
         if not doubt.sent or not (doubt.mine or is_open):
             continue
-        standing = drafts.current(conn, key)
+        standing, others = drafts.current_id(conn, key), deliveries.of_case(conn, key)
         if delivery.purpose is Purpose.DRAFT:
-            if standing is not None and standing.id == delivery.draft_id:
+            if standing == delivery.draft_id or (not doubt.mine and any(_follows(d, delivery) for d in others)):
                 continue
             deliveries.put(conn, places, Purpose.WITHDRAWAL, key, delivery.draft_id, at=now, urgent=delivery.urgent)
         # It takes the newer draft away with it, where a peer has one place for both.
         if standing is not None and any(
-            (d.draft_id, d.destination) == (standing.id, delivery.destination) and d.state in _GOES
-            for d in deliveries.of_case(conn, key)
+            (d.draft_id, d.destination) == (standing, delivery.destination) and d.state in _GOES for d in others
         ):
-            deliveries.put(conn, places, Purpose.DRAFT, key, standing.id, at=now, urgent=delivery.urgent)
+            deliveries.put(conn, places, Purpose.DRAFT, key, standing, at=now, urgent=delivery.urgent)
     return [None] * len(items)
+
+
+def _follows(waiting: Delivery, sent: Delivery) -> bool:
+    """Whether this takes a draft back, and was never sent: it goes out behind whatever left before."""
+    is_its_withdrawal = waiting.purpose is Purpose.WITHDRAWAL and waiting.draft_id == sent.draft_id
+    is_to_come = waiting.state is DeliveryState.PENDING and waiting.is_fresh
+    return is_its_withdrawal and is_to_come and waiting.destination == sent.destination
 
 
 def _note_health(conn: Connection, result: Result) -> Health:

@@ -21,7 +21,7 @@ from radbridge.flow.membership import Membership, keep, keep_leased
 from radbridge.flow.wake import Alarm
 from radbridge.gateway import parts
 from radbridge.gateway.plugins import load_entry_points, make_wires
-from radbridge.journal import audit
+from radbridge.journal import audit, cursors
 from radbridge.meter import WireMeter
 from radbridge.metrics import Metrics
 from radbridge.wire import Bells, Listener, Mount, Status, Store
@@ -108,6 +108,8 @@ class Gateway(Status):
         self.journal = await parts.open_journal(self.site, self.metrics)
         self._stack.push_async_callback(self.journal.close)
         await self.journal.write(audit.record, trail.note_of(What.STARTED))
+        if not self.site.retention.is_on:
+            await self.journal.write(cursors.forget, cursors.PURGE)
         self._stack.push_async_callback(trail.note_end, self.journal)
         self.membership = Membership(
             self.journal, self.site.cluster, metrics=self.metrics, address=self.site.http.listen

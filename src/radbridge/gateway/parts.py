@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from radbridge.config import Site
-from radbridge.errors import ConfigError
 from radbridge.flow import importing, trail
 from radbridge.flow.applying import Translate
 from radbridge.flow.courier import Courier
@@ -53,8 +52,7 @@ async def open_journal(site: Site, metrics: Metrics) -> Journal:
     """The site's journal, with the secrets that its gateways share. Raises ConfigError, JournalError."""
     journal = await Journal.open(site.store, encryption=site.encryption, meter=metrics, alone=True)
     try:
-        if await journal.read(lambda conn: secrets.is_there(conn, secrets.SANDBOX)):
-            raise ConfigError(["store.url: this journal is a replay's; a gateway would send its drafts once more"])
+        await journal.read(secrets.refuse_sandbox)
         for name in (secrets.PSEUDONYMS, secrets.CASES):
             await journal.write(secrets.make, name)
     except BaseException:

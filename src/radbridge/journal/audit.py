@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, Row, bindparam, delete, func, insert, select, type_coerce
 
 from radbridge.audit import Note, What, read, write
-from radbridge.errors import AuditBroken, SealError
+from radbridge.errors import AuditBroken, SealBroken
 from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import audit_anchors, audit_events, audit_pending
 from radbridge.journal.sealing import unseal
@@ -82,7 +82,7 @@ class Verified:
     oldest: datetime | None
     """Of those that wait to be chained."""
     unreadable: int
-    """Of those that wait: sealed with a key that isn't there. The chain stops before the first."""
+    """Of those that wait: no key opens them any more. The chain stops before the first."""
 
 
 def link(prev: bytes, seq: int, at: datetime, document: bytes) -> bytes:
@@ -154,7 +154,7 @@ def pending(conn: Connection) -> tuple[int, datetime | None]:
 def verify(conn: Connection, *, start: int = 0, kept: Head | None = None) -> Verified:
     """Add the chain up, from event `start` on (0: from its anchor), and compare it with an end that was kept outside.
 
-    Raises AuditBroken at the first event that doesn't fit.
+    Raises AuditBroken at the first event that doesn't fit, SealError where nothing can be opened now.
     """
     row = conn.execute(_ANCHOR).first()
     anchored = Head() if row is None else Head(seq=row.seq, hash=row.hash)
@@ -188,7 +188,10 @@ def verify(conn: Connection, *, start: int = 0, kept: Head | None = None) -> Ver
 
 
 def give_up(conn: Connection, note_of: Callable[[dict[str, str]], Note]) -> int:
-    """Take out what waits and can't be opened; for each there is a note with the digest of its bytes. How many."""
+    """Take out what waits and no key opens any more; for each there is a note with the digest of its bytes. How many.
+
+    Raises SealError where a key may come back: the site's file doesn't name it, or the key service is away.
+    """
     hold(conn, Lock.AUDIT, [""])
     lost = _find_unreadable(conn)
     conn.execute(delete(audit_pending).where(audit_pending.c.seq.in_(lost)))
@@ -197,13 +200,13 @@ def give_up(conn: Connection, note_of: Callable[[dict[str, str]], Note]) -> int:
 
 
 def _find_unreadable(conn: Connection) -> dict[int, str]:
-    """What waits and can't be opened, with the digest of its bytes."""
+    """What waits and no key opens any more, with the digest of its bytes. Raises SealError."""
     stored = type_coerce(audit_pending.c.document, LargeBinary)
     found = {}
     for seq, sealed in conn.execute(select(audit_pending.c.seq, stored).order_by(audit_pending.c.seq)):
         try:
             unseal(conn.dialect, bytes(sealed), "audit_pending.document")
-        except SealError:
+        except SealBroken:
             found[seq] = hashlib.sha256(sealed).hexdigest()
     return found
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from radbridge.journal.schema import cursors
 from radbridge.journal.upsert import insert
@@ -24,6 +25,12 @@ def begin(conn: Connection, name: str) -> None:
 def done(conn: Connection, name: str) -> None:
     """It was done just now."""
     conn.execute(_DONE, {"name": name, "seq": 0, "at": datetime.now(UTC)})
+
+
+def forget(conn: Connection, names: Sequence[str]) -> list[None]:
+    """Nobody means to do them any more: whoever does so again begins then, and isn't late."""
+    conn.execute(delete(cursors).where(cursors.c.name.in_(names)))
+    return [None] * len(names)
 
 
 def last(conn: Connection, name: str) -> datetime | None:

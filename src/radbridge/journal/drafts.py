@@ -40,6 +40,7 @@ _REVISION = select(draft_requests.c.revision).where(_REQUEST_OF_CASE)
 _FORGET = delete(draft_requests).where(_REQUEST_OF_CASE)
 _ADD = plain_insert(drafts)
 _CURRENT = select(drafts).where(_OF_CASE, drafts.c.state == DraftState.CURRENT).order_by(drafts.c.seq.desc())
+_CURRENT_ID = _CURRENT.with_only_columns(drafts.c.id)
 _ALL = select(drafts).where(_OF_CASE).order_by(drafts.c.seq)
 _later = drafts.alias("later")
 _BLOCKED = (
@@ -166,6 +167,11 @@ def current(conn: Connection, key: CaseKey) -> DraftImpression | None:
     """The draft that stands for the case."""
     row = conn.execute(_CURRENT, _in(key)).first()
     return None if row is None else _DRAFT.validate_json(row.document)
+
+
+def current_id(conn: Connection, key: CaseKey) -> str | None:
+    """Whose it is, also where the draft itself can't be opened any more."""
+    return conn.execute(_CURRENT_ID, _in(key)).scalar()
 
 
 def of_case(conn: Connection, key: CaseKey) -> list[StoredDraft]:

@@ -101,7 +101,7 @@ def check(settings: Encryption, there: Sequence[DataKey]) -> None:
     if settings.is_on:
         _load_cipher().check(settings, there)
     elif there:
-        raise SealError("it is encrypted: set encryption.key_file or encryption.key_command")
+        raise SealError("the documents are encrypted: set encryption.key_file or encryption.key_command")
 
 
 def hold(conn: Connection) -> None:
@@ -130,8 +130,15 @@ def _load_cipher() -> Cipher:
 
 
 def attach(engines: Sequence[Engine], settings: Encryption | None) -> Ring | None:
-    """Seal and unseal with the site's key what goes through the engines; the last of them may write."""
-    if settings is None or not settings.is_on:
+    """Seal and unseal with the site's key what goes through the engines; the last of them may write.
+
+    Raises SealError for a journal that has keys where the site names none: it would be written half plain.
+    """
+    if settings is None:
+        return None
+    if not settings.is_on:
+        with engines[0].connect() as conn:
+            check(settings, load(conn))
         return None
     ring = _load_cipher()(engines[0], engines[-1], settings)
     for engine in engines:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 from sqlalchemy import Connection, bindparam, insert, select
 
 from radbridge.audit import Note, What
@@ -29,18 +30,20 @@ class LoraEvent:
     actor: str
     """Who did it: an account of this machine, or the part of RadBridge that did it by itself."""
     reason: str = ""
+    via: Annotated[str, Field(exclude=True)] = ""
+    """`cli`, `api`: for the audit trail, and not kept with the event."""
 
 
 def record(conn: Connection, events: Sequence[LoraEvent]) -> list[None]:
     """Store events; each is in the audit trail too, as a change of what drafts are made by."""
-    conn.execute(_RECORD, [asdict(event) for event in events])
+    conn.execute(_RECORD, [{name: value for name, value in asdict(event).items() if name != "via"} for event in events])
     audit.note(conn, [_note(event) for event in events])
     return [None] * len(events)
 
 
 def _note(event: LoraEvent) -> Note:
     detail = {"lora": event.version, "changed": event.action, "reason": event.reason}
-    return Note(at=event.at, what=What.CONFIGURATION, actor=event.actor, detail=detail)
+    return Note(at=event.at, what=What.CONFIGURATION, actor=event.actor, via=event.via, detail=detail)
 
 
 def of_owner(conn: Connection, owner: str) -> list[LoraEvent]:

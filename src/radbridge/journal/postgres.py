@@ -38,6 +38,14 @@ _NETWORK: dict[str, Any] = {
     "tcp_user_timeout": _SILENT_S * 1000,
     "application_name": "radbridge",
 }
+_KEEP = (
+    "SELECT set_config('idle_session_timeout', '0', false) WHERE current_setting('idle_session_timeout', true) <> '0'"
+)
+"""A session is there for the next message, however late at night that comes. A server that is too old
+doesn't know it, and is refused by `check` in words of ours."""
+_APART = f"""{_KEEP}; SET tcp_keepalives_idle = {_SILENT_S}; SET tcp_keepalives_interval = 3;
+SET tcp_keepalives_count = 3; SET tcp_user_timeout = '{_SILENT_S}s'"""
+"""The server, too, soon sees that the other end is gone without a word: a session apart may be a sign of life."""
 _READER_S = 60
 """A connection that reads is made anew after so long: its server may have been replaced, and answer all the same."""
 _RETRIED = {"40001": "serialization", "40P01": "deadlock"}
@@ -78,8 +86,9 @@ def read_url(store: Store) -> URL:
         return url
     try:
         return url.set(password=store.password_file.read_text().strip())
-    except OSError as error:
-        raise ConfigError([f"store.password_file: {error.strerror}: {store.password_file}"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        raise ConfigError([f"store.password_file: {why}: {store.password_file}"]) from None
 
 
 def connect(store: Store) -> Apart:
@@ -87,7 +96,13 @@ def connect(store: Store) -> Apart:
     import psycopg
 
     url = read_url(store).set(drivername="postgresql")
-    return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True, **_NETWORK)
+    conn = psycopg.connect(url.render_as_string(hide_password=False), autocommit=True, **_NETWORK)
+    try:
+        conn.execute(_APART)
+    except psycopg.Error:
+        conn.close()
+        raise
+    return conn
 
 
 def _arguments() -> dict[str, Any]:
@@ -100,6 +115,7 @@ def _preparation(store: Store, *, reads: bool) -> Callable[[Any, Any], None]:
     A replica is refused by readers too: one that gets no more from its primary would show them the past.
     """
     settings = [
+        _KEEP,
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         f"SET statement_timeout = {round(store.statement_timeout_s * 1000)}",
         f"SET lock_timeout = '{_SILENT_S}s'",

@@ -109,6 +109,8 @@ class Kind:
     again: Find
     """The same without what takes long to find out, for the moment when they go."""
     remove: Remove
+    lock: Lock | None = None
+    """What whoever brings them back to life holds too; by accession where it is of cases."""
 
 
 def count(conn: Connection, cut: Cut) -> dict[str, int]:
@@ -125,6 +127,8 @@ def look(conn: Connection, kind: Kind, cut: Cut) -> list[Row[Any]]:
 
 def take(conn: Connection, kind: Kind, cut: Cut, rows: Sequence[Row[Any]]) -> int:
     """Take those of them that may still go; how many. It is noted with them: a run may be broken off."""
+    if kind.lock is not None:
+        hold(conn, kind.lock, [row.accession if kind.lock is Lock.CASE else "" for row in rows])
     keys = [tuple(row[: len(kind.key)]) for row in rows]
     found = conn.execute(kind.again(cut).where(_among(kind.key, keys))).all()
     if found:
@@ -162,6 +166,7 @@ def _kind(
     only: Sequence[ColumnElement[bool]] = (),
     again: Find | None = None,
     remove: Remove | None = None,
+    lock: Lock | None = None,
 ) -> Kind:
     """What is found in a way of its own, or by its age, where it fulfils `only`."""
 
@@ -172,7 +177,7 @@ def _kind(
         conn.execute(delete(key[0].table).where(_among(key, [tuple(row) for row in rows])))
 
     find = find_old if isinstance(by, Column) else by
-    return Kind(name=name, days=days, key=key, find=find, again=again or find, remove=remove or remove_them)
+    return Kind(name=name, days=days, key=key, find=find, again=again or find, remove=remove or remove_them, lock=lock)
 
 
 # Messages: their bytes go first; the row stays for as long as they may come again. Dead letters wait for a person.
@@ -210,7 +215,6 @@ _OF_CASES = (deliveries, edits, draft_requests, dicom_studies, dicom_instances, 
 
 
 def _remove_cases(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
-    hold(conn, Lock.CASE, [row.accession for row in rows])
     keys = [(row.accession, row.issuer) for row in rows]
     _remove_drafts_where(conn, _among((drafts.c.accession, drafts.c.issuer), keys))
     for table in _OF_CASES:
@@ -265,7 +269,6 @@ def _find_resources(cut: Cut) -> Select[Any]:
 
 
 def _remove_resources(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
-    hold(conn, Lock.FHIR, [""])
     keys = [(row.type, row.id) for row in rows]
     v = resource_versions
     seqs = conn.execute(select(v.c.seq).where(_among((v.c.type, v.c.id), keys))).scalars().all()
@@ -301,7 +304,6 @@ def _find_audit(cut: Cut) -> Select[Any]:
 
 
 def _remove_audit(conn: Connection, rows: Sequence[Row[Any]], cut: Cut) -> None:
-    hold(conn, Lock.AUDIT, [""])
     last = rows[-1].seq
     digest = conn.execute(select(audit_events.c.hash).where(audit_events.c.seq == last)).scalar_one()
     audit.anchor(conn, Head(seq=last, hash=digest), at=cut.now, reason="retention")
@@ -330,6 +332,7 @@ KINDS: Final[Sequence[Kind]] = (
         by=cases.c.updated_at,
         only=(cases.c.state != CaseState.OPEN, ~_IS_UNDELIVERED, ~_IS_AWAITED_BY_MEMORY),
         remove=_remove_cases,
+        lock=Lock.CASE,
     ),
     _kind("dicom_steps", lambda r: r.cases_d, dicom_steps.c.sop_uid, by=dicom_steps.c.updated_at),
     _kind("fhircast_contexts", lambda r: r.cases_d, _context.hub, _context.topic_digest, by=_context.updated_at),
@@ -365,8 +368,9 @@ KINDS: Final[Sequence[Kind]] = (
         by=_find_resources,
         again=_old_resources,
         remove=_remove_resources,
+        lock=Lock.FHIR,
     ),
-    _kind("audit", lambda r: r.audit_d, audit_events.c.seq, by=_find_audit, remove=_remove_audit),
+    _kind("audit", lambda r: r.audit_d, audit_events.c.seq, by=_find_audit, remove=_remove_audit, lock=Lock.AUDIT),
 )
 """In this order: what hangs on a case goes with it."""
 

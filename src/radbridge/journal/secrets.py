@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
+from radbridge.errors import ConfigError
 from radbridge.journal.schema import secrets
 from radbridge.journal.upsert import insert
 
@@ -26,9 +27,10 @@ def make(conn: Connection, names: Sequence[str]) -> list[None]:
     return [None] * len(names)
 
 
-def is_there(conn: Connection, name: str) -> bool:
-    """Whether `make` has made it."""
-    return conn.execute(select(secrets.c.name).where(secrets.c.name == name)).first() is not None
+def refuse_sandbox(conn: Connection) -> None:
+    """Raise ConfigError for the journal of a replay."""
+    if conn.execute(select(secrets.c.name).where(secrets.c.name == SANDBOX)).first() is not None:
+        raise ConfigError(["store.url: this journal is a replay's; a gateway would send its drafts once more"])
 
 
 def read(conn: Connection, name: str) -> bytes:

@@ -21,14 +21,17 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from radbridge.config.encryption import Encryption
 from radbridge.config.store import Store
 from radbridge.errors import ConfigError, JournalError, JournalLost
-from radbridge.journal import keys, postgres, sealing, sqlite
+from radbridge.journal import keys, postgres, sealing, secrets, sqlite
 from radbridge.journal.keys import DataKey
 from radbridge.journal.schema import data_keys
+from radbridge.journal.schema import secrets as secret_table
 
 if TYPE_CHECKING:
     from radbridge.journal.postgres import Apart
 
 _FOLDER = Path(__file__).parent / "migrations"
+_MIGRATE_TRIES = 5
+"""An older gateway at work may take the same tables in another order; whom the server then breaks off begins again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +97,7 @@ def open_store(store: Store | str, encryption: Encryption | None = None) -> Stor
 
 
 def look(store: Store) -> list[DataKey]:
-    """See that a journal is there or can be made, and change nothing; the keys that it is encrypted under.
+    """See that a gateway can use the journal, or make it, and change nothing; the keys that it is encrypted under.
 
     Raises ConfigError, JournalError.
     """
@@ -105,7 +108,11 @@ def look(store: Store) -> list[DataKey]:
         with stores.reader.connect() as conn:
             if stores.is_shared:
                 postgres.check(conn)
-            return keys.load(conn) if inspect(conn).has_table(data_keys.name) else []
+            _revision(conn, ScriptDirectory(str(_FOLDER)))
+            tables = inspect(conn)
+            if tables.has_table(secret_table.name):
+                secrets.refuse_sandbox(conn)
+            return keys.load(conn) if tables.has_table(data_keys.name) else []
     except SQLAlchemyError as error:
         raise explain(error) from None
     finally:
@@ -145,11 +152,17 @@ def migrate(engine: Engine) -> None:
     with engine.connect() as conn:
         if _revision(conn, scripts) == scripts.get_current_head():
             return
-    with engine.begin() as conn:
-        if conn.dialect.name == "postgresql":
-            postgres.lock_for_migration(conn)
-        config.attributes["connection"] = conn
-        command.upgrade(config, "head")
+    for left in reversed(range(_MIGRATE_TRIES)):
+        try:
+            with engine.begin() as conn:
+                if conn.dialect.name == "postgresql":
+                    postgres.lock_for_migration(conn)
+                config.attributes["connection"] = conn
+                command.upgrade(config, "head")
+            return
+        except SQLAlchemyError as error:
+            if not left or not postgres.retry_reason(error):
+                raise
 
 
 def _revision(conn: Connection, scripts: ScriptDirectory) -> str | None:

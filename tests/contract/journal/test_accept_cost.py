@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from radbridge.journal import Journal, messages
+from radbridge.errors import SealBroken
+from radbridge.flow.intake import JournalIntake
+from radbridge.journal import Journal, messages, postgres
 from radbridge.journal.stores import Stores
+from radbridge.metrics import Metrics
 from tests.support.journals import received
+from tests.support.sharing import until
 
 GROUPS, GROUP = 120, 16
 
@@ -94,3 +99,28 @@ async def test_what_stands_beside_others_is_one_transaction(journal: Journal) ->
     with pytest.raises(ValueError, match="no"):
         await failing
     assert (first.new, second.new, first.id < second.id) == (True, True, True)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_stored_and_not_told(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New messages that were stored before their group met an error are applied at once, though they look repeated."""
+    find, rung, held, go_on = postgres.find_messages, list[None](), threading.Event(), threading.Event()
+
+    def hold(conn: Connection, items: Sequence[None]) -> list[None]:
+        held.set()
+        go_on.wait()
+        return [None] * len(items)
+
+    def fail_once(conn: Connection, names: Collection[tuple[str, str]]) -> Sequence[Sequence[Any]]:
+        monkeypatch.setattr(postgres, "find_messages", find)
+        raise SealBroken
+
+    await journal.write_first(messages.accept, received("0"))
+    monkeypatch.setattr(postgres, "find_messages", fail_once)
+    desk = JournalIntake(journal, Metrics(), lambda: rung.append(None))
+    holding = journal.put_first(hold, None)
+    await until(held.is_set)
+    group = [desk.put(received(id)) for id in ("0", "1", "2")]
+    go_on.set()
+    await asyncio.gather(holding, *group)
+    assert len(rung) == len(group)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import Connection, update
 
 from radbridge.case import CaseKey
 from radbridge.config import Delivery
 from radbridge.draft import DraftState
-from radbridge.errors import LeaseLost
+from radbridge.errors import JournalLost, LeaseLost
 from radbridge.flow import results
 from radbridge.flow.courier import Courier
 from radbridge.flow.holding import SoleHolder
@@ -25,9 +26,10 @@ from radbridge.metrics import Metrics
 from radbridge.testing import MemorySink
 from radbridge.wire import Kind
 from radbridge_adapters.hl7v2.compose import specimen
-from tests.support.delivering import NAME, Line, delivering, queue, receiving
+from tests.support.delivering import NAME, Line, delivering, queue, receiving, withdraw
 from tests.support.sharing import at_work, until
 
+A1 = CaseKey(accession="A1")
 LANE = Lane(name=NAME, rules=Delivery(breaker_after=2), max_attempts=3, holder=SoleHolder(), lease="deliver:d:0")
 
 
@@ -250,3 +252,41 @@ def test_sent_and_it_stands(conn: Connection) -> None:
     """A draft that was sent by a gateway which lost its lease, and that stands, stays."""
     results.make_good(conn, [Doubt(delivery=start(conn, "A1").delivery, sender="", mine=True)])
     assert len(deliveries.of_case(conn, CaseKey(accession="A1"))) == 1
+
+
+@pytest.mark.parametrize("lost", [results.begin, results.end], ids=["before", "behind"])
+async def test_a_commit_that_was_lost(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, lost: Callable[..., Sequence[object]]
+) -> None:
+    """A send of which a commit got no answer leaves no mark: else the next start would take its draft back again."""
+    write, failed = journal.write, list[object]()
+
+    async def fail_once(operation: Callable[[Connection, Sequence[object]], Sequence[object]], item: object) -> object:
+        done = None if operation is results.end and not failed else await write(operation, item)
+        if operation is lost and not failed:
+            failed.append(item)
+            await write(withdraw, "A1")
+            raise JournalLost
+        return done
+
+    def told() -> list[str]:
+        return [str(d.state) for d in journal.read_now(lambda conn: deliveries.of_case(conn, A1))]
+
+    await journal.write(queue, ("A1", datetime.now(UTC)))
+    monkeypatch.setattr(journal, "write", fail_once)
+    ours = Courier(journal, MemorySink(NAME), max_attempts=3, metrics=Metrics(), me="one", poll_s=0.02)
+    async with at_work(ours.run):
+        await until(lambda: told() == ["cancelled", "confirmed"])
+    assert journal.read_now(lambda conn: deliveries.find_sent_by_others(conn, NAME, me="two")) == []
+
+
+def test_taken_back_and_not_told_yet(conn: Connection) -> None:
+    """A draft whose gateway was killed over its send is taken back once where its withdrawal still waits."""
+    begun = replace(start(conn, "A1"), lane=replace(LANE, me="one"))
+    assert results.begin(conn, [begun]) == [Begun.YES]
+    replace_draft(conn, ["A1"])
+    before = deliveries.of_case(conn, A1)
+    assert [d.purpose for d in before] == [Purpose.DRAFT, Purpose.WITHDRAWAL, Purpose.DRAFT]
+    results.make_good(conn, [Doubt(delivery=begun.delivery, sender="one", mine=False)])
+    assert len(deliveries.of_case(conn, A1)) == len(before)
+    assert deliveries.find_sent_by_others(conn, NAME, me="two") == []

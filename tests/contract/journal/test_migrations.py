@@ -148,3 +148,22 @@ def test_the_trail_is_only_appended_to(stores: Stores) -> None:
     with stores.begin() as conn:
         conn.exec_driver_sql("SET LOCAL radbridge.purge = 'on'")
         assert conn.exec_driver_sql("DELETE FROM audit_event").rowcount == 1
+
+
+STUMBLE = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION stumble() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN IF nextval('tries') = 1 THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF; END $$;
+CREATE EVENT TRIGGER stumble ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION stumble()
+"""
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_a_deadlock_with_a_running_gateway(unmade: Stores) -> None:
+    """Where the server breaks a migration off so that an older gateway's transaction goes on, it is tried again."""
+    upgrade(unmade, RELEASED[-1])
+    with unmade.open_apart() as apart:
+        apart.execute(STUMBLE)
+    migrate(unmade.writer)
+    with unmade.connect() as conn:
+        assert compare_metadata(MigrationContext.configure(conn), metadata) == []

@@ -192,6 +192,28 @@ def test_a_server_in_a_hurry(cluster: Cluster) -> None:
     stores.dispose()
 
 
+def test_a_server_that_ends_idle_sessions(cluster: Cluster) -> None:
+    """The first message behind a quiet night finds its session there, whatever others of that server are allowed."""
+    name = cluster.empty_database()
+    with cluster.connect("postgres") as conn:
+        conn.execute(f"ALTER DATABASE {name} SET idle_session_timeout = '1min'")
+    stores = open_store(cluster.url(name))
+    with stores.begin() as writer, stores.connect() as reader, stores.open_apart() as apart:
+        found = [conn.exec_driver_sql("SHOW idle_session_timeout").scalar() for conn in (writer, reader)]
+        assert [*found, *(apart.execute("SHOW idle_session_timeout").fetchone() or ())] == ["0"] * 3
+    stores.dispose()
+
+
+def test_a_machine_that_lost_its_power(cluster: Cluster) -> None:
+    """The server itself looks after sessions apart: else a dead machine's sign of life would last for two hours."""
+    stores = open_store(cluster.url(cluster.database()))
+    with stores.open_apart() as apart:
+        names = ("keepalives_idle", "keepalives_interval", "keepalives_count", "user_timeout")
+        found = [apart.execute("SELECT current_setting(%s)::int", (f"tcp_{name}",)).fetchone() for name in names]
+        assert found == [(10,), (3,), (3,), (10_000,)]
+    stores.dispose()
+
+
 def test_another_spelling(cluster: Cluster) -> None:
     """A database that spells or sorts otherwise than SQLite is refused, with the command that makes a fitting one."""
     name = cluster.empty_database("TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")

@@ -187,6 +187,21 @@ def test_a_note_that_cannot_be_opened_is_told(config: Path, stores: Stores) -> N
     assert waiting == 2
 
 
+def test_no_note_is_given_up_whose_key_may_come_back(config: Path, stores: Stores) -> None:
+    """Without [encryption] in the site's file verify and give-up are refused; with it again every note opens."""
+    plain = config.read_text()
+    encrypt(config)
+    assert radbridge("audit", "export", "--config", config).exit_code == 0
+    encrypted = config.read_text()
+    config.write_text(plain)
+    for words in (("verify",), ("give-up", "--reason", "lost")):
+        refused = radbridge("audit", *words, "--config", config)
+        assert (refused.exit_code, "set encryption.key_file" in refused.output) == (1, True)
+    config.write_text(encrypted)
+    assert "0 notes given up" in radbridge("audit", "give-up", "--reason", "none", "--config", config).output
+    assert radbridge("audit", "verify", "--config", config).exit_code == 0
+
+
 def test_seal_leaves_nothing_plain_in_the_file(config: Path, stores: Stores, url: str) -> None:
     """On SQLite also what was freed before, without being overwritten, is gone after `store seal`."""
     word = b"what the report said once"

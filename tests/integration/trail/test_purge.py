@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from radbridge.config.retention import Retention
 from radbridge.flow.trail import Purger, make_cut
 from radbridge.journal import Journal, audit, purge
 from radbridge.journal.cursors import PURGE, last
+from radbridge.journal.locks import Lock, hold
 from radbridge.journal.purge import Cut, Kind
 from radbridge.journal.schema import (
     audit_events,
@@ -31,6 +33,8 @@ from radbridge.journal.schema import (
 )
 from radbridge.journal.stores import Stores
 from radbridge.metrics import Metrics
+from tests.support.journals import waiting_for_locks
+from tests.support.live import live, make_site
 from tests.support.planted import NAME, dump, plant
 
 NOW = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
@@ -156,6 +160,55 @@ def test_what_changed_since_the_look_stays(stores: Stores, url: str) -> None:
         conn.execute(update(cases).values(state="open"))
         conn.execute(update(resources).values(at=NOW))
         assert [purge.take(conn, _KINDS[name], cut, rows) for name, rows in seen.items()] == [0, 0]
+
+
+def test_a_case_that_is_opened_during_the_purge_stays(stores: Stores, url: str) -> None:
+    """Whoever works on a case holds it: the purge waits for them, and looks again then."""
+    if not stores.is_shared:
+        return  # SQLite lets nobody write in between
+    kind, cut = _KINDS["cases"], make_cut(site_of(url), NOW)
+    with stores.begin() as conn:
+        plant(conn, OLD)
+    with stores.connect() as conn:
+        rows = purge.look(conn, kind, cut)
+    taken: list[int] = []
+
+    def take() -> None:
+        with stores.begin() as conn:
+            taken.append(purge.take(conn, kind, cut, rows))
+
+    thread = threading.Thread(target=take)
+    with stores.begin() as conn:
+        hold(conn, Lock.CASE, [row.accession for row in rows])
+        conn.execute(update(cases).values(state="open"))
+        thread.start()
+        while not waiting_for_locks(stores):
+            pass
+    thread.join(20)
+    assert (len(rows), taken) == (1, [0])
+
+
+async def test_a_purge_that_was_switched_off_is_not_late(tmp_path: Path) -> None:
+    """Retention that is switched on again after a year begins anew: nothing was missed meanwhile."""
+    off, on = make_site(tmp_path), make_site(tmp_path, retention={"messages_d": 30})
+    async with live(on) as gateway:
+        await gateway.until(lambda: gateway.journal.read_now(begun) is not None)
+        await gateway.journal.write(make_old, None)
+    async with live(on) as gateway:
+        assert gateway.journal.read_now(begun) == OLD
+    async with live(off) as gateway:
+        assert gateway.journal.read_now(begun) is None
+    async with live(on) as gateway:
+        await gateway.until(lambda: gateway.journal.read_now(begun) is not None)
+
+
+def begun(conn: Connection) -> datetime | None:
+    return last(conn, PURGE)
+
+
+def make_old(conn: Connection, items: Sequence[None]) -> list[None]:
+    conn.execute(update(cursors).values(at=OLD))
+    return [None] * len(items)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from radbridge.journal.sealing import MARK, sealer_of
 from radbridge.journal.stores import Stores, open_store
 from radbridge_adapters import cdshooks
 from tests.support.cds import REPORT_DRAFT, draft_call
-from tests.support.journals import make_key
+from tests.support.journals import make_key, waiting_for_locks
 from tests.support.live import live
 from tests.support.live import make_site as make_live_site
 from tests.support.planted import NAME, dump, plant
@@ -173,7 +173,7 @@ def test_unseal_waits_for_who_is_sealing(sealed: Stores, url: str, site: Encrypt
     thread = threading.Thread(target=end)
     with late.begin() as conn:
         thread.start()
-        while sealed.is_shared and not _somebody_waits(sealed):
+        while sealed.is_shared and not waiting_for_locks(sealed):
             pass
         conn.execute(insert(memory), [_remembered(1, b"late")])
     thread.join(20)
@@ -181,11 +181,6 @@ def test_unseal_waits_for_who_is_sealing(sealed: Stores, url: str, site: Encrypt
     with late.connect() as conn:
         assert conn.execute(select(memory.c.document)).scalar_one() == b"late"
     late.dispose()
-
-
-def _somebody_waits(stores: Stores) -> bool:
-    with stores.connect() as conn:
-        return bool(conn.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one())
 
 
 def test_a_key_that_is_in_use_is_put_back(sealed: Stores, url: str) -> None:
@@ -198,6 +193,29 @@ def test_a_key_that_is_in_use_is_put_back(sealed: Stores, url: str) -> None:
     with sealed.connect() as conn:
         assert [key.id for key in keys.load(conn)] == [1]
         assert conn.execute(select(cases.c.document)).scalar_one() == f"PID|{NAME}".encode()
+
+
+def test_no_note_is_given_up_while_the_key_service_is_away(url: str, tmp_path: Path) -> None:
+    """A note under a key that nobody unwraps just now may be opened in a minute: it stays, and one is told."""
+    away, service = tmp_path / "away", tmp_path / "service"
+    service.write_text(f"#!/bin/sh\ntest ! -e {away} && cat\n")
+    service.chmod(0o700)
+    command = Encryption(key_command=(str(service),))
+    early, gateway = open_store(Store(url=url), command), open_store(Store(url=url), command)
+    with gateway.begin() as conn:
+        ring_of(gateway).rotate(conn)
+    with gateway.begin() as conn:
+        ring_of(gateway).tend(conn)
+        audit.note(conn, [Note(at=AT, what=What.VIEWED)])
+    away.touch()
+    with pytest.raises(SealError, match="key_command"), early.begin() as conn:
+        audit.give_up(conn, lambda _: Note(at=AT, what=What.DROPPED))
+    away.unlink()
+    with early.begin() as conn:
+        assert audit.give_up(conn, lambda _: Note(at=AT, what=What.DROPPED)) == 0
+        assert audit.chain_pending(conn) == 1
+    for opened in (early, gateway):
+        opened.dispose()
 
 
 def test_a_rotation_leaves_no_value_under_the_old_key(sealed: Stores) -> None:

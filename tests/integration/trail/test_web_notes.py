@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from radbridge.audit import Note, What, to_fhir
+from radbridge.audit import Note, Outcome, What, to_fhir
+from radbridge.case import Patient
 from radbridge.journal import audit
 from radbridge_adapters import cdshooks, fhir, fhircast
+from radbridge_adapters.fhir.store import subjects
 from tests.support.cds import REPORT_DRAFT, draft_call
 from tests.support.fhir import JSON, observation, patient, report
 from tests.support.fhircast import report_context
@@ -108,6 +110,82 @@ async def test_a_subscriber_is_noted(tmp_path: Path) -> None:
         await gateway.until(lambda: [n for n in notes(gateway, "fhir") if n.what is What.EXPORTED])
         sent = next(n for n in notes(gateway, "fhir") if n.what is What.EXPORTED)
     assert (sent.entity and sent.entity.accession, sent.patient, sent.peer) == ("A1", "900001", "127.0.0.1")
+
+
+async def test_what_was_shown_is_noted_as_it_was(tmp_path: Path) -> None:
+    """A version that was about another patient before it was corrected is noted for that one, and for nobody else."""
+    async with (
+        live(make_site(tmp_path), fhir.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+    ):
+        right, wrong = [(await http.post("Patient", json=patient(mrn))).json()["id"] for mrn in ("900123", "900124")]
+        of_wrong = {"reference": f"Patient/{wrong}"}
+        first = (await http.post("DiagnosticReport", json=report("A1", subject=of_wrong))).json()
+        place = f"DiagnosticReport/{first['id']}"
+        assert (await http.put(place, json=first | {"subject": {"reference": f"Patient/{right}"}})).status_code == 200
+        assert (await http.get(f"{place}/_history/1")).status_code == 200
+        await http.get(place)
+        await http.get(f"{place}/_history")
+        await gateway.until(lambda: told(notes(gateway, "fhir"), "history"))
+        found = notes(gateway, "fhir")
+    assert told(found, "vread") == {(What.VIEWED, "A1", "900124")}
+    assert told(found, "read") == {(What.VIEWED, "A1", "900123")}
+    assert told(found, "history") == {(What.VIEWED, "A1", "900123"), (What.VIEWED, "A1", "900124")}
+
+
+async def test_a_subscriber_that_says_no_is_noted(tmp_path: Path) -> None:
+    """One that answers with an error has read it all the same: noted once, however often, then that it was taken."""
+    async with (
+        subscriber() as hook,
+        live(make_site(tmp_path), fhir.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+    ):
+        hook.status = 500
+        channel = {"type": "rest-hook", "endpoint": hook.url, "payload": "application/fhir+json"}
+        wanted = {"status": "requested", "reason": "r", "criteria": "DiagnosticReport?", "channel": channel}
+        assert (await http.post("Subscription", json={"resourceType": "Subscription", **wanted})).status_code == 201
+        first = (await http.post("DiagnosticReport", json=report("A1"))).json()
+        await hook.until(lambda: len(hook.told) >= 2)
+        right = (await http.post("Patient", json=patient("900124"))).json()["id"]
+        await http.put(f"DiagnosticReport/{first['id']}", json=first | {"subject": {"reference": f"Patient/{right}"}})
+        hook.status = 200
+        await gateway.until(lambda: (Outcome.SUCCESS, "900124") in exported(gateway))
+        found = exported(gateway)
+    assert found[:2] == [(Outcome.MINOR, "900001"), (Outcome.SUCCESS, "900001")]
+    assert [outcome for outcome, _ in found].count(Outcome.MINOR) == 1
+
+
+def exported(gateway: LiveGateway) -> list[tuple[Outcome, str]]:
+    """How each notification ended, and whose report it told."""
+    return [(n.outcome, n.patient) for n in notes(gateway, "fhir") if n.what is What.EXPORTED]
+
+
+WARD: dict[str, Any] = {
+    "contained": [{"resourceType": "Location", "id": "w", "name": "Ward 3"}],
+    "subject": {"reference": "#w"},
+}
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+async def test_what_is_about_no_patient_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_broken: bool
+) -> None:
+    """A report of a place, and one that we can't read, are noted without a patient, and so is all beside and after."""
+
+    def fail(*_: object) -> Patient:
+        raise AttributeError
+
+    if is_broken:
+        monkeypatch.setattr(subjects, "read_patient", fail)
+    async with (
+        live(make_site(tmp_path), fhir.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+    ):
+        made = (await http.post("DiagnosticReport", json=report("A1", **WARD))).json()["id"]
+        await http.get(f"DiagnosticReport/{made}")
+        await gateway.until(lambda: told(notes(gateway, "fhir"), "read"))
+        found = notes(gateway, "fhir")
+    assert told(found, "read") == {(What.VIEWED, "A1", "")}
 
 
 async def test_a_session_is_noted_with_its_cases(tmp_path: Path) -> None:

@@ -3,36 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
+import structlog
 from sqlalchemy import Connection, select
 
 from radbridge.audit import Subject
 from radbridge.case import CaseKey
 from radbridge.journal.schema import resource_index
+from radbridge_adapters.fhir.store.read import version_of
 from radbridge_adapters.fhir.store.snapshots import Document, Snapshots
 from radbridge_adapters.resources.accession import Accessions
+from radbridge_adapters.resources.json import read_json
 from radbridge_adapters.resources.patient import read_patient
 from radbridge_adapters.resources.snapshot import Snapshot, key_of
 
+log = structlog.get_logger(__name__)
+
+PAST = "/_history/"
+"""Between a resource's name and the number of a version of it."""
 _OF_CASES = ("DiagnosticReport", "ServiceRequest", "ImagingStudy")
 """Types that may name an accession."""
 _KINDS = frozenset((*_OF_CASES, "Composition", "Observation", "Patient", "Provenance"))
 _AT_ONCE = 200
+_T = TypeVar("_T")
 
 
 def find_subjects(conn: Connection, accessions: Accessions, names: Iterable[str]) -> dict[str, Subject]:
-    """By `Patient/12`; without what isn't here, and what is about nobody."""
+    """By `Patient/12` or `Patient/12/_history/3`; without what isn't here, and what is about nobody.
+
+    A version is read as it was: what was corrected since may have been another patient's.
+    """
     wanted = [name for name in dict.fromkeys(names) if name.partition("/")[0] in _KINDS]
-    snapshots = Snapshots(conn, accessions, ())
-    results = [name for name in wanted if name.startswith("Observation/")]
+    plain = {name: name.partition(PAST)[0] for name in wanted}
+    results = [name for name in plain.values() if name.startswith("Observation/")]
     reports = _reports_with(conn, results) if results else {}
-    around = {key_of(one): Snapshot(one, beside) for one, beside in snapshots.of([*wanted, *reports.values()])}
+    of = Snapshots(conn, accessions, ()).of([*plain.values(), *reports.values()])
+    around = {key_of(one): Snapshot(one, beside) for one, beside in of}
     found: dict[str, Subject] = {}
     for name in wanted:
-        near = [around[one] for one in (name, reports.get(name, "")) if one in around]
+        own = _as_of(conn, accessions, name, around.get(plain[name]))
+        near = [one for one in (own, around.get(reports.get(plain[name], ""))) if one is not None]
         if near and (subject := _read(near, accessions)) != Subject():
             found[name] = subject
     return found
+
+
+def _as_of(conn: Connection, accessions: Accessions, name: str, newest: Snapshot | None) -> Snapshot | None:
+    """The version that is named, with what is beside it now; the newest where none is."""
+    key, _, version = name.partition(PAST)
+    if not version or (newest is not None and newest.focus["meta"]["versionId"] == version):
+        return newest
+    resource_type, _, id = key.partition("/")
+    stored = version_of(conn, resource_type, id, int(version))
+    if stored is None:
+        return None
+    focus = read_json(stored.raw)
+    return Snapshot(focus, Snapshots(conn, accessions, ()).around(focus))
 
 
 def _reports_with(conn: Connection, results: Sequence[str]) -> Mapping[str, str]:
@@ -47,7 +74,15 @@ def _reports_with(conn: Connection, results: Sequence[str]) -> Mapping[str, str]
 def _read(near: Sequence[Snapshot], accessions: Accessions) -> Subject:
     keys = (key for one in near for key in _keys(one, accessions))
     patients = (number for one in near for number in _patients(one))
-    return Subject(entity=next(keys, None), patient=next(patients, ""))
+    return Subject(entity=_first(keys), patient=_first(patients) or "")
+
+
+def _first(found: Iterable[_T]) -> _T | None:
+    try:
+        return next(iter(found), None)
+    except Exception:  # a resource that we read wrongly must not hold up the notes of all others
+        log.exception("whose data it is can't be told")
+        return None
 
 
 def _keys(snapshot: Snapshot, accessions: Accessions) -> Iterable[CaseKey]:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from radbridge.journal.schema import resource_versions, subscription_events
+from radbridge_adapters.fhir.store.subjects import PAST
 
 _e, _v = subscription_events, resource_versions
 
@@ -36,6 +37,11 @@ class Event:
     method: str
     version: int
     raw: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """`DiagnosticReport/12/_history/3`."""
+        return f"{self.type}/{self.id}{PAST}{self.version}"
 
 
 _COLUMNS = (

@@ -13,7 +13,7 @@ import httpx
 import structlog
 from sqlalchemy import Connection
 
-from radbridge.audit import Note, What, each
+from radbridge.audit import Note, Outcome, What, each
 from radbridge.config import FhirSubscriptions
 from radbridge.errors import DeliveryError, DeliveryFailed
 from radbridge.flow.delivery import LONGEST_PAUSE_S, backoff
@@ -86,6 +86,8 @@ class Line:
         self._failures = 0
         self._next_try = office.clock()
         self._last_sent = office.clock()
+        self._tried = 0
+        """The number of the last event that a subscriber got, and hasn't said that it took."""
         self._asked = 0
         """The version that was last asked for by the subscriber."""
         self._http: httpx.AsyncClient | None = None
@@ -100,6 +102,7 @@ class Line:
         finally:
             if self._http is not None:
                 await self._http.aclose()
+                self._http = None  # after an outage of the journal it runs again
 
     async def _step(self) -> float | None:
         """Seconds until it makes sense to look again; None: this subscription is over."""
@@ -163,18 +166,19 @@ class Line:
             if seen.plan.topic or seen.plan.content is Content.FULL:
                 for event in told:
                     self._office.on_show(event.raw)
-            notes = await self._office.store.read(lambda conn: self._note(conn, seen.plan, told))
+            notes = await self._office.store.read(lambda conn: self._note(conn, seen.plan, told, Outcome.SUCCESS))
             await self._office.store.write(_settle, ([event.seq for event in told], notes))
         if seen.plan.status is not Status.ACTIVE:
             await self._become(seen, Status.ACTIVE)
         return 0.0
 
-    def _note(self, conn: Connection, plan: Plan, told: Sequence[Event]) -> list[Note]:
+    def _note(self, conn: Connection, plan: Plan, told: Sequence[Event], outcome: Outcome) -> list[Note]:
         """For the trail: whose data a subscriber took, or was told of by name."""
-        found = find_subjects(conn, self._office.accessions, (f"{event.type}/{event.id}" for event in told))
+        found = find_subjects(conn, self._office.accessions, (event.name for event in told))
         note = Note(
             at=datetime.now(UTC),
             what=What.EXPORTED,
+            outcome=outcome,
             via=WIRE,
             peer=urlsplit(plan.endpoint).hostname or "",
             detail={"subscription": self._id, "content": plan.content, "events": str(len(told))},
@@ -222,13 +226,22 @@ class Line:
             retry_in_s=round(wait_s, 1),
         )
         if told:
-            await self._office.store.write(_postpone, ([event.seq for event in told], self._next_try))
+            await self._postpone(seen.plan, told, error)
         if seen.plan.status is Status.ERROR:
             if now - seen.since >= timedelta(hours=settings.off_after_h):
                 await self._become(seen, Status.OFF, str(error))
         elif self._failures >= settings.error_after:
             await self._become(seen, Status.ERROR, str(error))
         return wait_s
+
+    async def _postpone(self, plan: Plan, told: Sequence[Event], error: DeliveryError) -> None:
+        """Whoever answers with an error, or not at all, may have read it all the same: that is noted for each once."""
+        was_sent = not isinstance(error, DeliveryFailed) or error.sent
+        new = [event for event in told if was_sent and event.number > self._tried]
+        read = self._office.store.read
+        notes = await read(lambda conn: self._note(conn, plan, new, Outcome.MINOR)) if new else []
+        await self._office.store.write(_postpone, ([event.seq for event in told], self._next_try, notes))
+        self._tried = new[-1].number if new else self._tried
 
     async def _become(self, seen: _Seen, status: Status, why: str = "") -> None:
         """Store the new status, unless the subscriber changed the Subscription meanwhile."""
@@ -247,7 +260,8 @@ def _settle(conn: Connection, items: Sequence[tuple[Sequence[int], Sequence[Note
     return [None] * len(items)
 
 
-def _postpone(conn: Connection, items: Sequence[tuple[Sequence[int], datetime]]) -> list[None]:
-    for seqs, at in items:
+def _postpone(conn: Connection, items: Sequence[tuple[Sequence[int], datetime, Sequence[Note]]]) -> list[None]:
+    for seqs, at, notes in items:
         events.postpone(conn, seqs, at)
+        audit.note(conn, notes)
     return [None] * len(items)

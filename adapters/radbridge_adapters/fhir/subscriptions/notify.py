@@ -188,7 +188,7 @@ class Subscriptions:
 
         def query(conn: Connection) -> Notification:
             found = events.between(conn, request.id, first, last, MAX_EVENTS)
-            request.views.names.extend(f"{one.type}/{one.id}" for one in found)
+            request.views.names.extend(one.name for one in found)
             return self._tell(conn, request, Kind.QUERY, found, content)
 
         return Answer(document=(await self._store.read(query)).bundle())

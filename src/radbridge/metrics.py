@@ -129,6 +129,7 @@ class Metrics(WireMeter, JournalMeter):
         self.audit_pending_age = gauge("radbridge_audit_pending_age_seconds", "How long the oldest of them has waited")
         self.audit_seq = gauge("radbridge_audit_seq", "The number of the chain's last note")
         self.syslog_lag = gauge("radbridge_syslog_lag", "Notes of the chain that syslog hasn't been told")
+        self.syslog_age = gauge("radbridge_syslog_age_seconds", "How long the oldest of them has waited")
         self.purge_age = gauge("radbridge_purge_age_seconds", "Since a purge last came to its end")
         self.purged = counter("radbridge_purged", "Rows that the retention rules took", ("kind",))
 

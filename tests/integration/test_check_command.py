@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from radbridge.cli.app import app
 from radbridge.config import Encryption, Store
-from radbridge.journal import Journal
+from radbridge.journal import Journal, keys, sealing
+from radbridge.journal.stores import open_store
 from radbridge.testing import MemoryIntake
 from tests.support import mllp
 from tests.support.certificates import Authority
@@ -268,6 +269,22 @@ def test_a_key_service_is_tried(tmp_path: Path) -> None:
     for text, told in (("exit 3", "status 3 for `wrap`"), ("cat >&2; head -c 44 /dev/zero | tr '\\0' A", "")):
         status, row = _check_key(tmp_path, f'key_command = ["{_command(tmp_path, text)}"]')
         assert (status, told in row, "│ no" in row) == (1, True, True)
+
+
+def test_a_key_service_has_its_time_for_each_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many keys the journal has, a service that answers each question in time is well."""
+    command = _command(tmp_path, "cat")
+    held = open_store(f"sqlite:///{tmp_path}/site.db", Encryption(key_command=(command,)))
+    ring = sealing.sealer_of(held.writer.dialect)
+    assert isinstance(ring, keys.Ring)
+    for _ in range(3):
+        with held.begin() as conn:
+            ring.rotate(conn)
+    held.dispose()
+    Path(command).write_text("#!/bin/sh\nsleep 0.3\ncat\n")
+    monkeypatch.setattr("radbridge.cli.check.PING_S", 1.0)  # of six questions
+    status, row = _check_key(tmp_path, f'key_command = ["{command}"]')
+    assert "│ ok" in row, (status, row)
 
 
 async def test_the_key_of_another_journal(tmp_path: Path) -> None:

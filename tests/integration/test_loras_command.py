@@ -137,8 +137,10 @@ def test_who_did_it_is_the_systems_word(desk: Desk, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("SUDO_USER", sudo)
         with patch("radbridge.cli.common.pwd.getpwuid", lambda _, name=called: SimpleNamespace(pw_name=name)):
             assert desk.run(act, desk.first.name if act == "promote" else OWNER).exit_code == 0
-    with create_engine(desk.url).connect() as conn:
+    engine = create_engine(desk.url)
+    with engine.connect() as conn:
         actors = [event.actor for event in lora_events.of_owner(conn, OWNER)]
+    engine.dispose()
     uid = f"uid {me.pw_uid}"
     assert actors == [me.pw_name, me.pw_name, f"{me.pw_name} (sudo {before})", f"{uid} (sudo {before})"]
 

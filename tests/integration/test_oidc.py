@@ -79,8 +79,12 @@ async def is_there(http: httpx.AsyncClient, url: str) -> bool:
 
 
 async def test_a_whole_login_at_a_foreign_provider(tmp_path: Path) -> None:
-    """Sent to the provider, back with a code, a session with the claim's roles; without a role or closed, none."""
-    known = ({"sub": "alice", "roles": ["radiology-operators"]}, {"sub": "bob", "roles": ["cafeteria"]})
+    """Sent to the provider, back with a code, a session with the claim's roles; without a role or closed, none.
+
+    Whoever is called as a system of the site's file gets another name: the trail would take one for the other.
+    """
+    operates = {"roles": ["radiology-operators"]}
+    known = ({"sub": "alice"} | operates, {"sub": "ehr"} | operates, {"sub": "bob", "roles": ["cafeteria"]})
     async with foreign_provider(*known) as issuer:
         (tmp_path / "secret").write_text("made up\n")
         oidc = {
@@ -90,9 +94,10 @@ async def test_a_whole_login_at_a_foreign_provider(tmp_path: Path) -> None:
             "redirect_url": CALLBACK,
             "roles": ROLES,
         }
-        site = make_site(tmp_path, access={"required": True, "oidc": oidc})
+        issuers = {"client_issuers": {"EHR": "https://ehr.example/jwks"}}
+        site = make_site(tmp_path, access={"required": True, "oidc": oidc}, cdshooks=issuers)
         async with live(site, fhir.wire) as gateway:
-            for sub, expected in (("alice", 303), ("bob", 401), ("alice", 401)):
+            for sub, expected in (("ehr", 303), ("alice", 303), ("bob", 401), ("alice", 401)):
                 async with httpx.AsyncClient(trust_env=False, timeout=20) as browser:
                     assert "/auth/oidc" in (await browser.get(f"{gateway.base}/auth/login")).text
                     away = await browser.get(f"{gateway.base}/auth/oidc")
@@ -106,7 +111,8 @@ async def test_a_whole_login_at_a_foreign_provider(tmp_path: Path) -> None:
                         assert (me.json()["roles"], me.json()["via"]) == (["operator"], "oidc")
                         again = await browser.get(f"{gateway.base}/auth/callback?{query}")
                         assert again.status_code == 401
-                        closed = Change(name="alice", actor="test", via="test", disabled=True)
+                        assert me.json()["name"].startswith(f"{sub}-" if sub == "ehr" else sub)
+                        closed = Change(name=me.json()["name"], actor="test", via="test", disabled=True)
                         await gateway.journal.write(accounts.alter, closed)
             assert '"actor":"alice","detail":{"reason":"disabled"}' in people.trail(gateway)
 

@@ -127,11 +127,16 @@ class Cluster:
     def kill(self) -> None:
         """`kill -9` to every process of the server: what it hadn't told the disk is gone."""
         process = self._running()
-        for pid in _family(process.pid):
+        process.send_signal(signal.SIGSTOP)  # or it would fork one more meanwhile
+        family = _family(process.pid)
+        for pid in family:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
         self._process = None
+        end = monotonic() + _START_S
+        while any(map(_is_alive, family)) and monotonic() < end:  # the next server waits for nobody's shared memory
+            sleep(0.01)
 
     @contextmanager
     def stop_process(self) -> Iterator[None]:
@@ -209,6 +214,13 @@ class Cluster:
 def _family(pid: int) -> list[int]:
     """The server and its backends, each of which is the leader of a session of its own."""
     return [pid, *(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _guard(folder: Path) -> Callable[[], object]:

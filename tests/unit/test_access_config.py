@@ -29,6 +29,7 @@ def load(folder: Path, text: str) -> None:
         (KNOWN, "set http.client_ca"),
         (TLS + KNOWN * 2, "the pin .* is used twice"),
         (TLS + KNOWN.replace("pacs", "RadBridge"), "calls something else RadBridge"),
+        ('[cdshooks.client_issuers]\nRadBridge = "https://ehr.example/jwks"\n', "client_issuers: .*else RadBridge"),
         (TLS + KNOWN.replace(PIN, "sha256/short"), "pin"),
         (OIDC.format(path="/back"), "/auth/callback"),
         (OIDC.format(path="/auth/callback").replace("viewer", "king"), "roles"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radbridge_adapters.security.rate import Buckets
+from radbridge_adapters.security.rate import Buckets, place_of
 
 
 class Clock:
@@ -45,3 +45,11 @@ def test_names_are_apart_and_zero_lets_everything_pass() -> None:
     assert [buckets.take(name) > 0 for name in "aab"] == [False, True, False]
     free = Buckets(0.0, 1, Clock())
     assert not any(free.take("a") for _ in range(100))
+
+
+def test_a_bucket_is_a_machines() -> None:
+    """IPv4 and a hospital's own IPv6: each address. IPv6 from outside: the network, whose addresses are one's own."""
+    hosts = ["fe80::1", "fe80::2", "fe80::1%eth0", "fd00:1::5", "fd00:1::6", "10.0.0.1", "10.0.0.2", "2001:db8::1"]
+    assert len({place_of(host) for host in hosts}) == len(hosts)
+    assert place_of("2001:db8::1") == place_of("2001:db8::ffff:2") != place_of("2001:db8:0:1::1")
+    assert place_of("::ffff:10.0.0.1") == place_of("10.0.0.1")

@@ -53,7 +53,11 @@ class Auth:
         self._site = site
         self._store = store
         self._logins = Logins(store, meter)
-        systems = (*(one.id for one in site.fhir.clients), *(one.name for one in site.access.certificates))
+        systems = (
+            *(one.id for one in site.fhir.clients),
+            *(one.name for one in site.access.certificates),
+            *site.cdshooks.client_issuers,
+        )
         self._openid = OpenId(site.access.oidc, store, systems) if site.access.oidc else None
         self.router = APIRouter(prefix="/auth", include_in_schema=False)
         self.router.add_api_route("/login", self.show, methods=["GET"])

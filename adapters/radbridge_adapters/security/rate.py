@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from math import ceil
 from time import monotonic
 from typing import Final
@@ -17,17 +17,24 @@ TURN: Final = "turn"
 """In `scope["state"]`: takes a token of a known client, and gives the seconds after which there will be one."""
 _MOST: Final = 8192
 """Names that are remembered; the one that was quiet for longest is forgotten, and begins with a full bucket again."""
+_LOCAL: Final = IPv6Network("fc00::/7")
 
 
 @lru_cache(4096)
 def place_of(host: str) -> str:
-    """Whose bucket an address takes from: who has one of IPv6 has all 2^64 of its network (RFC 4291 2.5.4)."""
+    """Whose bucket an address takes from.
+
+    Who comes from outside with one of IPv6 has all 2^64 of its network (RFC 4291 2.5.4). Inside a hospital the network
+    is everybody's: of link-local (RFC 4291 2.5.6) and unique local addresses (RFC 4193) each is a machine.
+    """
     try:
         address = ip_address(host)
     except ValueError:
         return host
     if isinstance(address, IPv4Address):
         return host
+    if address.is_link_local or address in _LOCAL:
+        return str(address)
     return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
 
 

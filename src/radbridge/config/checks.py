@@ -38,7 +38,11 @@ def _check_access(site: Site) -> list[str]:
             for value in sorted(set(values))
             if values.count(value) > 1
         ]
-    names = {"access.certificates": [one.name for one in known], "fhir.clients": [one.id for one in site.fhir.clients]}
+    names = {
+        "access.certificates": [one.name for one in known],
+        "fhir.clients": [one.id for one in site.fhir.clients],
+        "cdshooks.client_issuers": list(site.cdshooks.client_issuers),
+    }
     problems += [
         f"{table}: the audit trail calls something else {name}; take another name"
         for table, called in names.items()

@@ -98,6 +98,7 @@ class Gauging:
         metrics.audit_seq.set(look.trail.head)
         if self._tells_syslog:
             metrics.syslog_lag.set(look.trail.head - look.trail.told)
+            metrics.syslog_age.set(_age_s(look.trail.untold_since, now))
         if self._purges:
             metrics.purge_age.set(_age_s(look.purged_at, now))
 

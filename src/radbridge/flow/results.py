@@ -231,6 +231,10 @@ def make_good(conn: Connection, items: Sequence[Doubt]) -> list[None]:
             if standing == delivery.draft_id or (not doubt.mine and any(_follows(d, delivery) for d in others)):
                 continue
             deliveries.put(conn, places, Purpose.WITHDRAWAL, key, delivery.draft_id, at=now, urgent=delivery.urgent)
+        if delivery.purpose is Purpose.WITHDRAWAL and any(
+            d.control_id == delivery.control_id and d.state is DeliveryState.PENDING for d in others
+        ):
+            continue  # it goes out again, and what is behind it hasn't left yet
         # It takes the newer draft away with it, where a peer has one place for both.
         if standing is not None and any(
             (d.draft_id, d.destination) == (standing, delivery.destination) and d.state in _GOES for d in others

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, Table, func, select
+from sqlalchemy import Column, Connection, Table, bindparam, func, select
 
 from radbridge.journal.audit import SYSLOG
 from radbridge.journal.destinations import DestinationState
@@ -35,6 +35,9 @@ _PENDING = select(func.count(), func.min(audit_pending.c.seq))
 _HEAD = select(func.max(audit_events.c.seq))
 _ANCHOR = select(func.max(audit_anchors.c.seq))
 _TOLD = select(cursors.c.seq).where(cursors.c.name == SYSLOG)
+_UNTOLD = (
+    select(audit_events.c.at).where(audit_events.c.seq > bindparam("told")).order_by(audit_events.c.seq).limit(1)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +72,8 @@ class Trail:
     head: int
     told: int
     """Up to where syslog knows it; where it never got any, up to what a purge took before."""
+    untold_since: datetime | None
+    """Of the first event after that."""
 
 
 def queues(conn: Connection) -> list[Queue]:
@@ -111,11 +116,13 @@ def trail(conn: Connection) -> Trail:
     """How far the audit trail is."""
     count, first = conn.execute(_PENDING).one()
     anchor = conn.execute(_ANCHOR).scalar() or 0
+    told = max(conn.execute(_TOLD).scalar() or 0, anchor)
     return Trail(
         pending=count,
         since=_at(conn, audit_pending, "seq", "at", first),
         head=conn.execute(_HEAD).scalar() or anchor,
-        told=max(conn.execute(_TOLD).scalar() or 0, anchor),
+        told=told,
+        untold_since=conn.execute(_UNTOLD, {"told": told}).scalar(),
     )
 
 

@@ -290,3 +290,16 @@ def test_taken_back_and_not_told_yet(conn: Connection) -> None:
     results.make_good(conn, [Doubt(delivery=begun.delivery, sender="one", mine=False)])
     assert len(deliveries.of_case(conn, A1)) == len(before)
     assert deliveries.find_sent_by_others(conn, NAME, me="two") == []
+
+
+def test_a_withdrawal_that_was_cut_off(conn: Connection) -> None:
+    """A withdrawal whose gateway was killed over its send goes again, and the draft behind it once: it never left."""
+    begun = replace(start(conn, "A1"), lane=replace(LANE, me="one"))
+    assert results.begin(conn, [begun]) == [Begun.YES]
+    replace_draft(conn, ["A1"])
+    deliveries.forget_send(conn, begun.delivery, "one")
+    before = deliveries.of_case(conn, A1)
+    cut_off = replace(begun, delivery=before[1])
+    assert results.begin(conn, [cut_off]) == [Begun.YES]
+    results.make_good(conn, [Doubt(delivery=cut_off.delivery, sender="one", mine=False)])
+    assert len(deliveries.of_case(conn, A1)) == len(before)

@@ -117,7 +117,7 @@ def stop(conn: Connection, items: Sequence[None]) -> list[None]:
         {"name": "ehr", "state": "open", "changed_at": now, "open_until": now - timedelta(seconds=60)},
     ]
     conn.execute(insert(destinations), rows)
-    told = {"at": now, "what": "x", "actor": "", "entity": "", "document": b"{}", "prev": b"", "hash": b""}
+    told = {"at": now - timedelta(seconds=300), "what": "x", "actor": "", "entity": "", "document": b"{}", "prev": b"", "hash": b""}
     conn.execute(insert(audit_events), [{"seq": seq, **told} for seq in (1, 2, 3)])
     conn.execute(insert(cursors), {"name": "syslog", "seq": 2, "at": now})
     audit.note(conn, [Note(at=now - timedelta(seconds=120), what=What.STARTED)])
@@ -133,6 +133,7 @@ async def test_destinations_and_the_trail(journal: Journal, tmp_path: Path) -> N
         assert value(metrics, "radbridge_breaker_open", destination="ehr") == 0
         assert value(metrics, "radbridge_audit_seq") == 3
         assert value(metrics, "radbridge_syslog_lag") == 1
+        assert value(metrics, "radbridge_syslog_age_seconds") >= 300
         assert value(metrics, "radbridge_audit_pending") == 1
         assert value(metrics, "radbridge_audit_pending_age_seconds") >= 120
 
@@ -147,6 +148,7 @@ async def test_a_repository_that_never_took_anything_is_behind(journal: Journal,
     """Where syslog was never reached, from the first day on, all of the trail is what it doesn't know."""
     async with gauged(journal, tmp_path, stop, forget_cursor) as metrics:
         assert value(metrics, "radbridge_syslog_lag") == 3
+        assert value(metrics, "radbridge_syslog_age_seconds") >= 300
 
 
 def anchor(conn: Connection, items: Sequence[None]) -> list[None]:
@@ -166,6 +168,7 @@ async def test_a_repository_that_was_taken_out_is_not_behind(journal: Journal, t
     async with gauged(journal, tmp_path, stop, tells_syslog=False) as metrics:
         assert value(metrics, "radbridge_audit_seq") == 3
         assert value(metrics, "radbridge_syslog_lag") == 0
+        assert value(metrics, "radbridge_syslog_age_seconds") == 0
 
 
 def purge_yesterday(conn: Connection, items: Sequence[None]) -> list[None]:

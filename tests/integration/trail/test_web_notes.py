@@ -15,7 +15,7 @@ from radbridge.journal import audit
 from radbridge_adapters import cdshooks, fhir, fhircast
 from radbridge_adapters.fhir.store import subjects
 from tests.support.cds import REPORT_DRAFT, draft_call
-from tests.support.fhir import JSON, observation, patient, report
+from tests.support.fhir import ACSN, JSON, observation, patient, report
 from tests.support.fhircast import report_context
 from tests.support.fhircast_client import application
 from tests.support.live import LiveGateway, live, make_site
@@ -164,13 +164,22 @@ WARD: dict[str, Any] = {
     "contained": [{"resourceType": "Location", "id": "w", "name": "Ward 3"}],
     "subject": {"reference": "#w"},
 }
+COMPOSITION: dict[str, Any] = {
+    "resourceType": "Composition",
+    "identifier": {"type": ACSN, "value": "A2"},
+    "status": "preliminary",
+    "type": {"text": "Report"},
+    "date": "2026-01-02",
+    "author": [{"display": "R"}],
+    "title": "Report",
+}
 
 
 @pytest.mark.parametrize("is_broken", [False, True])
 async def test_what_is_about_no_patient_is_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_broken: bool
 ) -> None:
-    """A report of a place, and one that we can't read, are noted without a patient, and so is all beside and after."""
+    """A report of a place, and one that we can't read, are noted without a patient; what comes after is noted too."""
 
     def fail(*_: object) -> Patient:
         raise AttributeError
@@ -183,9 +192,11 @@ async def test_what_is_about_no_patient_is_noted(
     ):
         made = (await http.post("DiagnosticReport", json=report("A1", **WARD))).json()["id"]
         await http.get(f"DiagnosticReport/{made}")
-        await gateway.until(lambda: told(notes(gateway, "fhir"), "read"))
+        made = (await http.post("Composition", json=COMPOSITION)).json()["id"]
+        await http.get(f"Composition/{made}")
+        await gateway.until(lambda: len(told(notes(gateway, "fhir"), "read")) > 1)
         found = notes(gateway, "fhir")
-    assert told(found, "read") == {(What.VIEWED, "A1", "")}
+    assert told(found, "read") == {(What.VIEWED, "A1", ""), (What.VIEWED, "A2", "")}
 
 
 async def test_a_session_is_noted_with_its_cases(tmp_path: Path) -> None:

@@ -117,7 +117,15 @@ def stop(conn: Connection, items: Sequence[None]) -> list[None]:
         {"name": "ehr", "state": "open", "changed_at": now, "open_until": now - timedelta(seconds=60)},
     ]
     conn.execute(insert(destinations), rows)
-    told = {"at": now - timedelta(seconds=300), "what": "x", "actor": "", "entity": "", "document": b"{}", "prev": b"", "hash": b""}
+    told = {
+        "at": now - timedelta(seconds=300),
+        "what": "x",
+        "actor": "",
+        "entity": "",
+        "document": b"{}",
+        "prev": b"",
+        "hash": b"",
+    }
     conn.execute(insert(audit_events), [{"seq": seq, **told} for seq in (1, 2, 3)])
     conn.execute(insert(cursors), {"name": "syslog", "seq": 2, "at": now})
     audit.note(conn, [Note(at=now - timedelta(seconds=120), what=What.STARTED)])

@@ -82,7 +82,8 @@ def carry_out(loras: LoraRegistry, wanted: Wanted, record: Record) -> Done:
     try:
         done = _change(loras, wanted)
     except (RegistryError, LoraRefused):
-        record(audit.record, replace(note, outcome=Outcome.MINOR))
+        with suppress(JournalError):  # the try is noted; why it was refused is what who asked has to know
+            record(audit.record, replace(note, outcome=Outcome.MINOR))
         raise
     if done.event is not None:
         try:

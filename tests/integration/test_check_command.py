@@ -283,6 +283,7 @@ def test_a_key_service_has_its_time_for_each_key(tmp_path: Path, monkeypatch: py
     held.dispose()
     Path(command).write_text("#!/bin/sh\nsleep 0.3\ncat\n")
     monkeypatch.setattr("radbridge.cli.check.PING_S", 1.0)  # of six questions
+    monkeypatch.setattr("radbridge.cli.check.KEY_S", 1.0, raising=False)  # one limit for all of them
     status, row = _check_key(tmp_path, f'key_command = ["{command}"]')
     assert "│ ok" in row, (status, row)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -83,6 +85,32 @@ def test_an_address_that_is_not_this_machine_s(tmp_path: Path, wire: str, host: 
     rows = {name: line for line in said.splitlines() for name in places if f"│ {name}.listen" in line}
     assert status == 2, said
     assert {name: host.strip("[]") in line for name, line in rows.items()} == {name: name == wire for name in places}
+
+
+def test_a_name_with_another_address_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP takes IPv4 of a name, so that its other address can't be had is no fault of the file."""
+    resolve = socket.getaddrinfo
+
+    def both(host: Any, port: Any, family: int = 0, *rest: Any, **more: Any) -> list[Any]:
+        if host != "localhost":
+            return resolve(host, port, family, *rest, **more)
+        nobodys = (socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("2001:db8::77", port, 0, 0))
+        found = resolve("127.0.0.1", port, socket.AF_INET, *rest, **more)
+        return [nobodys, *found] if family == socket.AF_UNSPEC else found
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    listen = '[hl7v2]\nlisten = "127.0.0.1:0"\n[http]\nlisten = "localhost:0"\n'
+    status, said = check(tmp_path, f"sqlite:///{tmp_path}/site.db", MODEL + listen)
+    assert status == 0, said
+
+
+def test_a_name_that_is_none(tmp_path: Path) -> None:
+    """A label of more than 63 characters (RFC 1035 2.3.4) is told as a fault of the file, for each wire."""
+    name = "a" * 64
+    listen = f'[hl7v2]\nlisten = "{name}:0"\n[http]\nlisten = "{name}:0"\n[access]\nrequired = true\n'
+    status, said = check(tmp_path, f"sqlite:///{tmp_path}/site.db", MODEL + listen)
+    rows = [line for line in said.splitlines() if ".listen" in line and "│ no" in line]
+    assert (status, len(rows)) == (2, 2), said
 
 
 def test_a_password_that_is_no_text(tmp_path: Path) -> None:

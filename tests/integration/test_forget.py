@@ -15,9 +15,10 @@ from typer.testing import CliRunner, Result
 
 from radbridge.case import Case, CaseKey, Patient
 from radbridge.cli.app import app
+from radbridge.errors import JournalError
 from radbridge.journal import edits, learning, lora_events, secrets, sources
 from radbridge.journal import withdrawals as withdrawn
-from radbridge.journal.schema import EditState, LoraAction, withdrawals
+from radbridge.journal.schema import EditState, LoraAction, audit_events, audit_pending, withdrawals
 from radbridge.journal.sources import Mark
 from radbridge.registry import LoraRegistry, personas
 from tests.support.registry import publish_new
@@ -150,7 +151,37 @@ async def test_what_serves_and_what_is_on_trial(tmp_path: Path, config: Path) ->
         assert personas.read_choices(registry.root) == {"1002": "persona/numbered"}
         events = here.flow.journal.read_now(partial(lora_events.of_owner, owner="rad/1001"))
         done = [(e.version, e.action) for e in events if e.action is not LoraAction.MARKED]
-        assert done == [(challenger.name, LoraAction.WITHDRAWN), (champion.name, LoraAction.ROLLED_BACK)]
+        assert done == [(challenger.name, LoraAction.WITHDRAWN), ("rad/1001", LoraAction.ROLLED_BACK)]
+
+
+async def test_what_ends_is_noted_before(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal fails between a flip and its event: the trail has what was wanted, and who did it is told."""
+    registry = LoraRegistry(tmp_path / "loras")
+    champion, challenger = (publish_new(registry, tmp_path, c, "rad/1001") for c in (b"1", b"2"))
+    registry.promote(champion)
+    registry.challenge(challenger)
+    record = lora_events.record
+
+    def lose(conn: Connection, events: Sequence[lora_events.LoraEvent]) -> list[None]:
+        if events[0].action is LoraAction.MARKED:
+            return record(conn, events)
+        raise JournalError("away")
+
+    async with room(tmp_path) as here:
+        await fill(here)
+        await here.flow.journal.write(partial(_record, version=challenger.name), None)
+        monkeypatch.setattr(lora_events, "record", lose)
+        for whom in (["--patient", "900001"], ["--radiologist", "1001"]):
+            assert forget(config, *whom).exit_code == 1
+        names = registry.alias_names("rad/1001")
+        assert (names.champion, names.challenger) == ("", "")
+        told = here.flow.journal.read_now(_trail)
+        assert [f'"wanted":"{act}"' in told for act in ("withdraw", "retire")] == [True, True]
+
+
+def _trail(conn: Connection) -> str:
+    rows = [row for table in (audit_pending, audit_events) for row in conn.execute(select(table.c.document))]
+    return "\n".join(row.document.decode() for row in rows)
 
 
 def _record(conn: Connection, items: Sequence[None], version: str) -> Sequence[None]:

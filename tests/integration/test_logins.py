@@ -208,6 +208,22 @@ async def test_many_names_from_one_machine(gateway: LiveGateway, monkeypatch: py
     assert {len(key) for key in logins._names._left} == {64}  # noqa: SLF001 - what is kept of them
 
 
+async def test_addresses_that_a_machine_makes_up(gateway: LiveGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong passwords and ways to the provider from a unique local or link-local /64 are counted together."""
+    monkeypatch.setattr(login, "OF_AN_ADDRESS", 3)
+    monkeypatch.setattr(login, "DEPARTURES", 3)
+    monkeypatch.setattr(login, "DEPARTURES_PER_S", 0.01)
+    logins = login.Logins(gateway.journal, gateway.meter)
+    for network in ("fd00:1::", "fe80::"):
+        tries = [logins.by_password(f"{n}", "wrong", peer=f"{network}{n:x}") for n in range(1, 5)]
+        answers = await asyncio.gather(*tries, return_exceptions=True)
+        assert [type(one) for one in answers] == [LoginRefused] * 3 + [login.TooOften]
+        for n in range(1, 4):
+            logins.depart(f"{network}{n:x}")
+        with pytest.raises(login.TooOften):
+            logins.depart(f"{network}4")
+
+
 async def test_the_hospitals_login_is_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Going to the provider takes no turn from passwords, and many go at once; both ways are bounded."""
     monkeypatch.setattr(login, "DEPARTURES", 12)

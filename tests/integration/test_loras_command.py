@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from radbridge import audit
 from radbridge.cli.app import app
-from radbridge.errors import JournalError
+from radbridge.errors import JournalError, RegistryError
 from radbridge.journal import lora_events
 from radbridge.journal.schema import audit_pending
 from radbridge.journal.stores import migrate
@@ -160,6 +160,20 @@ def test_a_flip_that_misses_in_the_history_is_in_the_trail(desk: Desk) -> None:
     [note] = kept
     assert isinstance(note, audit.Note)
     assert (note.actor, note.detail["lora"]) == ("alice", desk.first.name)
+
+
+def test_a_refusal_stays_one_where_it_cannot_be_noted(desk: Desk) -> None:
+    """The journal fails after the try was noted: who asked is told why it was refused."""
+    kept: list[object] = []
+
+    def once(_: object, item: object) -> None:
+        if kept:
+            raise JournalError("away")
+        kept.append(item)
+
+    with pytest.raises(RegistryError, match="no previous version"):
+        carry_out(desk.registry, Wanted(act=Act.ROLLBACK, name=OWNER, actor="alice", via="api"), once)
+    assert len(kept) == 1
 
 
 def test_a_journal_that_cannot_be_used_stops_the_change(desk: Desk) -> None:

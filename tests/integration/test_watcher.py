@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
+from radbridge.audit import Note, read
 from radbridge.case import ReportText
 from radbridge.config import Trial
 from radbridge.draft import DraftImpression, DraftState
 from radbridge.edit import Edit, compare
-from radbridge.errors import JournalError
+from radbridge.errors import JournalError, RegistryError
 from radbridge.flow import watching
 from radbridge.flow.watching import TO_BE_TRAINED_ANEW, Watched, Watcher, find_watched, read_watched
-from radbridge.journal import Journal, drafts, edits, lora_events
+from radbridge.journal import Journal, audit, drafts, edits, lora_events
 from radbridge.journal.lora_events import LoraEvent
-from radbridge.journal.schema import LoraAction
+from radbridge.journal.schema import LoraAction, audit_pending
 from radbridge.metrics import Metrics
-from radbridge.registry import ALIASES, LoraRegistry, LoraVersion, owner_of
+from radbridge.registry import ALIASES, Aliases, LoraRegistry, LoraVersion, owner_of
 from radbridge.trials import Decision, Outcome, Phase, Reading, read_trial
 from tests.support.drafts import AT, CASE, DRAFT
 from tests.support.registry import publish_new
@@ -109,6 +110,11 @@ class Room:
         """What was noted of an owner's versions."""
         told = self.journal.read_now(partial(lora_events.of_owner, owner=owner))
         return [(event.action, event.version) for event in told]
+
+    def noted(self) -> list[Note]:
+        """What the audit trail holds."""
+        rows = self.journal.read_now(lambda conn: conn.execute(select(audit_pending)).all())
+        return [read(row.document, row.at) for row in rows]
 
     def watched(self, owner: str = OWNER) -> list[Watched]:
         """What is watched now."""
@@ -209,6 +215,46 @@ async def test_who_comes_too_late_notes_nothing(room: Room, monkeypatch: pytest.
     assert room.registry.champion(OWNER) == third
     assert room.events() == [(LoraAction.PROMOTED, second.name)]
     assert "radbridge_trial_decisions_total{" not in room.metrics.page().decode()
+
+
+async def test_the_trail_knows_before_the_files_flip(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a decision can be noted nothing is flipped; one whose event is lost is in the trail all the same."""
+    first, second = await room.harm()
+    served: list[LoraVersion | None] = []
+    record = audit.record
+
+    def note(conn: Connection, notes: Sequence[Note]) -> list[None]:
+        served.append(room.registry.champion(OWNER))
+        if len(served) < 3:
+            raise JournalError("away")
+        return record(conn, notes)
+
+    def lose(*_: object) -> list[None]:
+        raise JournalError("away")
+
+    monkeypatch.setattr(audit, "record", note)
+    monkeypatch.setattr(lora_events, "record", lose)
+    async with room.watching():
+        await room.until(lambda: room.registry.champion(OWNER) == first)
+    assert (len(served) >= 3, set(served)) == (True, {second})
+    wanted = [note for note in room.noted() if "wanted" in note.detail]
+    assert [(note.actor, note.detail["lora"]) for note in wanted] == [(watching.ACTOR, second.name)]
+
+
+async def test_what_cannot_be_done_is_noted_once(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that can't be changed for a while is tried again, with one note of what is wanted."""
+    first, _ = await room.harm()
+    lose, tries = room.registry.lose, count()
+
+    def refuse(version: LoraVersion, **more: Any) -> Aliases | None:
+        if next(tries) < 3:
+            raise RegistryError("read-only")
+        return lose(version, **more)
+
+    monkeypatch.setattr(room.registry, "lose", refuse)
+    async with room.watching():
+        await room.until(lambda: room.registry.champion(OWNER) == first)
+    assert len([note for note in room.noted() if "wanted" in note.detail]) == 1
 
 
 async def test_a_marked_challenger_is_withdrawn(room: Room) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radbridge_adapters.security.rate import Buckets, place_of
+from radbridge_adapters.security.rate import Buckets, network_of, place_of
 
 
 class Clock:
@@ -53,3 +53,14 @@ def test_a_bucket_is_a_machines() -> None:
     assert len({place_of(host) for host in hosts}) == len(hosts)
     assert place_of("2001:db8::1") == place_of("2001:db8::ffff:2") != place_of("2001:db8:0:1::1")
     assert place_of("::ffff:10.0.0.1") == place_of("10.0.0.1")
+
+
+def test_a_network_is_one_whatever_addresses_it_makes_up() -> None:
+    """What guessing is counted by: of IPv6 the /64, in the hospital too; IPv4 each address."""
+    for first, second, other in (
+        ("fe80::1", "fe80::2%eth0", "fd00::1"),
+        ("fd00:1::5", "fd00:1::6", "fd00:1:0:1::5"),
+        ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"),
+        ("10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2"),
+    ):
+        assert network_of(first) == network_of(second) != network_of(other)

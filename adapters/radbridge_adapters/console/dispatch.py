@@ -15,7 +15,10 @@ from radbridge.config.values import is_loopback
 from radbridge.wire import AsgiApp, Mount, Receive, Scope, Send
 from radbridge_adapters.console.protocols import ENTERED
 from radbridge_adapters.security.http import answer, headers_of
-from radbridge_adapters.security.rate import TURN, Buckets, place_of
+from radbridge_adapters.security.rate import TURN, Buckets, network_of, place_of
+
+_MACHINES = 64
+"""Of one IPv6 network, that may all ask as often as one may: who makes up addresses has no more of it."""
 
 
 class Dispatcher:
@@ -29,6 +32,7 @@ class Dispatcher:
         self._mounts = sorted(mounts, key=lambda mount: len(mount.path), reverse=True)
         self._timeout_s = settings.request_timeout_s
         self._addresses = Buckets(settings.rate_per_s, settings.burst)
+        self._networks = Buckets(settings.rate_per_s * _MACHINES, settings.burst * _MACHINES)
         self._clients = Buckets(settings.rate_per_s, settings.burst)
         self._on_limit = on_limit
 
@@ -43,7 +47,7 @@ class Dispatcher:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = str((scope.get("client") or ("",))[0])
-        wait_s = 0.0 if is_loopback(host) else self._addresses.take(place_of(host))
+        wait_s = 0.0 if is_loopback(host) else self._take(host)
         if wait_s:
             self._on_limit()
             if scope["type"] == "http":
@@ -55,6 +59,10 @@ class Dispatcher:
         path = scope.get("path", "")
         app = next((m.app for m in self._mounts if path == m.path or path.startswith(m.path + "/")), self._default)
         await app(scope, _until(receive, self._timeout_s) if scope["type"] == "http" else receive, send)
+
+    def _take(self, host: str) -> float:
+        """Of another machine, and then of its network."""
+        return self._addresses.take(place_of(host)) or self._networks.take(network_of(host))
 
     def _turn(self, client: str) -> float:
         """Of a client whom a wire knows: it has one bucket for all of them."""

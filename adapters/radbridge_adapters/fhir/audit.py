@@ -67,7 +67,7 @@ class Event:
 
     @property
     def names(self) -> list[str]:
-        """Every resource that it is about; of one that was shown, the versions that were."""
+        """Every resource that it is about; of one that was shown or stored, the versions that were."""
         shown = {name.partition(PAST)[0] for name in self.views.names}
         return [*(target for target in self.targets if "/" in target and target not in shown), *self.views.names]
 

@@ -16,7 +16,6 @@ from radbridge_adapters.fhir.etag import format_etag, matches
 from radbridge_adapters.fhir.request import Answer, Request
 from radbridge_adapters.fhir.store.read import StoredVersion, count_versions, newest, past_of, version_of
 from radbridge_adapters.fhir.store.record import format_instant
-from radbridge_adapters.fhir.store.subjects import PAST
 from radbridge_adapters.resources.json import read_json, write_json
 from radbridge_adapters.resources.outcome import Issues, refuse
 
@@ -63,7 +62,8 @@ class Reading:
         )
         if not total:
             raise _not_found()
-        request.views.names.extend(map(_name, found))
+        for version in found:
+            request.views.add(version.type, version.id, version.version)
         address = f"{request.base}/{request.type}/{request.id}"
         links = [{"relation": "self", "url": f"{address}/_history"}]
         if found and found[-1].version > 1:
@@ -82,7 +82,7 @@ class Reading:
     def _answer(self, found: StoredVersion | None, request: Request) -> Answer:
         if found is None:
             raise _not_found()
-        request.views.names.append(_name(found))
+        request.views.add(found.type, found.id, found.version)
         headers = {
             "etag": format_etag(found.version),
             "last-modified": format_datetime(found.at.astimezone(UTC), usegmt=True),
@@ -107,10 +107,6 @@ class Reading:
 
 def _newest(request: Request, conn: Connection) -> StoredVersion | None:
     return newest(conn, request.type, request.id)
-
-
-def _name(version: StoredVersion) -> str:
-    return f"{version.type}/{version.id}{PAST}{version.version}"
 
 
 def _is_number(text: str | None) -> bool:

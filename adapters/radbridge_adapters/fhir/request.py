@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from radbridge.audit import Subject
+from radbridge_adapters.fhir.store.subjects import PAST
 from radbridge_adapters.security import Client
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Views:
-    """What one request was shown, for the audit trail; its interactions add to it."""
+    """What one request was shown and what it stored, for the audit trail; its interactions add to it."""
 
     names: list[str] = field(default_factory=list, repr=False)
-    """`Patient/12`, or `Patient/12/_history/3` where a version was shown."""
+    """`Patient/12/_history/3`."""
     subjects: list[Subject] = field(default_factory=list, repr=False)
     """Of what isn't stored as a resource."""
+
+    def add(self, resource_type: str, id: str, version: int) -> None:
+        """One more: by its version, for the next one may be about somebody else."""
+        self.names.append(f"{resource_type}/{id}{PAST}{version}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

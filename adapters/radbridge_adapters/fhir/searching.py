@@ -57,7 +57,8 @@ class Searching:
             if term.chained:  # it tells something of what the reference points at
                 request.client.require("ServiceRequest" if term.name.startswith("based-on") else "Patient", "s")
         found: _Found = await self._store.read(partial(self._find, request, query, cursor))
-        request.views.names.extend(f"{one.type}/{one.id}" for one in (*found.matches, *found.included))
+        for one in (*found.matches, *found.included):
+            request.views.add(one.type, one.id, one.version)
         links = [{"relation": "self", "url": _self_link(request, query)}]
         if found.has_more:
             last = found.matches[-1]

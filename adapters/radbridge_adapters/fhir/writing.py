@@ -60,6 +60,7 @@ class Writing:
 
     def _answer(self, outcome: Outcome, request: Request) -> Answer:
         """With as much of the resource as the client prefers."""
+        request.views.add(outcome.type, outcome.id, outcome.version)
         headers = {
             "location": f"{request.base}/{outcome.type}/{outcome.id}/_history/{outcome.version}",
             "etag": format_etag(outcome.version),

@@ -14,7 +14,7 @@ from radbridge.journal import accounts, passwords
 from radbridge.journal.accounts import Account, Attempt
 from radbridge.meter import WireMeter
 from radbridge.wire import Store
-from radbridge_adapters.security.rate import Buckets, place_of
+from radbridge_adapters.security.rate import Buckets, network_of
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class Logins:
 
     def depart(self, peer: str) -> None:
         """Somebody goes to the provider, or comes back. Raises TooOften."""
-        if wait_s := self._departures.take(place_of(peer)):
+        if wait_s := self._departures.take(network_of(peer)):
             raise TooOften(wait_s)
 
     async def by_password(self, name: str, password: str, *, peer: str) -> Account:
@@ -81,7 +81,7 @@ class Logins:
         """Count a try. A made-up name of any length costs no more memory than another. Raises TooOften."""
         if self._waiting >= _MOST_WAITING:
             raise TooOften(1.0)
-        place = place_of(peer)
+        place = network_of(peer)  # each of a machine's many addresses would be a new bucket
         of_name = hashlib.sha256(f"{place} {name}".encode("utf-8", "surrogatepass")).hexdigest()
         buckets = [(self._names, of_name)]
         if not is_loopback(peer):

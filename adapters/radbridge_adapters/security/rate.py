@@ -21,21 +21,30 @@ _LOCAL: Final = IPv6Network("fc00::/7")
 
 
 @lru_cache(4096)
-def place_of(host: str) -> str:
-    """Whose bucket an address takes from.
-
-    Who comes from outside with one of IPv6 has all 2^64 of its network (RFC 4291 2.5.4). Inside a hospital the network
-    is everybody's: of link-local (RFC 4291 2.5.6) and unique local addresses (RFC 4193) each is a machine.
-    """
+def network_of(host: str) -> str:
+    """What an address can't leave by choosing another: one of IPv6 has 2^64 to choose from (RFC 4291 2.5.4)."""
     try:
         address = ip_address(host)
     except ValueError:
         return host
     if isinstance(address, IPv4Address):
         return host
-    if address.is_link_local or address in _LOCAL:
-        return str(address)
     return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
+
+
+@lru_cache(4096)
+def place_of(host: str) -> str:
+    """The machine, as far as its address tells; for what costs little.
+
+    From outside it is the network. Inside a hospital that is everybody's: of link-local (RFC 4291 2.5.6) and unique
+    local addresses (RFC 4193) each is a machine, or says so.
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    is_local = isinstance(address, IPv6Address) and (address.is_link_local or address in _LOCAL)
+    return str(address) if is_local else network_of(host)
 
 
 class Buckets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class _Parts:
         with self._making("http"):
             for name, make in plugins.load_entry_points("radbridge.http").items():
                 listener = make(self._site, self._desk)
-                self._add_listeners(name, [listener])
+                self._add_listeners(name, [listener], is_http=True)
                 self.pings += listener.pings if isinstance(listener, Pinging) else ()
         self._add_traces()
         self._add_model()
@@ -113,9 +114,12 @@ class _Parts:
     def _add(self, part: str, ask: Callable[[], Awaitable[None]]) -> None:
         self.pings.append(Ping(name=part, ask=ask))
 
-    def _add_listeners(self, name: str, listeners: Sequence[Listener]) -> None:
+    def _add_listeners(self, name: str, listeners: Sequence[Listener], *, is_http: bool = False) -> None:
+        """HTTP has one address and takes IPv4 of a name, where the others take all that it has."""
         for listener in listeners:
-            self._add(f"{name}.listen", partial(_bind, split_address(listener.address)[0]))
+            host = split_address(listener.address)[0]
+            family = socket.AF_INET if is_http and ":" not in host else socket.AF_UNSPEC
+            self._add(f"{name}.listen", partial(_bind, host, family))
 
     @contextmanager
     def _making(self, part: str) -> Iterator[None]:
@@ -160,13 +164,14 @@ class _Parts:
         await asyncio.to_thread(keys.check, self._site.encryption, there)
 
 
-async def _bind(host: str) -> None:
+async def _bind(host: str, family: int) -> None:
     """Raise ConfigError unless a listener can have an address of this machine; the port may be a gateway's already."""
     loop = asyncio.get_running_loop()
     try:
-        server = await loop.create_server(asyncio.Protocol, host, 0, start_serving=False)
-    except OSError as error:
-        raise ConfigError([f"nothing can listen on {host} here: {error.strerror}"]) from None
+        server = await loop.create_server(asyncio.Protocol, host, 0, family=family, start_serving=False)
+    except (OSError, UnicodeError) as error:  # a name that DNS can't have
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError([f"nothing can listen on {host} here: {why}"]) from None
     server.close()
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
@@ -17,10 +18,10 @@ from radbridge.audit import What
 from radbridge.cli.common import ConfigOption, account, err, noted, out, reading, site_of, told, writing
 from radbridge.config import Site
 from radbridge.errors import ConfigError
-from radbridge.journal import audit, lora_events, purge, secrets, sources, withdrawals
-from radbridge.journal.lora_events import LoraEvent
-from radbridge.journal.schema import LoraAction
+from radbridge.journal import audit, purge, secrets, sources, withdrawals
 from radbridge.journal.withdrawals import Act, Withdrawn
+from radbridge.loras import Act as LoraAct
+from radbridge.loras import Wanted, carry_out
 from radbridge.registry import LoraRegistry, owner_of, personas
 
 
@@ -84,8 +85,7 @@ def _end_trials(site: Site, versions: Iterable[str]) -> None:
     loras = LoraRegistry(root)
     for owner, _, folder in (version.partition("@") for version in versions):
         if loras.alias_names(owner).challenger == folder:
-            loras.withdraw_challenger(owner)
-            _record(site, owner, f"{owner}@{folder}", LoraAction.WITHDRAWN, "it learned from what was withdrawn")
+            _flip(site, loras, LoraAct.WITHDRAW, owner, "it learned from what was withdrawn")
 
 
 def _retire(site: Site, radiologist: str) -> None:
@@ -94,16 +94,18 @@ def _retire(site: Site, radiologist: str) -> None:
         return
     loras, owner = LoraRegistry(root), owner_of("rad", radiologist)
     personas.drop_choice(root, radiologist)
-    if champion := loras.alias_names(owner).champion:
-        loras.retire(owner)
-        _record(site, owner, f"{owner}@{champion}", LoraAction.ROLLED_BACK, "its radiologist withdrew")
+    if loras.alias_names(owner).champion:
+        _flip(site, loras, LoraAct.RETIRE, owner, "its radiologist withdrew")
 
 
-def _record(site: Site, owner: str, version: str, action: LoraAction, reason: str) -> None:
-    at = datetime.now(UTC)
-    event = LoraEvent(at=at, owner=owner, version=version, action=action, actor=account(), reason=reason, via="cli")
+def _flip(site: Site, loras: LoraRegistry, act: LoraAct, owner: str, reason: str) -> None:
+    wanted = Wanted(act=act, name=owner, actor=account(), via="cli", reason=reason)
+    carry_out(loras, wanted, partial(_record, site))
+
+
+def _record(site: Site, operation: Callable[[Connection, Sequence[Any]], Any], item: object) -> None:
     with writing(site) as conn:
-        lora_events.record(conn, [event])
+        operation(conn, [item])
 
 
 def _sweep(work: Path, signers: Iterable[str]) -> None:

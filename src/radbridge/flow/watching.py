@@ -18,10 +18,11 @@ from time import monotonic
 import structlog
 from sqlalchemy import Connection
 
+from radbridge.audit import Note, What
 from radbridge.config import Trial
 from radbridge.errors import JournalError, LoraRefused, RegistryError
 from radbridge.flow.wake import Alarm
-from radbridge.journal import Journal, lora_events, sources
+from radbridge.journal import Journal, audit, lora_events, sources
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.marks import Mark
 from radbridge.journal.outcomes import read_outcomes, read_outcomes_before, signed_since
@@ -75,6 +76,8 @@ class Watcher:
         self._metrics = metrics
         self._harms: dict[str, dict[Phase, float]] = {}
         """By radiologist, of what is watched now."""
+        self._wanted: set[tuple[str, Decision]] = set()
+        """Noted and not done yet: a registry that can't be changed is tried again, and makes no second note."""
 
     async def run(self) -> None:
         """Look at everybody's versions once, then at those of whoever signed a report, until cancelled."""
@@ -130,12 +133,17 @@ class Watcher:
             self._metrics.trial_harm.labels(phase).set(largest)
 
     async def _decide(self, watched: Watched, reading: Reading, marked: frozenset[str]) -> None:
-        """Flip, and note it; nothing where somebody flipped meanwhile. A marked version never comes back."""
+        """Note it, flip, and record that; nothing where somebody flipped meanwhile. A marked version never comes back.
+
+        Files flip in no transaction: so the trail knows of it, whatever happens behind the note.
+        """
         version = watched.version
+        await self._note(version, reading)
         if reading.decision is Decision.PROMOTE:
             standing = await asyncio.to_thread(self._registry.win, version)
         else:
             standing = await asyncio.to_thread(partial(self._registry.lose, version, barred=marked))
+        self._wanted.discard((version.name, reading.decision))
         if standing is None:
             return
         self._metrics.trial_decisions.labels(reading.decision).inc()
@@ -158,6 +166,15 @@ class Watcher:
             reason=reading.reason,
         )
         await self._journal.write(lora_events.record, event)
+
+    async def _note(self, version: LoraVersion, reading: Reading) -> None:
+        wanted = (version.name, reading.decision)
+        if wanted in self._wanted:
+            return
+        detail = {"lora": version.name, "wanted": reading.decision, "reason": reading.reason}
+        note = Note(at=datetime.now(UTC), what=What.CONFIGURATION, actor=ACTOR, detail=detail)
+        await self._journal.write(audit.record, note)
+        self._wanted.add(wanted)
 
 
 def find_watched(radiologist: str, aliases: Aliases, events: list[LoraEvent]) -> Iterator[Watched]:

@@ -8,12 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from radbridge.audit import Note, Outcome, What, to_fhir
 from radbridge.case import Patient
 from radbridge.journal import audit
 from radbridge_adapters import cdshooks, fhir, fhircast
+from radbridge_adapters.fhir import audit as fhir_audit
 from radbridge_adapters.fhir.store import subjects
+from radbridge_adapters.resources.accession import Accessions
 from tests.support.cds import REPORT_DRAFT, draft_call
 from tests.support.fhir import ACSN, JSON, observation, patient, report
 from tests.support.fhircast import report_context
@@ -133,6 +136,63 @@ async def test_what_was_shown_is_noted_as_it_was(tmp_path: Path) -> None:
     assert told(found, "history") == {(What.VIEWED, "A1", "900123"), (What.VIEWED, "A1", "900124")}
 
 
+async def test_what_changes_meanwhile_is_noted_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was stored or found is noted by its version, whatever it was made of before the note was written."""
+    async with (
+        live(make_site(tmp_path), fhir.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+    ):
+        owners = [(await http.post("Patient", json=patient(f"90012{n}"))).json()["id"] for n in range(3)]
+        with monkeypatch.context() as slow:
+            slow.setattr(fhir_audit, "AT_ONCE", 0)
+            first, second, third = [{"subject": {"reference": f"Patient/{owner}"}} for owner in owners]
+            made = (await http.post("DiagnosticReport", json=report("A1") | first)).json()
+            place = f"DiagnosticReport/{made['id']}"
+            await http.get("DiagnosticReport?status=partial")
+            await http.put(place, json=made | second)
+            entries = [
+                {"request": {"method": "PUT", "url": place}, "resource": made | third},
+                {"request": {"method": "GET", "url": f"{place}/_history/1"}},
+            ]
+            await http.post("", json={"resourceType": "Bundle", "type": "batch", "entry": entries})
+        await gateway.until(lambda: told(notes(gateway, "fhir"), "bundle"))
+        found = notes(gateway, "fhir")
+    assert told(found, "bundle") == {(What.MESSAGE_TAKEN, "A1", "900122"), (What.MESSAGE_TAKEN, "A1", "900120")}
+    assert told(found, "search") == {(What.SEARCHED, "", ""), (What.VIEWED, "A1", "900120")}
+    assert (What.MESSAGE_TAKEN, "A1", "900120") in told(found, "create")
+    assert told(found, "update") == {(What.MESSAGE_TAKEN, "A1", "900121")}
+
+
+async def test_a_long_history_is_noted_with_few_queries(tmp_path: Path) -> None:
+    """Whose the versions of a report were takes as many queries for twelve of them as for three."""
+    async with (
+        live(make_site(tmp_path), fhir.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+    ):
+        owners = [(await http.post("Patient", json=patient(number))).json()["id"] for number in ("900123", "900124")]
+        for n in range(12):
+            of_patient: dict[str, Any] = {"subject": {"reference": f"Patient/{owners[n % 2]}"}}
+            await http.put("DiagnosticReport/long", json=report("A1", id="long", **of_patient))
+        few, _ = asked_for(gateway, 3)
+        many, patients = asked_for(gateway, 12)
+    assert patients == ["900123", "900124"] * 6
+    assert many == few
+
+
+def asked_for(gateway: LiveGateway, versions: int) -> tuple[int, list[str]]:
+    """How many queries the first versions of the long report take, and whose they were."""
+    names = [f"DiagnosticReport/long{subjects.PAST}{n + 1}" for n in range(versions)]
+    queries: list[str] = []
+
+    def find(conn: sa.Connection) -> list[str]:
+        sa.event.listen(conn, "before_cursor_execute", lambda _conn, _cursor, query, *_: queries.append(query))
+        found = subjects.find_subjects(conn, Accessions.of(gateway.site), names)
+        return [found[name].patient for name in names]
+
+    patients = gateway.journal.read_now(find)
+    return len(queries), patients
+
+
 async def test_a_subscriber_that_says_no_is_noted(tmp_path: Path) -> None:
     """One that answers with an error has read it all the same: noted once, however often, then that it was taken."""
     async with (
@@ -153,6 +213,27 @@ async def test_a_subscriber_that_says_no_is_noted(tmp_path: Path) -> None:
         found = exported(gateway)
     assert found[:2] == [(Outcome.MINOR, "900001"), (Outcome.SUCCESS, "900001")]
     assert [outcome for outcome, _ in found].count(Outcome.MINOR) == 1
+
+
+async def test_each_host_that_says_no_is_noted(tmp_path: Path) -> None:
+    """A subscription that is moved to another endpoint, which fails too: the new one has read the same report."""
+    async with (
+        subscriber() as old,
+        subscriber() as new,
+        live(make_site(tmp_path), fhir.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+    ):
+        old.status = new.status = 500
+        channel = {"type": "rest-hook", "endpoint": old.url, "payload": "application/fhir+json"}
+        wanted = {"status": "requested", "reason": "r", "criteria": "DiagnosticReport?", "channel": channel}
+        made = (await http.post("Subscription", json={"resourceType": "Subscription", **wanted})).json()
+        await http.post("DiagnosticReport", json=report("A1"))
+        await gateway.until(lambda: (Outcome.MINOR, "900001") in exported(gateway))
+        moved = made | {"status": "requested", "channel": channel | {"endpoint": new.url}}
+        assert (await http.put(f"Subscription/{made['id']}", json=moved)).status_code == 200
+        await new.until(lambda: len(new.told) >= 2)
+        await gateway.until(lambda: len(exported(gateway)) >= 2)
+        assert exported(gateway) == [(Outcome.MINOR, "900001")] * 2
 
 
 def exported(gateway: LiveGateway) -> list[tuple[Outcome, str]]:

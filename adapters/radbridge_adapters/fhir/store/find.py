@@ -28,6 +28,7 @@ class Match:
 
     type: str
     id: str = field(repr=False)
+    version: int
     raw: bytes = field(repr=False)
     sort_key: int | str = 0
 
@@ -66,14 +67,14 @@ def find_page(
     In the order of creation a resource stands on one page and no other, whatever is written meanwhile.
     """
     key, descending = _sort_key(query), query.sort[1]
-    wanted = _created(select(_r.c.type, _r.c.id, _v.c.document, key.label("sort_key")), until)
+    wanted = _created(select(_r.c.type, _r.c.id, _v.c.version, _v.c.document, key.label("sort_key")), until)
     wanted = wanted.join(_v, _v.c.seq == _r.c.seq).where(*_where(query))
     if after is not None:
         wanted = wanted.where(
             or_(key < after[0] if descending else key > after[0], and_(key == after[0], _r.c.id > after[1]))
         )
     wanted = wanted.order_by(key.desc() if descending else key, _r.c.id).limit(at_most)
-    return [Match(type=r.type, id=r.id, raw=r.document, sort_key=r.sort_key) for r in conn.execute(wanted)]
+    return [_match(row, row.sort_key) for row in conn.execute(wanted)]
 
 
 def fetch(conn: Connection, keys: Iterable[tuple[str, str]]) -> Sequence[Match]:
@@ -83,12 +84,16 @@ def fetch(conn: Connection, keys: Iterable[tuple[str, str]]) -> Sequence[Match]:
     for start in range(0, len(wanted), 200):
         chunk = wanted[start : start + 200]
         rows = conn.execute(
-            select(_r.c.type, _r.c.id, _v.c.document)
+            select(_r.c.type, _r.c.id, _v.c.version, _v.c.document)
             .join(_v, _v.c.seq == _r.c.seq)
             .where(tuple_(_r.c.type, _r.c.id).in_(chunk))
         )
-        found += [Match(type=r.type, id=r.id, raw=r.document) for r in rows]
+        found += map(_match, rows)
     return found
+
+
+def _match(row: Any, sort_key: int | str = 0) -> Match:
+    return Match(type=row.type, id=row.id, version=row.version, raw=row.document, sort_key=sort_key)
 
 
 def _created(wanted: Select[Any], until: int) -> Select[Any]:

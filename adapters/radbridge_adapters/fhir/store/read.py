@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select, tuple_
 
 from radbridge.journal.schema import resource_versions, resources
 
@@ -51,6 +51,12 @@ def newest(conn: Connection, resource_type: str, id: str) -> StoredVersion | Non
 def version_of(conn: Connection, resource_type: str, id: str, version: int) -> StoredVersion | None:
     """One version of a resource."""
     return _read(conn.execute(_ONE, {"of_type": resource_type, "of_id": id, "of_version": version}).first())
+
+
+def versions_of(conn: Connection, keys: Sequence[tuple[str, str, int]]) -> Sequence[StoredVersion]:
+    """Versions of any resources, by type, id and number, in one query; those that aren't here are left out."""
+    rows = conn.execute(select(*_COLUMNS).where(tuple_(_v.c.type, _v.c.id, _v.c.version).in_(keys)))
+    return [version for row in rows if (version := _read(row))]
 
 
 def past_of(conn: Connection, resource_type: str, id: str, *, before: int, at_most: int) -> Sequence[StoredVersion]:

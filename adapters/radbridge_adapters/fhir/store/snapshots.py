@@ -44,7 +44,8 @@ class Snapshots:
         self._versions = versions
         self._known: dict[str, Document | None] = {v.key: v.document for v in versions}
         """The newest state of what was looked at; None for what isn't here."""
-        self._pointed: dict[str, tuple[str, ...]] = {}
+        self._pointed: dict[tuple[str, str], tuple[str, ...]] = {}
+        """By name and version, for an older one may point elsewhere."""
         self._beside: dict[str, list[str]] = {}
         self._new_names = {v.key for v in versions if v.is_new_name}
 
@@ -68,7 +69,10 @@ class Snapshots:
 
     def of(self, names: Iterable[str]) -> list[tuple[Document, list[Document]]]:
         """Resources by `Patient/12`, as far as they are here, each with what a snapshot of it holds beside it."""
-        foci = self._find(dict.fromkeys(names))
+        return self.beside(self._find(dict.fromkeys(names)))
+
+    def beside(self, foci: Sequence[Document]) -> list[tuple[Document, list[Document]]]:
+        """Resources, each in any of its versions, with what a snapshot of it holds beside it now."""
         self._load_around(foci)
         return [(focus, self._around(focus)) for focus in foci]
 
@@ -157,7 +161,7 @@ class Snapshots:
         return [document for name in names if (document := self._known[name]) is not None]
 
     def _points_at(self, document: Document) -> tuple[str, ...]:
-        name = key_of(document)
+        name = (key_of(document), str(document["meta"]["versionId"]))
         if name not in self._pointed:
             literals = (parse_reference(reference["reference"]) for _, reference in find_references(document, ""))
             self._pointed[name] = tuple(dict.fromkeys(one.key for one in literals if one is not None))

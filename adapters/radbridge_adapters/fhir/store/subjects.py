@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from radbridge.audit import Subject
 from radbridge.case import CaseKey
 from radbridge.journal.schema import resource_index
-from radbridge_adapters.fhir.store.read import version_of
+from radbridge_adapters.fhir.store.read import versions_of
 from radbridge_adapters.fhir.store.snapshots import Document, Snapshots
 from radbridge_adapters.resources.accession import Accessions
 from radbridge_adapters.resources.json import read_json
@@ -38,28 +38,35 @@ def find_subjects(conn: Connection, accessions: Accessions, names: Iterable[str]
     plain = {name: name.partition(PAST)[0] for name in wanted}
     results = [name for name in plain.values() if name.startswith("Observation/")]
     reports = _reports_with(conn, results) if results else {}
-    of = Snapshots(conn, accessions, ()).of([*plain.values(), *reports.values()])
+    snapshots = Snapshots(conn, accessions, ())
+    of = snapshots.of([*plain.values(), *reports.values()])
     around = {key_of(one): Snapshot(one, beside) for one, beside in of}
     found: dict[str, Subject] = {}
-    for name in wanted:
-        own = _as_of(conn, accessions, name, around.get(plain[name]))
-        near = [one for one in (own, around.get(reports.get(plain[name], ""))) if one is not None]
-        if near and (subject := _read(near, accessions)) != Subject():
-            found[name] = subject
+    for start in range(0, len(wanted), _AT_ONCE):
+        for name, own in _as_of(conn, snapshots, wanted[start : start + _AT_ONCE], around).items():
+            near = [one for one in (own, around.get(reports.get(plain[name], ""))) if one is not None]
+            if near and (subject := _read(near, accessions)) != Subject():
+                found[name] = subject
     return found
 
 
-def _as_of(conn: Connection, accessions: Accessions, name: str, newest: Snapshot | None) -> Snapshot | None:
-    """The version that is named, with what is beside it now; the newest where none is."""
-    key, _, version = name.partition(PAST)
-    if not version or (newest is not None and newest.focus["meta"]["versionId"] == version):
-        return newest
-    resource_type, _, id = key.partition("/")
-    stored = version_of(conn, resource_type, id, int(version))
-    if stored is None:
-        return None
-    focus = read_json(stored.raw)
-    return Snapshot(focus, Snapshots(conn, accessions, ()).around(focus))
+def _as_of(
+    conn: Connection, snapshots: Snapshots, names: Sequence[str], newest: Mapping[str, Snapshot]
+) -> Mapping[str, Snapshot | None]:
+    """The versions that are named, with what is beside them now; the newest where none is."""
+    found: dict[str, Snapshot | None] = {}
+    past: list[tuple[str, str, int]] = []
+    for name in names:
+        key, _, version = name.partition(PAST)
+        found[name] = newest.get(key)
+        if version and ((one := found[name]) is None or one.focus["meta"]["versionId"] != version):
+            found[name] = None
+            resource_type, _, id = key.partition("/")
+            past.append((resource_type, id, int(version)))
+    stored = versions_of(conn, past) if past else ()
+    for focus, beside in snapshots.beside([read_json(one.raw) for one in stored]):
+        found[f"{key_of(focus)}{PAST}{focus['meta']['versionId']}"] = Snapshot(focus, beside)
+    return found
 
 
 def _reports_with(conn: Connection, results: Sequence[str]) -> Mapping[str, str]:

@@ -86,8 +86,8 @@ class Line:
         self._failures = 0
         self._next_try = office.clock()
         self._last_sent = office.clock()
-        self._tried = 0
-        """The number of the last event that a subscriber got, and hasn't said that it took."""
+        self._tried = ("", 0)
+        """The endpoint that was reached last without taking what it got, and the number of the last event of that."""
         self._asked = 0
         """The version that was last asked for by the subscriber."""
         self._http: httpx.AsyncClient | None = None
@@ -237,11 +237,13 @@ class Line:
     async def _postpone(self, plan: Plan, told: Sequence[Event], error: DeliveryError) -> None:
         """Whoever answers with an error, or not at all, may have read it all the same: that is noted for each once."""
         was_sent = not isinstance(error, DeliveryFailed) or error.sent
-        new = [event for event in told if was_sent and event.number > self._tried]
+        endpoint, number = self._tried
+        last = number if endpoint == plan.endpoint else 0
+        new = [event for event in told if was_sent and event.number > last]
         read = self._office.store.read
         notes = await read(lambda conn: self._note(conn, plan, new, Outcome.MINOR)) if new else []
         await self._office.store.write(_postpone, ([event.seq for event in told], self._next_try, notes))
-        self._tried = new[-1].number if new else self._tried
+        self._tried = (plan.endpoint, new[-1].number) if new else self._tried
 
     async def _become(self, seen: _Seen, status: Status, why: str = "") -> None:
         """Store the new status, unless the subscriber changed the Subscription meanwhile."""

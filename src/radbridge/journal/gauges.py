@@ -35,9 +35,7 @@ _PENDING = select(func.count(), func.min(audit_pending.c.seq))
 _HEAD = select(func.max(audit_events.c.seq))
 _ANCHOR = select(func.max(audit_anchors.c.seq))
 _TOLD = select(cursors.c.seq).where(cursors.c.name == SYSLOG)
-_UNTOLD = (
-    select(audit_events.c.at).where(audit_events.c.seq > bindparam("told")).order_by(audit_events.c.seq).limit(1)
-)
+_UNTOLD = select(audit_events.c.at).where(audit_events.c.seq > bindparam("told")).order_by(audit_events.c.seq).limit(1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -80,8 +80,8 @@ def lora_of(gateway: GatewayProcess, accession: str) -> str:
 
 
 async def engine_of(server: ModelServerProcess) -> int:
-    """The process id of vLLM's EngineCore; a look at `/proc` may miss a process while others end."""
-    async with asyncio.timeout(10):
+    """The process id of vLLM's EngineCore; on a busy machine Serve may just be replacing its replica."""
+    async with asyncio.timeout(PATIENCE_S):
         while not (found := [pid for pid in processes_of(server.process.pid) if "EngineCore" in name_of(pid)]):
             await asyncio.sleep(0.1)
     [pid] = found

@@ -108,16 +108,20 @@ class Member:
 
 
 @asynccontextmanager
-async def members(*ids: str, lease_s: float = 600.0) -> AsyncIterator[list[Member]]:
-    """Gateways on one new database."""
+async def members(*ids: str) -> AsyncIterator[list[Member]]:
+    """Gateways on one new database, with bells that all of them hear.
+
+    A lease is so long that no test waits for a round: it rings a holder's alarm for one.
+    """
     cluster = the_cluster()
     url = cluster.url(cluster.database())
     async with AsyncExitStack() as stack:
         found = []
+        bells = LocalBells()
         for id in ids:
             journal = await Journal.open(url)
             stack.push_async_callback(journal.close)
-            found.append(Member(id, journal, lease_s=lease_s))
+            found.append(Member(id, journal, bells))
         yield found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, text
 from radbridge.case import Patient
 from radbridge.errors import LeaseLost
 from radbridge.events import Event, PatientUpdated
+from radbridge.flow import cluster
 from radbridge.flow.cluster import ClusterHolder
 from radbridge.flow.holding import cases_lease
 from radbridge.flow.process import LARGE
@@ -72,12 +74,13 @@ async def test_who_slept_too_long_commits_nothing(monkeypatch: pytest.MonkeyPatc
 
 async def test_two_gateways_share_and_hand_over() -> None:
     """A second gateway gets half of the work; what the first gives back at its end the second has at once."""
-    async with members("A", "B", lease_s=3.0) as (first, second):
+    async with members("A", "B") as (first, second):
         await first.holder.start(NAMES)
         assert len(first.holder.held(Kind.CASES)) == 64
         await second.holder.start(NAMES)
         async with at_work(second.holder.run):
             async with at_work(first.holder.run):
+                first.holder.alarm.ring()
                 await until(lambda: [len(m.holder.held(Kind.CASES)) for m in (first, second)] == [32, 32])
                 assert first.holder.held(Kind.CASES).keys() & second.holder.held(Kind.CASES).keys() == set()
             await first.holder.stop()
@@ -87,10 +90,17 @@ async def test_two_gateways_share_and_hand_over() -> None:
 
 async def test_a_dead_gateways_work_is_taken_and_known() -> None:
     """What is left behind by a death is somebody's again within a lease, and it is told that its owner died over it."""
-    async with members("A", "B", lease_s=0.6) as (first, second):
+    async with members("A", "B") as (first, second):
         await first.holder.start(NAMES)
         await second.holder.start(NAMES)
         async with at_work(second.holder.run):
+            rounds: list[None] = []
+            second.holder.on_change(lambda: rounds.append(None))
+            second.holder.alarm.ring()
+            await until(lambda: rounds)
+            assert second.holder.held(Kind.CASES) == {}
+            await second.forget("A")
+            second.holder.alarm.ring()
             await until(lambda: len(second.holder.held(Kind.CASES)) == 64)
         assert second.holder.pop_orphans() == NAMES
         assert second.holder.pop_orphans() == frozenset()
@@ -99,39 +109,42 @@ async def test_a_dead_gateways_work_is_taken_and_known() -> None:
 async def test_what_is_under_way_is_not_given_away() -> None:
     """A connection on which an answer is awaited stays with its gateway until the answer is there."""
     names = {"deliver:d:0", "deliver:e:0"}
-    async with members("A", "B", lease_s=0.6) as (first, second):
+    async with members("A", "B") as (first, second):
         await first.holder.start(names)
         await second.holder.start(names)
-        with first.holder.using(sorted(names)):
-            async with at_work(first.holder.run, second.holder.run):
+        async with at_work(first.holder.run, second.holder.run):
+            with first.holder.using(sorted(names)):
+                first.holder.alarm.ring()
                 await until(lambda: len(first.holder.held(Kind.DELIVER)) == 1)
                 rounds: list[None] = []
                 second.holder.on_change(lambda: rounds.append(None))
-                await until(lambda: len(rounds) == 2)
+                second.holder.alarm.ring()
+                await until(lambda: rounds)
                 assert second.holder.held(Kind.DELIVER) == {}
                 assert first.holder.keeps(dict.fromkeys(names, 1))
                 assert not first.holder.keeps({"deliver:d:0": 2})
-        async with at_work(first.holder.run, second.holder.run):
             await until(lambda: len(second.holder.held(Kind.DELIVER)) == 1)
 
 
-async def test_nothing_is_held_without_a_database() -> None:
+async def test_nothing_is_held_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that can't renew lets go by itself, before its leases are over."""
-    async with members("A", lease_s=0.6) as (alone,):
+    async with members("A") as (alone,):
         await alone.holder.start(NAMES)
         held = alone.holder.held(Kind.CASES)
         assert alone.holder.keeps(held)
-        await until(lambda: not alone.holder.held(Kind.CASES))
+        later = time.monotonic() + alone.lease_s * 0.9
+        monkeypatch.setattr(cluster, "monotonic", lambda: later)
+        assert alone.holder.held(Kind.CASES) == {}
         assert not alone.holder.keeps(held)
 
 
 async def test_bells_are_heard_elsewhere() -> None:
     """A ring is heard here once and at the other gateway once; after a lost connection everybody looks once."""
-    cluster = the_cluster()
-    name = cluster.database()
+    server = the_cluster()
+    name = server.database()
 
     def connect() -> psycopg.Connection[tuple[object, ...]]:
-        return cluster.connect(name)
+        return server.connect(name)
 
     heard: dict[str, list[str]] = {"A": [], "B": []}
     bells = {id: PostgresBells(connect, asyncio.get_running_loop(), id) for id in heard}
@@ -146,7 +159,7 @@ async def test_bells_are_heard_elsewhere() -> None:
     bells["A"].ring("apply:8")
     await until(lambda: len(heard["B"]) == 2)
     assert heard == {"A": ["apply:7", "apply:8"], "B": ["apply:7", "apply:8"]}
-    with cluster.connect(name) as conn:
+    with server.connect(name) as conn:
         conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             (name,),

@@ -188,7 +188,7 @@ def draw(samples: Sequence[Sample], file: Path) -> None:
     for name in ("message_age_s", "request_age_s", "delivery_age_s"):
         ages.plot(hours, [getattr(s, name) for s in samples], label=f"oldest {name.split('_')[0]}, s")
     for axes in (memory, counts, ages):
-        axes.legend(loc="upper left")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))  # beside the lines: they are everywhere
         axes.set_ylim(bottom=0)
     ages.set_xlabel("hour of the day")
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -130,7 +130,7 @@ async def test_capabilities(validator: Validator, tmp_path: Path) -> None:
     """The CapabilityStatement is valid R4, and so are the definitions as they are served."""
     async with (
         live(make_site(tmp_path), fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=f"{gateway.base}/fhir/") as client,
+        httpx.AsyncClient(base_url=f"{gateway.base}/fhir/", timeout=60) as client,
     ):
         statement = (await client.get("metadata")).json()
         assert validator.problems(statement) == []

@@ -45,7 +45,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[LiveGateway]:
 
 @pytest.fixture
 async def http(gateway: LiveGateway) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -146,7 +146,7 @@ async def test_plain_loopback_use_needs_no_login(tmp_path: Path) -> None:
     """Without `[access]`, a gateway on loopback answers everybody on the machine; what changes accounts asks still."""
     async with (
         live(make_site(tmp_path), fhir.wire, fhircast.wire, cdshooks.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as http,
     ):
         assert (await http.get("/fhir/DiagnosticReport")).status_code == 200
         assert (await http.get("/metrics")).status_code == 200

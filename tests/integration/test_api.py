@@ -22,7 +22,7 @@ from tests.support.registry import OWNER, publish_new
 async def asking(gateway: LiveGateway, *roles: Role, account: str = "ops") -> AsyncIterator[httpx.AsyncClient]:
     """A client with a key of these roles."""
     headers = people.bearer(await people.key(gateway, *roles, account=account))
-    async with httpx.AsyncClient(base_url=gateway.base, headers=headers, trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=gateway.base, headers=headers, trust_env=False, timeout=60) as http:
         yield http
 
 

@@ -10,18 +10,40 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from sqlalchemy import Connection
 
 from radbridge.errors import ConfigError
+from radbridge.flow.courier import Courier
 from radbridge.journal.destinations import DestinationState
 from radbridge_adapters.hl7v2.client import Ack, MllpClient
 from radbridge_adapters.hl7v2.er7 import Message
 from tests.support.delivering import NAME, Line, Receiver, delivering, receiving
+from tests.support.limits import Limits, limits_of
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come at once: how long they wait is `test_delivery_rules`' matter."""
     monkeypatch.setattr("radbridge.flow.results.backoff", lambda _: 0.01)
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
+    """How long an answer is waited for: until a script ends it."""
+    return limits_of("radbridge_adapters.hl7v2.client", monkeypatch)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One for each time that a courier looked for what is due."""
+    look, found = Courier._look, list[None]()  # noqa: SLF001 - nothing else shows that it looked and sent nothing
+
+    def count(courier: Courier, conn: Connection) -> object:
+        found.append(None)
+        return look(courier, conn)
+
+    monkeypatch.setattr(Courier, "_look", count)
+    return found
 
 
 async def yes(line: Line, control_id: str) -> None:
@@ -49,17 +71,19 @@ async def test_order_of_a_case_over_two_sessions(tmp_path: Path) -> None:
             assert [b"||R|||" in receiver.came[i][2] for i in place] == [True, False]
 
 
-async def test_a_message_that_is_never_answered(tmp_path: Path) -> None:
+async def test_a_message_that_is_never_answered(tmp_path: Path, limits: Limits) -> None:
     """A message that a peer never answers, though it answers others, is dead after three copies and blocks nobody.
 
     All copies are the same bytes under the same id, and no two were ever open at once.
     """
 
     async def script(line: Line, control_id: str) -> None:
-        if not silent_about(line.receiver, "BAD"):
+        if silent_about(line.receiver, "BAD"):
+            limits.end()
+        else:
             await line.say(control_id)
 
-    async with receiving(script) as receiver, delivering(tmp_path, receiver, ack_timeout_s=0.15) as flow:
+    async with receiving(script) as receiver, delivering(tmp_path, receiver) as flow:
         await flow.queue("BAD")
         for n in range(40):
             await flow.queue(f"A{n}")
@@ -74,7 +98,7 @@ async def test_a_message_that_is_never_answered(tmp_path: Path) -> None:
         assert f'radbridge_unanswered_total{{destination="{NAME}"}} 3.0' in flow.metrics.page().decode()
 
 
-async def test_a_night_without_answers(tmp_path: Path) -> None:
+async def test_a_night_without_answers(tmp_path: Path, limits: Limits) -> None:
     """A peer that takes messages and answers none is left alone by the breaker; no message dies of it, and all arrive.
 
     While it is silent at most one message is tried in a breaker's time.
@@ -84,8 +108,10 @@ async def test_a_night_without_answers(tmp_path: Path) -> None:
     async def script(line: Line, control_id: str) -> None:
         if awake:
             await line.say(control_id)
+        else:
+            limits.end()
 
-    rules = {"ack_timeout_s": 0.05, "breaker_after": 11, "breaker_s": 0.1, "max_unanswered": 2}
+    rules = {"breaker_after": 11, "breaker_s": 0.1, "max_unanswered": 2}
     names = [f"A{n}" for n in range(5)]
     async with receiving(script) as receiver, delivering(tmp_path, receiver, **rules) as flow:
         await flow.queue(*names)
@@ -101,7 +127,7 @@ async def test_a_night_without_answers(tmp_path: Path) -> None:
         assert all(len(receiver.copies(name)) == 1 for name in names)
 
 
-async def test_the_breaker_outlives_a_restart(tmp_path: Path) -> None:
+async def test_the_breaker_outlives_a_restart(tmp_path: Path, looks: list[None]) -> None:
     """A gateway that starts while a destination is left alone leaves it alone."""
 
     async def script(line: Line, control_id: str) -> None:
@@ -115,8 +141,8 @@ async def test_the_breaker_outlives_a_restart(tmp_path: Path) -> None:
             sent = len(receiver.came)
         async with delivering(tmp_path, receiver, **rules) as flow:
             await flow.queue("A3")
-            for _ in range(20):
-                await asyncio.sleep(0.005)
+            looks.clear()
+            await flow.until(lambda: len(looks) > 2)
             assert flow.states("A1", "A2", "A3") == ["pending", "pending", "pending"]
             assert len(receiver.came) == sent
 
@@ -136,33 +162,39 @@ async def test_one_message_that_it_chokes_on(tmp_path: Path) -> None:
         await flow.until(lambda: flow.states("A1", "BAD") == ["confirmed", "pending"])
 
 
-async def test_a_fresh_message_wakes_it(tmp_path: Path) -> None:
+async def test_a_fresh_message_wakes_it(tmp_path: Path, limits: Limits) -> None:
     """A message that was never tried goes before those that got nothing, as soon as the first stop would be over."""
 
     async def script(line: Line, control_id: str) -> None:
-        if not silent_about(line.receiver, "BAD"):
+        if silent_about(line.receiver, "BAD"):
+            limits.end()
+        else:
             await line.say(control_id)
 
-    rules = {"ack_timeout_s": 0.05, "breaker_after": 1, "breaker_s": 0.2}
+    rules = {"breaker_after": 1, "breaker_s": 200}
     async with receiving(script) as receiver, delivering(tmp_path, receiver, **rules) as flow:
         await flow.queue("BAD")
-        await flow.until(lambda: flow.place().health.breaker_s >= 0.8)
-        tried = len(receiver.came)
+        await flow.until(lambda: flow.place().health.breaker_s == 200)
+        await flow.age(200)
+        await flow.until(lambda: flow.place().health.breaker_s == 400)
         await flow.queue("A1")
+        await flow.age(201)
         await flow.until(lambda: flow.states("A1") == ["confirmed"])
-        assert receiver.accessions()[tried] == "A1"
+        assert receiver.accessions() == ["BAD", "BAD", "A1"]
         assert flow.place().health.failures == 0
 
 
-async def test_no_second_copy_by_itself(tmp_path: Path) -> None:
+async def test_no_second_copy_by_itself(tmp_path: Path, limits: Limits) -> None:
     """With `resend_unanswered = false` an unanswered message waits for an operator, who sends the same bytes again."""
     answers = False
 
     async def script(line: Line, control_id: str) -> None:
         if answers or not silent_about(line.receiver, "A1"):
             await line.say(control_id)
+        else:
+            limits.end()
 
-    rules = {"ack_timeout_s": 0.1, "resend_unanswered": False}
+    rules = {"resend_unanswered": False}
     async with receiving(script) as receiver, delivering(tmp_path, receiver, **rules) as flow:
         await flow.queue("A1")
         await flow.until(lambda: flow.states("A1") == ["dead"])
@@ -194,7 +226,7 @@ async def test_a_nack_is_never_skipped_past(tmp_path: Path) -> None:
         assert [d.purpose for d in flow.of("A1") if d.state == "confirmed"] == ["withdrawal"]
 
 
-async def test_answers_count_and_silence_does_not(tmp_path: Path) -> None:
+async def test_answers_count_and_silence_does_not(tmp_path: Path, limits: Limits) -> None:
     """`max_attempts` counts AE answers alone; then the delivery is dead and says so."""
     count = 0
 
@@ -203,8 +235,10 @@ async def test_answers_count_and_silence_does_not(tmp_path: Path) -> None:
         count += 1
         if count % 2:
             await line.say(control_id, "AE")
+        else:
+            limits.end()
 
-    rules = {"ack_timeout_s": 0.05, "max_attempts": 3, "max_unanswered": 9, "breaker_after": 99}
+    rules = {"max_attempts": 3, "max_unanswered": 9, "breaker_after": 99}
     async with receiving(script) as receiver, delivering(tmp_path, receiver, **rules) as flow:
         await flow.queue("A1")
         await flow.until(lambda: flow.states("A1") == ["dead"])
@@ -212,7 +246,7 @@ async def test_answers_count_and_silence_does_not(tmp_path: Path) -> None:
         assert flow.of("A1")[0].answer.startswith("gave up after 3 attempts")
 
 
-async def test_pause_and_resume(tmp_path: Path) -> None:
+async def test_pause_and_resume(tmp_path: Path, looks: list[None]) -> None:
     """A paused destination gets nothing, not even a withdrawal; resumed it gets all that is still wanted."""
     async with receiving(yes) as receiver, delivering(tmp_path, receiver) as flow:
         await flow.queue("A1")
@@ -221,8 +255,8 @@ async def test_pause_and_resume(tmp_path: Path) -> None:
         await flow.queue("A2", "A3")
         await flow.withdraw("A1")
         await flow.withdraw("A3")
-        for _ in range(20):
-            await asyncio.sleep(0.005)
+        looks.clear()
+        await flow.until(lambda: len(looks) > 2)
         assert receiver.accessions() == ["A1"]
         assert flow.place().reason == "upgrade"
         await flow.order(DestinationState.ACTIVE)
@@ -249,15 +283,17 @@ def _never_today() -> list[str]:
     return [f"{datetime.now(UTC) + timedelta(days=3):%a} 00:00-24:00"]
 
 
-async def test_confirmed_by_the_application(tmp_path: Path) -> None:
+async def test_confirmed_by_the_application(tmp_path: Path, limits: Limits) -> None:
     """With `confirm = "application"` enhanced mode is asked for, and CA alone delivers nothing."""
 
     async def script(line: Line, control_id: str) -> None:
         await line.say(control_id, "CA")
         if len(line.receiver.came) > 1:
             await line.say(control_id, "AA")
+        else:
+            asyncio.get_running_loop().call_later(0.2, limits.end)  # long enough for the CA to be taken for a yes
 
-    rules = {"ack_timeout_s": 0.1, "confirm": "application"}
+    rules = {"confirm": "application"}
     async with receiving(script) as receiver, delivering(tmp_path, receiver, **rules) as flow:
         await flow.queue("A1")
         await flow.until(lambda: flow.states("A1") == ["confirmed"])
@@ -282,7 +318,7 @@ async def test_late_and_foreign_answers_are_counted(tmp_path: Path) -> None:
         await flow.until(lambda: late in flow.metrics.page().decode())
 
 
-async def test_a_peer_that_hangs_or_half_closes(tmp_path: Path) -> None:
+async def test_a_peer_that_hangs_or_half_closes(tmp_path: Path, limits: Limits) -> None:
     """A peer that reads nothing, and one that closes its half unanswered, cost a timeout and no message."""
     seen = 0
 
@@ -293,11 +329,11 @@ async def test_a_peer_that_hangs_or_half_closes(tmp_path: Path) -> None:
             line.writer.write_eof()
         elif seen == 2:
             line.writer.transport.pause_reading()  # type: ignore[attr-defined]  # typeshed: a reader's transport reads
-            await asyncio.sleep(0.3)
+            limits.end()
         else:
             await line.say(control_id)
 
-    async with receiving(script) as receiver, delivering(tmp_path, receiver, ack_timeout_s=0.15) as flow:
+    async with receiving(script) as receiver, delivering(tmp_path, receiver) as flow:
         await flow.queue("A1")
         await flow.until(lambda: flow.states("A1") == ["confirmed"])
         assert len(receiver.copies("A1")) == 1

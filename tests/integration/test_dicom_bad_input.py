@@ -122,7 +122,7 @@ async def test_aborts_at_every_step_leave_the_listener_alive() -> None:
             await peer.writer.drain()
             await peer.close()
         assert await is_alive(port)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while listener.connections:
                 await asyncio.sleep(0.01)
 
@@ -135,7 +135,7 @@ async def test_an_object_that_breaks_off_is_kept_as_such() -> None:
             peer.writer.write(message(store_rq(), IMAGE)[:700] + ending)
             await peer.writer.drain()
             await peer.close()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await notes.came.wait()
         (request, reason), *others = notes.abandonings
         assert (reason, request.header.elements, others) == ("aborted", HEADER, [])
@@ -260,7 +260,7 @@ async def test_an_event_report_that_nobody_answers_is_told() -> None:
                 response = encode([(0x100, 0x8100), (0x120, 1), (0x800, 0x0101), (0x900, 0)])
                 sent = (message(response) if answered else b"") + RELEASE_RQ
                 assert (await peer.ask(sent))[0] == PduType.RELEASE_RP
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while listener.connections:
                     await asyncio.sleep(0.01)
         assert notes.unreported_events == ([] if answered else [event])

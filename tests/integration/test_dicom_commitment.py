@@ -32,7 +32,7 @@ from tests.support.dicom_scu import (
 from tests.support.gateway import free_port
 from tests.support.live import LiveGateway, live, make_site
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class Reports:

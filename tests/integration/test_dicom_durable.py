@@ -53,7 +53,7 @@ async def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
     gateway = GatewayProcess(tmp_path, model='url = "http://127.0.0.1:9"')
     await gateway.start(ready=False)
     senders = [asyncio.create_task(apart(send_until_it_dies, gateway.dicom_port, n, stored)) for n in range(SENDERS)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while len(stored) < ENOUGH or len({uid.rsplit(".", 2)[1] for uid in stored.copy()}) < SENDERS:
             await asyncio.sleep(0.005)
     with locked(tmp_path / "radbridge.db"):

@@ -25,6 +25,7 @@ from tests.support.dicom_peer import (
     message,
     store_rq,
 )
+from tests.support.limits import clock_of_loop, pass_until
 
 SITE = [
     {"name": "scanner", "ae_title": "CT1", "addresses": ["127.0.0.0/8"]},
@@ -76,21 +77,21 @@ async def test_one_association_too_many_is_turned_away_for_now() -> None:
         await late.close()
         await first.ask(RELEASE_RQ)
         await first.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while listener.is_full:
                 await asyncio.sleep(0.01)
         async with associated(port) as next_one:
             assert await next_one.status(ECHO_RQ) == status.SUCCESS
 
 
-async def test_connections_that_never_ask_have_a_limit_too() -> None:
+async def test_connections_that_never_ask_have_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of silent connections is cut off, and they are closed after `association_timeout_s`."""
-    async with listening(max_associations=1, association_timeout_s=0.5) as (listener, port):
+    clock = clock_of_loop(monkeypatch)
+    async with listening(max_associations=1, association_timeout_s=600) as (listener, port):
         silent = [await Peer.connect(port) for _ in range(80)]
-        async with asyncio.timeout(10):
-            for peer in silent:
-                assert await peer.ended() == b""
-        assert listener.connections == 0
+        await pass_until(clock, lambda: not listener.connections, by_s=600)
+        for peer in silent:
+            assert await peer.ended() == b""
         async with associated(port) as peer:
             assert await peer.status(ECHO_RQ) == status.SUCCESS
         for peer in silent:
@@ -100,21 +101,26 @@ async def test_connections_that_never_ask_have_a_limit_too() -> None:
 @pytest.mark.parametrize(
     "sent", [b"", message(store_rq())[:20], message(store_rq()), message(store_rq(), b"x" * 99)[:-9]]
 )
-async def test_a_silent_association_is_aborted(sent: bytes) -> None:
+async def test_a_silent_association_is_aborted(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stuck anywhere, even in mid-command or mid-object: A-ABORT after `idle_timeout_s`, and the socket is closed."""
-    async with listening(idle_timeout_s=0.2) as (listener, port), associated(port) as peer:
-        assert await peer.ask(sent) == (ABORT, b"\0\0\2\0")
+    clock = clock_of_loop(monkeypatch)
+    async with listening(idle_timeout_s=600) as (listener, port), associated(port) as peer:
+        peer.writer.write(sent)
+        await pass_until(clock, lambda: not listener.connections, by_s=600)
+        assert await peer.read() == (ABORT, b"\0\0\2\0")
         assert await peer.ended() == b""
         assert listener.connections == 0
 
 
-async def test_a_slow_commit_is_no_silence() -> None:
+async def test_a_slow_commit_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the services are at work the idle time doesn't run."""
-    notes = Notes(gate=asyncio.Event())
-    async with listening(notes, idle_timeout_s=0.05) as (_, port), associated(port) as peer:
+    clock, notes = clock_of_loop(monkeypatch), Notes(gate=asyncio.Event())
+    async with listening(notes, idle_timeout_s=600) as (_, port), associated(port) as peer:
         peer.writer.write(message(store_rq(), b""))
         await notes.came.wait()
-        await asyncio.sleep(0.2)
+        for _ in range(5):
+            clock.skip(600)
+            await asyncio.sleep(0.01)
         assert notes.gate
         notes.gate.set()
         kind, _ = await peer.read()
@@ -126,12 +132,12 @@ async def test_a_peer_that_does_not_read_is_cut_off() -> None:
     async with listening(idle_timeout_s=0.3) as (listener, port), associated(port) as peer:
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
         echoes = ECHO_RQ * 2000
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with suppress(OSError):
                 while True:
                     peer.writer.write(echoes)
                     await peer.writer.drain()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while listener.connections:
                 await asyncio.sleep(0.01)
 

@@ -121,7 +121,7 @@ async def test_a_silent_archive(tmp_path: Path) -> None:
         for number in range(5):
             await gateway.dictate(f"A{number}", patient=Patient(id=f"90000{number}"), study=NOW)
         await gateway.gateway.until(lambda: all(gateway.gateway.drafts(f"A{n}") for n in range(5)))
-        await gateway.gateway.until(lambda: archive.open == 0)
+        await gateway.gateway.until(lambda: archive.connections and archive.open == 0)
         assert archive.connections == 1
 
 

@@ -71,7 +71,7 @@ async def answering(raw: bytes, *, then_drip: bool = False) -> AsyncIterator[Ser
     async with server:
         made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/dicom-web"
         yield made
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while made.open:
             await asyncio.sleep(0.005)
 
@@ -160,7 +160,7 @@ async def test_a_server_that_drips(raw: bytes) -> None:
     """The time limit is of the whole answer: a byte now and then doesn't lengthen it."""
     async with answering(raw, then_drip=True) as server:
         with pytest.raises(DeliveryFailed, match="gave no answer"):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await archive(server.url, timeout_s=0.3).studies("900001")
 
 

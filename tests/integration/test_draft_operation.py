@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.errors import PromptTooLong
 from radbridge.testing import FakeModel
 from radbridge_adapters import fhir
 from radbridge_adapters.resources.validate import validate
 from tests.support.fhir import JSON, report
+from tests.support.held_model import HeldModel
 from tests.support.live import live, make_site
 
 Document = dict[str, Any]
@@ -24,23 +24,11 @@ Document = dict[str, Any]
 ASYNC = {"prefer": "respond-async"}
 
 
-class Held(FakeModel):
-    """A model server that answers when a test lets it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.free = asyncio.Event()
-
-    async def draft(self, request: DraftRequest) -> DraftResponse:
-        await self.free.wait()
-        return await super().draft(request)
-
-
 @asynccontextmanager
 async def server(folder: Path, model: FakeModel | None = None) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         live(make_site(folder), fhir.wire, model=model) as gateway,
-        httpx.AsyncClient(base_url=f"{gateway.base}/fhir/", headers=JSON, timeout=30) as client,
+        httpx.AsyncClient(base_url=f"{gateway.base}/fhir/", headers=JSON, timeout=60) as client,
     ):
         yield client
 
@@ -88,7 +76,7 @@ async def test_of_a_report_in_the_request(tmp_path: Path) -> None:
 
 async def test_no_draft_in_time(tmp_path: Path) -> None:
     """A deadline that passes is 504, never an empty success; the draft comes when asked again."""
-    model = Held()
+    model = HeldModel()
     async with server(tmp_path, model) as client:
         id = await store(client, report())
         late = await client.post(f"DiagnosticReport/{id}/$draft-impression", json=parameters(deadline=deadline(0)))
@@ -101,7 +89,7 @@ async def test_no_draft_at_all(tmp_path: Path) -> None:
     """A model that makes none is 422 with a fixed reason."""
     async with server(tmp_path, FakeModel(error=PromptTooLong(9, 1))) as client:
         id = await store(client, report())
-        answer = await client.post(f"DiagnosticReport/{id}/$draft-impression", json=parameters(deadline=deadline(10)))
+        answer = await client.post(f"DiagnosticReport/{id}/$draft-impression", json=parameters(deadline=deadline(60)))
         assert (answer.status_code, issue(answer)) == (422, "processing")
 
 
@@ -141,7 +129,7 @@ async def test_wrong_parameters(tmp_path: Path, body: Document, status: int) -> 
 
 async def test_asked_for_later(tmp_path: Path) -> None:
     """An asynchronous request is 202 with an address; that is 202 until the draft is there, even after a restart."""
-    model = Held()
+    model = HeldModel()
     async with server(tmp_path, model) as client:
         id = await store(client, report())
         accepted = await client.post(f"DiagnosticReport/{id}/$draft-impression", headers=ASYNC)
@@ -153,7 +141,7 @@ async def test_asked_for_later(tmp_path: Path) -> None:
         assert waiting.headers["x-progress"]
     async with server(tmp_path) as client:
         job = address.rpartition("/fhir/")[2]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (done := await client.get(job)).status_code == 202:
                 await asyncio.sleep(0.01)
         assert done.status_code == 200
@@ -168,7 +156,7 @@ async def test_a_failed_job(tmp_path: Path) -> None:
     async with server(tmp_path, FakeModel(error=PromptTooLong(9, 1))) as client:
         id = await store(client, report())
         accepted = await client.post(f"DiagnosticReport/{id}/$draft-impression", headers=ASYNC)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (done := await client.get(accepted.headers["content-location"])).status_code == 202:
                 await asyncio.sleep(0.01)
         validate(done.json())
@@ -177,7 +165,7 @@ async def test_a_failed_job(tmp_path: Path) -> None:
 
 async def test_a_cancelled_job(tmp_path: Path) -> None:
     """A job that was taken back is unknown afterwards, as one that never was."""
-    async with server(tmp_path, Held()) as client:
+    async with server(tmp_path, HeldModel()) as client:
         id = await store(client, report())
         address = (await client.post(f"DiagnosticReport/{id}/$draft-impression", headers=ASYNC)).headers[
             "content-location"

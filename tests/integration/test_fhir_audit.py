@@ -18,7 +18,7 @@ __all__ = ["client", "gateway"]
 
 async def events(client: httpx.AsyncClient, at_least: int) -> list[dict[str, Any]]:
     """The audit trail, oldest first, once it has as many events."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             answer = (await client.get("AuditEvent?_count=100")).json()
             if answer["total"] >= at_least:

@@ -17,7 +17,7 @@ WRITERS = 8
 
 async def create_until_it_dies(base: str, writer: int, made: dict[str, str]) -> None:
     """Create report after report, each under a condition, and note every 201."""
-    async with httpx.AsyncClient(base_url=base, headers=JSON, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=base, headers=JSON, timeout=60) as client:
         for number in range(100_000):
             accession = f"K{writer}-{number}"
             try:

@@ -24,7 +24,7 @@ MANY = "&".join(f"_id={n},{','.join(str(n) for n in range(90))}" for n in range(
 async def client(url: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         live(make_site(tmp_path, store={"url": url}), fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=f"{gateway.base}/fhir/", headers=JSON, trust_env=False, timeout=20) as client,
+        httpx.AsyncClient(base_url=f"{gateway.base}/fhir/", headers=JSON, trust_env=False, timeout=60) as client,
     ):
         yield client
 

@@ -128,7 +128,7 @@ async def test_our_own_draft_is_no_dictation(gateway: LiveGateway, client: httpx
         answer = (await client.get("DiagnosticReport?_security=AIAST")).json()
         return [e["resource"] for e in answer.get("entry", ())]
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (drafts := await ours()):
             await asyncio.sleep(0.02)
     case = gateway.case("A1")
@@ -144,7 +144,7 @@ async def test_our_own_draft_is_no_dictation(gateway: LiveGateway, client: httpx
 async def test_criteria_never_mean_our_draft(gateway: LiveGateway, client: httpx.AsyncClient) -> None:
     """A condition by accession number finds the hospital's report and not the draft beside it."""
     made = (await client.post("DiagnosticReport", json=report())).json()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await client.get("DiagnosticReport?identifier=A1&_summary=count")).json()["total"] < 2:
             await asyncio.sleep(0.02)
     again = await client.post("DiagnosticReport", json=report(), headers={"if-none-exist": "identifier=A1"})

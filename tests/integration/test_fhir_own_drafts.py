@@ -28,7 +28,7 @@ async def ours(client: httpx.AsyncClient, kind: str, **criteria: str) -> list[Do
 
 async def until_ours(client: httpx.AsyncClient, version: str, **criteria: str) -> Document:
     """The draft report, once it has that version."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             found = await ours(client, "DiagnosticReport", **criteria)
             if found and found[0]["meta"]["versionId"] == version:
@@ -138,7 +138,7 @@ async def test_the_hospitals_conditions_find_their_own(gateway: LiveGateway, cli
     """A conditional create by the hospital's own accession number finds its own report, and not the draft of it."""
     numbered = report(identifier=[{**report()["identifier"][0], "system": "urn:hospital"}])
     theirs = (await client.post("DiagnosticReport", json=numbered)).json()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await ours(client, "DiagnosticReport", identifier=f"{DRAFT_SYSTEM}|"):
             await asyncio.sleep(0.005)
     again = await client.post(

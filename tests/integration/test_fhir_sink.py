@@ -188,7 +188,7 @@ async def test_killed_before_the_answer(hospital: httpx.AsyncClient, tmp_path: P
             await process.wait()
         between.after = lambda p: None
         confirmed = "SELECT count(*) FROM delivery WHERE destination = 'hospital' AND state = 'confirmed'"
-        async with running(tmp_path, between.url), asyncio.timeout(30):
+        async with running(tmp_path, between.url), asyncio.timeout(60):
             while not read_journal(tmp_path, confirmed):
                 await asyncio.sleep(0.05)
     assert sum(is_transaction(p) for p in between.seen) == 1

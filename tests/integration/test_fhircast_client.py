@@ -16,10 +16,12 @@ from radbridge.case import CaseKey, CaseState
 from radbridge.errors import DeliveryFailed
 from radbridge.journal import deliveries
 from radbridge.journal.schema import DeliveryState
+from radbridge.testing import FakeModel
 from radbridge_adapters import fhircast
 from radbridge_adapters.fhircast import publish
 from radbridge_adapters.fhircast.client import HubClient
 from tests.support.fhircast import observation, put, report_context, update_context
+from tests.support.held_model import HeldModel
 from tests.support.live import LiveGateway, live, make_site
 from tests.support.peers import running
 
@@ -55,7 +57,7 @@ class ForeignHub:
 
     async def until(self, condition: Callable[[dict[str, Any]], Any]) -> Any:
         """What `condition` finds in its state, waited for."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (found := condition(await self.state())):
                 await asyncio.sleep(0.01)
         return found
@@ -78,15 +80,17 @@ def ours(state: dict[str, Any]) -> list[dict[str, Any]]:
 @asynccontextmanager
 async def foreign_hub() -> AsyncIterator[ForeignHub]:
     """The hub in its own process."""
-    async with running("hub.mjs") as (ready, _), httpx.AsyncClient(trust_env=False, timeout=20) as http:
+    async with running("hub.mjs") as (ready, _), httpx.AsyncClient(trust_env=False, timeout=60) as http:
         yield ForeignHub(ready["url"], http)
 
 
 @asynccontextmanager
-async def following(hub: ForeignHub, folder: Path, **more: Any) -> AsyncIterator[LiveGateway]:
+async def following(
+    hub: ForeignHub, folder: Path, model: FakeModel | None = None, **more: Any
+) -> AsyncIterator[LiveGateway]:
     """A gateway that follows the hub's session."""
     hubs = [{"name": "hub", "url": f"{hub.url}/", "topic": "a secret/topic", **more}]
-    async with live(make_site(folder, fhircast={"hubs": hubs}), fhircast.wire) as gateway:
+    async with live(make_site(folder, fhircast={"hubs": hubs}), fhircast.wire, model=model) as gateway:
         [client] = [w for wire in gateway.wires for w in wire.leased if isinstance(w, HubClient)]
         await gateway.until(lambda: client.connected)
         yield gateway
@@ -144,12 +148,13 @@ async def test_a_gap_in_the_versions_is_closed(tmp_path: Path) -> None:
 
 async def test_a_conflict_is_retried_with_a_new_id_and_the_current_version(tmp_path: Path) -> None:
     """A 409 makes us ask for the context and publish again, under another event id."""
-    async with foreign_hub() as hub, following(hub, tmp_path) as gateway:
-        gateway.model.delay_s = 0.3
+    model = HeldModel()
+    async with foreign_hub() as hub, following(hub, tmp_path, model) as gateway:
         await hub.open()
         await hub.share("Clear lungs.")
-        await gateway.until(lambda: gateway.model.requests)
+        await gateway.until(lambda: model.asked)
         await hub.share("Unrelated.", "other", quiet=True)
+        model.free.set()
         await hub.draft("Clear lungs.")
         first, second = [event["id"] for event in (await hub.state())["published"]][:2]
         assert second == f"{first}-1"
@@ -198,12 +203,14 @@ async def test_changed_findings_take_the_draft_away(tmp_path: Path) -> None:
 
 async def test_a_closed_report_gets_nothing(tmp_path: Path) -> None:
     """A draft whose report was closed at the hub is cancelled, not retried."""
-    async with foreign_hub() as hub, following(hub, tmp_path) as gateway:
-        gateway.model.delay_s = 0.3
+    model = HeldModel()
+    async with foreign_hub() as hub, following(hub, tmp_path, model) as gateway:
         await hub.open()
         await hub.share("Clear lungs.")
-        await gateway.until(lambda: gateway.model.requests)
+        await gateway.until(lambda: model.asked)
         await hub.act("event", name="DiagnosticReport-close", context=report_context("A1")[:1])
+        await hub.until(lambda state: len(state["acks"]) == 3)
+        model.free.set()
         await gateway.until(lambda: states(gateway) == [DeliveryState.CANCELLED])
         assert (await hub.state())["published"] == []
 

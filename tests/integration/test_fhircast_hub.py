@@ -16,6 +16,7 @@ from radbridge.testing import FakeModel
 from radbridge_adapters import fhircast
 from tests.support.fhircast import event, observation, put, report_context, update_context
 from tests.support.fhircast_client import Cast, application
+from tests.support.held_model import HeldModel
 from tests.support.live import LiveGateway, live, make_site
 
 KEY = CaseKey(accession="A1")
@@ -38,7 +39,7 @@ async def share(pacs: Cast, text: str, **more: Any) -> None:
 
 async def drafts_in(pacs: Cast, text: str) -> dict[str, Any]:
     """The draft in the content, once it says `text`."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = [r for r in pacs.content(await pacs.context()).values() if r["id"] != "f1"]
             if found and found[0]["valueString"] == text:
@@ -101,10 +102,15 @@ async def test_changed_findings_replace_the_draft(tmp_path: Path) -> None:
 
 async def test_a_draft_for_a_report_that_nobody_has_open_goes_nowhere(tmp_path: Path) -> None:
     """A draft whose report was closed meanwhile is cancelled; opened again, the standing draft is put there."""
-    async with live(make_site(tmp_path), fhircast.wire) as gateway, application(f"{gateway.base}/fhircast") as pacs:
-        gateway.model.delay_s = 0.3
+    model = HeldModel()
+    async with (
+        live(make_site(tmp_path), fhircast.wire, model=model) as gateway,
+        application(f"{gateway.base}/fhircast") as pacs,
+    ):
         await dictate(pacs, "Clear lungs.")
+        await gateway.until(lambda: model.asked)
         await pacs.post("DiagnosticReport-close", report_context("A1")[:1])
+        model.free.set()
         await gateway.until(lambda: sent(gateway) == [(Purpose.DRAFT, DeliveryState.CANCELLED)])
         assert await pacs.context() == {"context.type": "", "context": []}
         await pacs.post("DiagnosticReport-open", report_context("A1"))

@@ -39,7 +39,7 @@ async def _until_url(out: asyncio.StreamReader) -> AsyncIterator[str]:
 
 async def draft_in(cast: Cast) -> str:
     """The draft in the content, waited for."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             content = cast.content(await cast.context())
             found = [r["valueString"] for name, r in content.items() if "radbridge" in name]
@@ -51,7 +51,7 @@ async def draft_in(cast: Cast) -> str:
 async def test_an_acknowledged_update_outlives_kill_9(tmp_path: Path) -> None:
     """Killed right after the 202 of an update: the content is there afterwards, and its draft comes all the same."""
     found = observation("Clear lungs. No effusion.")
-    async with gateway(tmp_path, delay_s=30) as (url, process), application(url) as pacs:
+    async with gateway(tmp_path, delay_s=600) as (url, process), application(url) as pacs:
         await pacs.post("DiagnosticReport-open", report_context("A1"))
         version = (await pacs.context())["context.versionId"]
         assert (await pacs.post("DiagnosticReport-update", update_context(put(found)), version)).status_code == 202

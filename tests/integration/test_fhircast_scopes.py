@@ -77,6 +77,6 @@ async def test_our_client_follows_a_hub_that_wants_tokens(tmp_path: Path) -> Non
             said = event("DiagnosticReport-update", update_context(put(observation("Clear lungs."))), version=version)
             (await http.post(url, json=said)).raise_for_status()
             await here.until(lambda: here.drafts("A1"))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while "radbridge-" not in (await http.get(f"{url}/topic")).text:
                     await asyncio.sleep(0.02)

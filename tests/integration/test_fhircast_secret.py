@@ -14,6 +14,7 @@ from radbridge import logs
 from radbridge_adapters import fhircast
 from tests.support.fhircast import observation, put, report_context, update_context
 from tests.support.fhircast_client import application
+from tests.support.limits import clock_of
 from tests.support.live import live, make_site
 from tests.support.peers import running
 
@@ -35,11 +36,14 @@ def _quiet_again() -> object:
     structlog.reset_defaults()
 
 
-async def test_no_log_line_and_no_table_holds_a_topic(tmp_path: Path, log: io.StringIO) -> None:
+async def test_no_log_line_and_no_table_holds_a_topic(
+    tmp_path: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Good and bad requests, sockets, a foreign hub: no topic, no address and no report text in logs or metrics."""
     async with running("hub.mjs") as (ready, _):
         hubs = [{"name": "hub", "url": ready["url"], "topic": TOPIC}]
-        async with live(make_site(tmp_path, fhircast={"hubs": hubs, "ack_timeout_s": 0.3}), fhircast.wire) as gateway:
+        site = make_site(tmp_path, fhircast={"hubs": hubs, "ack_timeout_s": 600, "heartbeat_s": 0.05})
+        async with live(site, fhircast.wire) as gateway:
             async with application(f"{gateway.base}/fhircast", TOPIC) as pacs:
                 await pacs.post("DiagnosticReport-open", report_context("zqname1"))
                 version = (await pacs.context())["context.versionId"]
@@ -54,6 +58,7 @@ async def test_no_log_line_and_no_table_holds_a_topic(tmp_path: Path, log: io.St
                     await websockets.connect(f"{pacs.endpoint}x", proxy=None)
                 pacs.mute = True
                 await pacs.post("DiagnosticReport-close", report_context("zqname1")[:1])
+                clock_of("radbridge_adapters.fhircast.link", monkeypatch).skip(601)
                 await pacs.until_closed()
             async with httpx.AsyncClient(trust_env=False) as http:
                 state = (await http.get(f"{ready['url']}/control")).json()

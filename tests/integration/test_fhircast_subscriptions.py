@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,11 @@ import pytest
 import websockets
 
 from radbridge_adapters import fhircast
+from radbridge_adapters.fhircast.subscriptions import MAX_FIELDS
 from tests.support.fhircast import observation, put, report_context, update_context
 from tests.support.fhircast_client import Cast, application
-from tests.support.live import live, make_site
+from tests.support.limits import Clock, clock_of
+from tests.support.live import LiveGateway, live, make_site
 
 SYSTEM = "https://fhircast.hl7.org/events/syncerror/"
 
@@ -92,14 +93,15 @@ async def test_unsubscribing_ends_the_socket(tmp_path: Path, field: str) -> None
             await websockets.connect(pacs.endpoint, proxy=None)
 
 
-async def test_a_lease_ends(tmp_path: Path) -> None:
+async def test_a_lease_ends(tmp_path: Path, clock: Clock) -> None:
     """When the lease is over the subscriber is told so and the socket closed; it may be shorter than asked for."""
-    site = make_site(tmp_path, fhircast={"lease_s": 1})
+    site = make_site(tmp_path, fhircast={"lease_s": 600, "heartbeat_s": 0.05})
     async with (
         live(site, fhircast.wire) as gateway,
         application(f"{gateway.base}/fhircast", hub_lease_seconds="9999") as pacs,
     ):
-        assert pacs.told[0]["hub.lease_seconds"] == 1
+        assert pacs.told[0]["hub.lease_seconds"] == 600
+        clock.skip(601)
         assert (await pacs.until_told(2))["hub.reason"] == "the lease is over"
         assert await pacs.until_closed() == 1000
 
@@ -156,10 +158,23 @@ async def test_a_refused_event_is_told_to_the_others(tmp_path: Path, answer: dic
         assert [e["event"]["hub.event"] for e in ehr.events] == ["DiagnosticReport-open", "DiagnosticReport-close"]
 
 
+def owed(gateway: LiveGateway) -> int:
+    """How many answers the hub waits for."""
+    [app] = [mount.app for mount in gateway.mounts if mount.path == "/fhircast"]
+    links = app._subscriptions._links.values()  # type: ignore[attr-defined]  # noqa: SLF001 - nobody else is told
+    return sum(len(link.subscriber._unanswered) for link in links)  # noqa: SLF001
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """How the hub tells that an answer or the end of a lease is due; with heartbeats it looks all the time."""
+    return clock_of("radbridge_adapters.fhircast.link", monkeypatch)
+
+
 @pytest.mark.parametrize("answer", [{}, {"status": "200"}, {"status": "202"}, {"status": 200}])
-async def test_any_2xx_or_no_status_is_consent(tmp_path: Path, answer: dict[str, Any]) -> None:
+async def test_any_2xx_or_no_status_is_consent(tmp_path: Path, clock: Clock, answer: dict[str, Any]) -> None:
     """An answer with a 2xx as a number or a string, or without a status as Medplum sends it, is consent."""
-    site = make_site(tmp_path, fhircast={"ack_timeout_s": 0.5})
+    site = make_site(tmp_path, fhircast={"ack_timeout_s": 600, "heartbeat_s": 0.05})
     async with (
         live(site, fhircast.wire) as gateway,
         application(f"{gateway.base}/fhircast") as pacs,
@@ -169,13 +184,14 @@ async def test_any_2xx_or_no_status_is_consent(tmp_path: Path, answer: dict[str,
         for number in range(3):
             await pacs.post("DiagnosticReport-open", report_context("A1", f"r{number}"))
             await other.wait(number + 1)
-            await asyncio.sleep(0.3)  # longer in all than one answer may take
+            await gateway.until(lambda: not owed(gateway))
+            clock.skip(400)  # longer in all than one answer may take
         assert not [e for e in pacs.events if e["event"]["hub.event"] == "SyncError"]
 
 
-async def test_who_does_not_answer_is_unsubscribed(tmp_path: Path) -> None:
+async def test_who_does_not_answer_is_unsubscribed(tmp_path: Path, clock: Clock) -> None:
     """No answer in time: a SyncError to the others, a denial and the end for the one that is silent."""
-    site = make_site(tmp_path, fhircast={"ack_timeout_s": 0.3})
+    site = make_site(tmp_path, fhircast={"ack_timeout_s": 600, "heartbeat_s": 0.05})
     async with (
         live(site, fhircast.wire) as gateway,
         application(f"{gateway.base}/fhircast") as pacs,
@@ -183,6 +199,9 @@ async def test_who_does_not_answer_is_unsubscribed(tmp_path: Path) -> None:
     ):
         ehr.mute = True
         await pacs.post("DiagnosticReport-open", report_context("A1"))
+        await pacs.wait(1)
+        await gateway.until(lambda: owed(gateway) == 1)
+        clock.skip(601)
         [error] = await pacs.wait(1, "SyncError")
         assert coded(error)["subscriber"] == "EHR"
         assert (await ehr.until_told(2))["hub.mode"] == "denied"
@@ -230,3 +249,18 @@ async def test_a_session_outlives_the_process(tmp_path: Path) -> None:
             assert pacs.version == before["context.versionId"]
             answer = await pacs.post("DiagnosticReport-update", update_context(found, bundle="b2"), pacs.version)
             assert answer.status_code == 202
+
+
+async def test_a_form_has_so_many_fields(tmp_path: Path) -> None:
+    """A form with more fields than a subscription could have is refused, whatever the others are."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    right = "hub.channel.type=websocket&hub.mode=subscribe&hub.topic=t&hub.events=Patient-open"
+    async with (
+        live(make_site(tmp_path), fhircast.wire) as gateway,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
+    ):
+        found = [
+            (await http.post("/fhircast", content=right + "&x=1" * more, headers=form)).status_code
+            for more in (MAX_FIELDS - 4, MAX_FIELDS - 3)
+        ]
+    assert found == [202, 400]

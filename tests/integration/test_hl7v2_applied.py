@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from radbridge.config import Hl7v2, Site
 from radbridge.flow.intake import JournalIntake, state_topic
 from radbridge.flow.process import Processor
-from radbridge.journal import Journal, dead
+from radbridge.journal import Journal, dead, messages
+from radbridge.journal.schema import MessageState
 from radbridge.metrics import Metrics
 from radbridge_adapters.hl7v2 import wire
 from radbridge_adapters.hl7v2.framing import encode
-from tests.support.mllp import PATIENCE_S, Peer, connect, numbered
+from tests.support.mllp import PATIENCE_S, Peer, connect, numbered, until
 
 
 def asking(number: int, *, bad: bool = False) -> bytes:
@@ -29,15 +32,17 @@ def asking(number: int, *, bad: bool = False) -> bytes:
 
 
 @asynccontextmanager
-async def talking(folder: Path, *, applies: bool = True) -> AsyncIterator[tuple[Peer, Journal]]:
-    """A sender's connection to a listener with all behind it that applies messages."""
+async def talking(
+    folder: Path, *, applies: bool = True, begin: asyncio.Event | None = None, **settings: float
+) -> AsyncIterator[tuple[Peer, Journal]]:
+    """A sender's connection to a listener with all behind it that applies messages, where given from `begin` on."""
     journal, metrics = await Journal.open(f"sqlite:///{folder}/radbridge.db"), Metrics()
 
     def wake() -> None:
         processor.alarm.ring()
 
     desk = JournalIntake(journal, metrics, wake)
-    built = wire(Site(hl7v2=Hl7v2.model_validate({"listen": "127.0.0.1:0"})), desk)
+    built = wire(Site(hl7v2=Hl7v2.model_validate({"listen": "127.0.0.1:0"} | settings)), desk)
     processor = Processor(
         journal,
         {built.name: built.translate},
@@ -46,9 +51,15 @@ async def talking(folder: Path, *, applies: bool = True) -> AsyncIterator[tuple[
         on_change=lambda: None,
         on_end=lambda id: desk.bells.ring(state_topic(id)),
     )
+
+    async def work() -> None:
+        if begin is not None:
+            await begin.wait()
+        await processor.run()
+
     (listener,) = built.listeners
     await listener.start()
-    working = asyncio.create_task(processor.run()) if applies else None
+    working = asyncio.create_task(work()) if applies else None
     try:
         async with connect(listener) as peer:
             yield peer, journal
@@ -96,3 +107,19 @@ async def test_answered_after_a_restart(tmp_path: Path) -> None:
     async with talking(tmp_path) as (peer, _):
         await peer.send(encode(asking(1)))
         assert [await peer.answer(), await peer.answer()] == [("CA", "N1", ""), ("AA", "N1", "")]
+
+
+async def test_an_answer_that_comes_too_late(tmp_path: Path) -> None:
+    """After `application_ack_s` a sender hears no more of its message by itself, and all of it when it repeats it."""
+    begin = asyncio.Event()
+    with capture_logs() as told:
+        async with talking(tmp_path, begin=begin, application_ack_s=0.05) as (peer, journal):
+            await peer.send(encode(asking(1)))
+            assert await peer.answer() == ("CA", "N1", "")
+            await until(lambda: any(line["event"] == "application_ack_late" for line in told))
+            begin.set()
+            await until(lambda: journal.read_now(lambda conn: messages.state_of(conn, 1)) is MessageState.DONE)
+            await peer.send(encode(numbered(2)))
+            assert await peer.answer() == ("AA", "N2", "")
+            await peer.send(encode(asking(1)))
+            assert [await peer.answer(), await peer.answer()] == [("CA", "N1", ""), ("AA", "N1", "")]

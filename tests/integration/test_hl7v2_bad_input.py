@@ -8,8 +8,12 @@ import pytest
 
 from radbridge.testing import MemoryIntake
 from radbridge.wire import Listener
+from radbridge_adapters.hl7v2.faults import ANSWERS
 from radbridge_adapters.hl7v2.framing import encode
-from tests.support.mllp import MESSAGES, REPORT, connect, is_alive, listening, numbered, until
+from tests.support.limits import clock_of_loop, pass_until
+from tests.support.mllp import MESSAGES, REPORT, connect, is_alive, listening, numbered, read_answer, until
+
+MERGE = (MESSAGES / "adt_a40_merge.hl7").read_bytes()
 
 
 @pytest.fixture
@@ -56,20 +60,36 @@ async def test_bad_messages(
     assert (rejected.reason, rejected.raw, rejected.size) == (reason, payload, len(payload))
 
 
-@pytest.mark.parametrize(
-    ("place", "said"),
-    [(b"|HOSP|", b"|%s|"), (b"|ORU1|", b"|%s|"), (b"ACC900001", b"%s"), (b"|900001^^^HOSP^MR", b"|%s^^^HOSP^MR")],
-    ids=["sender", "MSH-10", "accession", "patient"],
-)
-async def test_a_key_has_a_limit(listener: Listener, intake: MemoryIntake, place: bytes, said: bytes) -> None:
-    """What messages, cases and patients are found by has 1,000 bytes at most: an index takes no more."""
-    assert place in REPORT
+LONG = [
+    ("sender", REPORT, b"|RIS|HOSP|", b"|RIS|%s|"),
+    ("control_id", REPORT, b"|ORU1|", b"|%s|"),
+    ("accession", REPORT, b"ACC900001", b"%s"),
+    ("issuer", REPORT, b"ACC900001^RIS", b"ACC900001^%s"),
+    ("patient", REPORT, b"|900001^^^HOSP^MR", b"|%s^^^HOSP^MR"),
+    ("patient", REPORT, b"|900001^^^HOSP^MR", b"|900001^^^%s^MR"),
+    ("signer", REPORT, b"|1234&", b"|%s&"),
+    ("prior_patient", MERGE, b"|900009^^^HOSP^MR", b"|%s^^^HOSP^MR"),
+]
+"""What is too long, in which message, where, and how it is said."""
+
+
+@pytest.mark.parametrize("case", LONG, ids=[f"{number}-{row[0]}" for number, row in enumerate(LONG)])
+async def test_a_key_has_a_limit(
+    listener: Listener, intake: MemoryIntake, case: tuple[str, bytes, bytes, bytes]
+) -> None:
+    """What messages, cases, patients and signers are found by has 1,000 bytes at most; ERR names the field if not."""
+    what, sent, place, said = case
+    assert place in sent
     async with connect(listener) as peer:
-        await peer.send(encode(REPORT.replace(place, said % ("ä" * 501).encode())) + encode(REPORT))
-        answer, _, code = await peer.answer()
-        assert (answer, code) == ("AR", "102")
-        assert await peer.answer() == ("AA", "ORU1", "")
-    assert [r.reason for r in intake.rejected] == ["key_too_long"]
+        for size in (490, 501):
+            await peer.send(encode(sent.replace(place, said % ("ä" * size).encode())))
+        await peer.send(encode(REPORT))
+        answers = await peer.answers(3)
+    assert [read_answer(answer)[0] for answer in answers] == ["AA", "AR", "AA"]
+    err = answers[1].first("ERR")
+    assert err is not None
+    assert (err.raw(2), err.text(3)) == (ANSWERS[f"{what}_too_long"].location, "102")
+    assert [r.reason for r in intake.rejected] == [f"{what}_too_long"]
 
 
 async def test_twenty_megabytes(intake: MemoryIntake) -> None:
@@ -145,10 +165,12 @@ async def test_endless_garbage(listener: Listener) -> None:
     assert await is_alive(listener)
 
 
-async def test_idle_connections_are_closed(intake: MemoryIntake) -> None:
+async def test_idle_connections_are_closed(intake: MemoryIntake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that sends nothing is hung up on after the idle timeout; what it began is kept as cut."""
-    async with listening(intake, idle_timeout_s=0.2) as listener, connect(listener) as peer:
+    clock = clock_of_loop(monkeypatch)
+    async with listening(intake, idle_timeout_s=600) as listener, connect(listener) as peer:
         await peer.send(b"\x0bMSH|^~\\&|RIS")
+        await pass_until(clock, lambda: intake.rejected, by_s=600)
         assert await peer.answer() == ("AE", "", "100")
         assert await peer.is_closed()
     assert [r.reason for r in intake.rejected] == ["cut"]

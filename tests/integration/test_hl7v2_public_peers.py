@@ -86,7 +86,7 @@ async def test_asyncio_client(listener: Listener) -> None:
             sent = hl7.parse((MESSAGES / f"{name}.hl7").read_bytes().decode())
             writer.writemessage(sent)
             await writer.drain()
-            answer = await asyncio.wait_for(reader.readmessage(), 20)
+            answer = await asyncio.wait_for(reader.readmessage(), 60)
             assert str(answer["MSA.F1.R1"]) == "AA"
             assert str(answer["MSA.F2.R1"]) == str(sent["MSH.F10.R1"])
     finally:
@@ -134,7 +134,7 @@ async def test_hl7apy_server_receives_the_draft() -> None:
 
 async def deliver_as_the_outbox(sink: MllpSink, control_id: str, payload: bytes) -> None:
     """Try again when the server's hang-up after the last answer crosses this message."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 assert await sink.deliver(control_id, payload) == "AA"

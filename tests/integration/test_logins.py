@@ -48,7 +48,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[LiveGateway]:
 
 @pytest.fixture
 async def http(gateway: LiveGateway) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -72,7 +72,7 @@ async def test_a_session_begins_and_ends(gateway: LiveGateway, http: httpx.Async
     kept = dict(http.cookies)
     assert (await http.post("/auth/logout", headers=word)).status_code == 204
     assert await me(http) == 401
-    async with httpx.AsyncClient(base_url=gateway.base, cookies=kept, trust_env=False) as thief:
+    async with httpx.AsyncClient(base_url=gateway.base, cookies=kept, trust_env=False, timeout=60) as thief:
         assert await me(thief) == 401
 
 
@@ -120,7 +120,10 @@ async def test_another_page_can_do_nothing_with_the_cookie(http: httpx.AsyncClie
 
 async def test_a_page_that_has_its_name_point_here_guesses_nothing(tmp_path: Path) -> None:
     """Where looking needs no login, only this machine's programs and our own page may try passwords (DNS rebinding)."""
-    async with live(make_site(tmp_path)) as gateway, httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
+    async with (
+        live(make_site(tmp_path)) as gateway,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as http,
+    ):
         await people.add(gateway, "alice", Role.ADMIN)
         page = {"host": "evil.example", "origin": "http://evil.example"}
         assert (await http.post("/auth/login", json=LOGIN, headers=page)).status_code == 403
@@ -235,7 +238,7 @@ async def test_the_hospitals_login_is_counted_apart(tmp_path: Path, monkeypatch:
         "roles": {"staff": ["viewer"]},
     }
     site = make_site(tmp_path, access={"oidc": oidc})
-    async with live(site) as gateway, httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
+    async with live(site) as gateway, httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as http:
         await people.add(gateway, "alice", Role.ADMIN)
         assert [(await http.get("/auth/oidc")).status_code for _ in range(11)] == [503] * 11
         assert (await http.get("/auth/callback")).status_code == 401
@@ -251,7 +254,7 @@ async def test_a_login_ends_the_one_before(gateway: LiveGateway, http: httpx.Asy
     kept = dict(http.cookies)
     await enter(http)
     assert await me(http) == 200
-    async with httpx.AsyncClient(base_url=gateway.base, cookies=kept, trust_env=False) as thief:
+    async with httpx.AsyncClient(base_url=gateway.base, cookies=kept, trust_env=False, timeout=60) as thief:
         assert await me(thief) == 401
 
 
@@ -293,7 +296,7 @@ async def test_no_password_goes_over_a_network_in_clear(tmp_path: Path) -> None:
     site = make_site(tmp_path, http={"listen": "0.0.0.0:0"}, access={"required": True})
     async with live(site) as gateway:
         port = gateway.addresses["http"].rpartition(":")[2]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http:
             assert (await http.post("/auth/login", json=LOGIN)).status_code == 403
 
 
@@ -309,7 +312,7 @@ async def test_a_certificate_is_a_login(tmp_path: Path) -> None:
         for shown, expected in ((known, 200), (other, 401)):
             context = ssl.create_default_context(cafile=authority.ca)
             context.load_cert_chain(shown)
-            async with httpx.AsyncClient(base_url=base, verify=context, trust_env=False) as http:
+            async with httpx.AsyncClient(base_url=base, verify=context, trust_env=False, timeout=60) as http:
                 answer = await http.get("/api/v1/me")
                 assert answer.status_code == expected
                 assert (await http.get("/fhir/DiagnosticReport")).status_code == expected

@@ -243,7 +243,7 @@ async def test_the_models_time_is_what_is_left(tmp_path: Path) -> None:
     async with room(tmp_path, recall=_slow) as here:
         told_ms = (await here.draft("A1")).deadline_ms
         assert told_ms is not None
-        assert told_ms <= 1_500  # of the flow's two seconds
+        assert told_ms <= 59_500  # of the flow's minute
 
 
 async def test_a_text_that_cant_be_scrubbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

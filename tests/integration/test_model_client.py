@@ -101,10 +101,15 @@ async def test_many_requests_share_connections() -> None:
 
 async def test_overload_and_deadline_have_their_own_errors() -> None:
     """A full queue is ModelOverloaded with the time to come back; a passed deadline is DeadlinePassed."""
-    async with model_server(EchoEngine(max_queue=1, delay_s=0.2)) as url, client_of(url) as client:
-        answers = await asyncio.gather(*(client.draft(REQUEST) for _ in range(4)), return_exceptions=True)
-        overloaded = [a for a in answers if isinstance(a, ModelOverloaded)]
-        assert overloaded
+    hold = asyncio.Event()
+    async with model_server(EchoEngine(max_queue=1, hold=hold)) as url, client_of(url) as client:
+        asking = [asyncio.create_task(client.draft(REQUEST)) for _ in range(4)]
+        while sum(task.done() for task in asking) < 3:
+            await asyncio.wait([task for task in asking if not task.done()], return_when=asyncio.FIRST_COMPLETED)
+        hold.set()
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+        overloaded = [answer for answer in answers if isinstance(answer, ModelOverloaded)]
+        assert len(overloaded) == 3
         assert overloaded[0].retry_after_s >= 1
     async with peer(say("504 Gateway Timeout")) as url, client_of(url) as client:
         with pytest.raises(DeadlinePassed):
@@ -269,7 +274,7 @@ async def test_cancelling_closes_the_connection() -> None:
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        await asyncio.wait_for(hung_up.wait(), 10)
+        await asyncio.wait_for(hung_up.wait(), 60)
 
 
 @pytest.mark.parametrize("url", ["", "localhost", "ftp://host", "http://", "http://[::1"])

@@ -40,7 +40,7 @@ async def discover(url: str, ca: Path, cert: Path | None) -> int:
     context = ssl.create_default_context(cafile=ca)
     if cert is not None:
         context.load_cert_chain(cert)
-    async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as client:
         return (await client.get(f"{url}/cds-services")).status_code
 
 
@@ -91,7 +91,7 @@ async def test_an_application_knows_the_certificate(tmp_path: Path) -> None:
     context.load_cert_chain(client)
     async with live(make_site(tmp_path, http=tls), lambda _, __: wire) as gateway:
         address = gateway.addresses["http"]
-        async with httpx.AsyncClient(verify=context, trust_env=False) as http:
+        async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as http:
             told = (await http.get(f"https://{address}/echo")).headers["x-pin"]
         async with websockets.connect(f"wss://{address}/echo", ssl=context, proxy=None) as socket:
             assert await socket.recv() == told == read_pin(client)

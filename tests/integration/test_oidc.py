@@ -98,7 +98,7 @@ async def test_a_whole_login_at_a_foreign_provider(tmp_path: Path) -> None:
         site = make_site(tmp_path, access={"required": True, "oidc": oidc}, cdshooks=issuers)
         async with live(site, fhir.wire) as gateway:
             for sub, expected in (("ehr", 303), ("alice", 303), ("bob", 401), ("alice", 401)):
-                async with httpx.AsyncClient(trust_env=False, timeout=20) as browser:
+                async with httpx.AsyncClient(trust_env=False, timeout=60) as browser:
                     assert "/auth/oidc" in (await browser.get(f"{gateway.base}/auth/login")).text
                     away = await browser.get(f"{gateway.base}/auth/oidc")
                     back = await browser.post(away.headers["location"], data={"sub": sub})

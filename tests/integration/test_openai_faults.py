@@ -181,20 +181,23 @@ async def test_a_prompt_that_the_server_finds_too_long(error: dict[str, Any]) ->
 async def test_a_deadline_ends_the_wait_for_a_silent_server() -> None:
     """A server that falls silent in the middle is left at the deadline, which is counted, and its connection closed."""
     async with engine_with(stream(piece(" No"), silent=True)) as (engine, peer):
-        with pytest.raises(DeadlinePassed):
-            await engine.generate(Prompt(text="x", max_new_tokens=8, deadline=time.monotonic() + 0.3))
-        assert engine.stats().late == 1
+        late = 0
+        while not peer.asked_for(COMPLETIONS):  # a machine that stands still has the deadline pass before it is asked
+            late += 1
+            with pytest.raises(DeadlinePassed):
+                await engine.generate(Prompt(text="x", max_new_tokens=8, deadline=time.monotonic() + 0.3))
+        assert engine.stats().late == late
         assert engine.stats().running == 0
-        await until(lambda: peer.left == 1)
+        await until(lambda: peer.left == len(peer.asked))
 
 
 async def test_a_server_that_is_away_is_used_when_it_comes_back(loras: list[LoraVersion]) -> None:
     """The engine starts without its server; prompts are ModelUnavailable until it is there."""
     async with run_peer({}) as gone:
         port = int(gone.url.rpartition(":")[2])
-    patience = Patience(ask_every_s=0.05, gone_after_s=0.3)
-    async with engine_for(gone.url, patience=patience) as engine:
+    async with engine_for(gone.url) as engine:
         engine.check_health()
+    async with engine_for(gone.url, patience=Patience(ask_every_s=0.05, gone_after_s=0.3)) as engine:
         with pytest.raises(ModelUnavailable, match="can't be reached"):
             await engine.generate(PROMPT)
         with pytest.raises(ModelUnavailable):
@@ -281,9 +284,9 @@ async def test_a_load_outlives_who_asked_for_it(loras: list[LoraVersion]) -> Non
         await answer(200, "")(asked, writer)
 
     async with run_peer({MODELS: models(BASE), LOAD: slow, COMPLETIONS: GOOD}) as peer, engine_for(peer) as engine:
-        with pytest.raises(DeadlinePassed):
-            await engine.generate(Prompt(text="x", lora=loras[0], deadline=time.monotonic() + 0.5))
-        await until(lambda: len(peer.asked_for(LOAD)) == 1)
+        while not peer.asked_for(LOAD):  # as above
+            with pytest.raises(DeadlinePassed):
+                await engine.generate(Prompt(text="x", lora=loras[0], deadline=time.monotonic() + 0.3))
         gate.set()
         await until(lambda: bool(engine.stats().loras))
         await engine.generate(Prompt(text="x", lora=loras[0], max_new_tokens=8))
@@ -361,7 +364,7 @@ def is_unhealthy(engine: OpenAIEngine) -> bool:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Wait for what must come within ten seconds."""
-    async with asyncio.timeout(10):
+    """Wait for it."""
+    async with asyncio.timeout(60):
         while not is_so():
             await asyncio.sleep(0.01)

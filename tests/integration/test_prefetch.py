@@ -28,7 +28,7 @@ async def prefetching(model: FakeModel, again_s: float = AGAIN_S) -> AsyncIterat
 
 async def test_whoever_will_sign_is_told_of_before_the_draft(tmp_path: Path) -> None:
     """The first save of a case has its signer's LoRA loaded while the text still rests, once for all their cases."""
-    async with running(tmp_path, settle_s=30.0) as flow:
+    async with running(tmp_path, settle_s=600.0) as flow:
         await flow.say(order=True)
         await flow.say(dictate="One.")
         await flow.until(lambda: flow.model.prefetched)

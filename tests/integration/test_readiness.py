@@ -18,7 +18,7 @@ async def test_a_listener_that_does_not_listen_yet_is_named(tmp_path: Path, monk
     start, address = MllpListener.start, f"127.0.0.1:{free_port()}"
 
     async def ask_first(self: MllpListener) -> None:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             seen.append((await client.get(f"http://{address}/readyz")).json()["parts"])
         await start(self)
 

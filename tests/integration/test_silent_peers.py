@@ -100,15 +100,15 @@ async def test_a_fhir_server_that_takes_it_and_says_nothing(journal: Journal) ->
 async def test_a_fhir_server_that_says_nothing_when_asked(journal: Journal) -> None:
     """One that hangs at our question has got nothing of the draft: it gets it when it is back."""
     replies: dict[str, Reply] = SEARCHES | {"/": answer(200, NOTHING)}
-    async with (
-        run_peer(replies | {"/Observation/_search": hang}) as peer,
-        going_to(journal, fhir_sink(peer)) as metrics,
-    ):
-        await until(lambda: "gave no answer" in last(journal).answer)
-        assert last(journal).attempts == 0
+    async with run_peer(replies | {"/Observation/_search": hang}) as peer:
+        async with going_to(journal, fhir_sink(peer)) as metrics:
+            await until(lambda: "gave no answer" in last(journal).answer)
+            assert last(journal).attempts == 0
+            assert "radbridge_unanswered_total{" not in metrics.page().decode()
         peer.replies = replies
-        await until(lambda: last(journal).state is DeliveryState.CONFIRMED)
-    assert "radbridge_unanswered_total{" not in metrics.page().decode()
+        async with going_to(journal, fhir_sink(peer, timeout_s=60)) as metrics:
+            await until(lambda: last(journal).state is DeliveryState.CONFIRMED)
+            assert "radbridge_unanswered_total{" not in metrics.page().decode()
 
 
 async def test_a_pacs_that_takes_it_and_says_nothing(journal: Journal) -> None:

@@ -18,6 +18,7 @@ from radbridge.wire import Desk, Mount, Receive, Scope, Send, Wire
 from radbridge_adapters.resources.outcome import Issues, outcome_of
 from radbridge_adapters.rest import make_client
 from radbridge_adapters.security import Guard, TokenApp, smart_configuration
+from radbridge_adapters.security.endpoint import MAX_FIELDS
 from radbridge_adapters.security.http import answer, headers_of
 from radbridge_adapters.security.jwks import public_set
 from radbridge_adapters.security.keys import Algorithm, make_private
@@ -57,7 +58,7 @@ def guarded(site: Site, desk: Desk) -> Wire:
 async def talking(folder: Path, *signers: Signer, **http: Any) -> AsyncIterator[tuple[LiveGateway, httpx.AsyncClient]]:
     async with (
         live(make_site(folder, fhir=fhir_clients(*signers), http=http), guarded) as web,
-        httpx.AsyncClient(base_url=web.base, trust_env=False) as client,
+        httpx.AsyncClient(base_url=web.base, trust_env=False, timeout=60) as client,
     ):
         yield web, client
 
@@ -159,6 +160,16 @@ async def test_a_large_request_for_a_token_is_cut_off(tmp_path: Path) -> None:
     """413, and the rest isn't read."""
     async with talking(tmp_path, PACS) as (_, client):
         assert (await client.post("/oauth2/token", data={"client_assertion": "x" * 100_000})).status_code == 413
+
+
+async def test_a_request_for_a_token_has_so_many_fields(tmp_path: Path) -> None:
+    """One field more than is read, and nothing of it is."""
+    async with talking(tmp_path, PACS) as (web, client):
+        right = PACS.form(f"{web.base}/oauth2/token")
+        most = right | {f"x{n}": "1" for n in range(MAX_FIELDS - len(right))}
+        refused = await client.post("/oauth2/token", data=most | {"y": "1"})
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+        assert (await client.post("/oauth2/token", data=most)).status_code == 200
 
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))

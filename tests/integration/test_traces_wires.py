@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from radbridge_adapters import dicom, fhir, fhircast
+from radbridge_adapters import cdshooks, dicom, fhir, fhircast
+from tests.support.cds import REPORT_DRAFT, draft_call
 from tests.support.collector import attributes, collecting
 from tests.support.dicom_scu import apart, image, store_as
 from tests.support.fhir import report
@@ -19,7 +20,7 @@ from tests.support.live import LiveGateway, live, make_site
 
 async def say_by_fhir(gateway: LiveGateway) -> None:
     """A report is being written."""
-    async with httpx.AsyncClient(base_url=f"{gateway.base}/fhir/", trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=f"{gateway.base}/fhir/", trust_env=False, timeout=60) as client:
         (await client.post("DiagnosticReport", json=report())).raise_for_status()
         (await client.get("DiagnosticReport", params={"identifier": "A1"})).raise_for_status()
 
@@ -32,6 +33,13 @@ async def say_by_fhircast(gateway: LiveGateway) -> None:
         await pacs.post("DiagnosticReport-update", context, (await pacs.context())["context.versionId"])
 
 
+async def say_by_cdshooks(gateway: LiveGateway) -> None:
+    """A report in progress is shown, twice as it is: that is one message."""
+    async with httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as client:
+        for _ in range(2):
+            (await client.post(REPORT_DRAFT, json=draft_call("A1"))).raise_for_status()
+
+
 async def say_by_dicom(gateway: LiveGateway) -> None:
     """An image is stored."""
     await apart(store_as, int(gateway.addresses["dicom"].rpartition(":")[2]), image())
@@ -42,6 +50,7 @@ async def say_by_dicom(gateway: LiveGateway) -> None:
     [
         ("fhir", say_by_fhir, ["frame", "apply", "draft", "deliver"], 1),
         ("fhircast", say_by_fhircast, ["frame", "apply", "draft", "deliver"], 2),
+        ("cdshooks", say_by_cdshooks, ["frame", "accept", "apply", "draft", "deliver"], 1),
         ("dicom", say_by_dicom, ["frame", "apply"], 1),
     ],
 )
@@ -51,7 +60,7 @@ async def test_from_the_frame_on(
     """What a wire took in is traced from there to the last thing that came of it; questions are no messages."""
     with collecting() as collector:
         site = make_site(tmp_path, traces={"endpoint": collector.url, "sample": 1.0})
-        async with live(site, fhir.wire, fhircast.wire, dicom.wire) as gateway:
+        async with live(site, fhir.wire, fhircast.wire, cdshooks.wire, dicom.wire) as gateway:
             await say(gateway)
             if "draft" in way:
                 await gateway.until(lambda: gateway.drafts("A1"))

@@ -54,7 +54,7 @@ async def test_a_critical_case_is_drafted_first(tmp_path: Path) -> None:
     Calls that are under way stay under way.
     """
     model = Turnstile()
-    async with running(tmp_path, model, deadline_s=30.0) as flow:
+    async with running(tmp_path, model, deadline_s=600.0) as flow:
         for n in range(7):
             await flow.say(accession=f"A{n}", dictate=f"Nodule {n}. More.")
             await flow.until(lambda: resting(flow) > n)  # noqa: B023 - called at once

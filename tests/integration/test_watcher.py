@@ -131,7 +131,7 @@ class Room:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for it."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.005)
 

@@ -111,7 +111,10 @@ def _take_in(conn: Connection, said: Sequence[str]) -> list[None]:
 
 async def test_the_longest_mount_gets_the_request(tmp_path: Path) -> None:
     """A mount gets its path and all below it, unredirected; what fits none stays with the port's own paths."""
-    async with live(make_site(tmp_path), Seam()) as gateway, httpx.AsyncClient(base_url=gateway.base) as http:
+    async with (
+        live(make_site(tmp_path), Seam()) as gateway,
+        httpx.AsyncClient(base_url=gateway.base, timeout=60) as http,
+    ):
         assert (await http.post("/fhir")).text == "fhir POST /fhir"
         assert (await http.get("/fhir/a/b")).text == "fhir GET /fhir/a/b"
         assert (await http.get("/fhir/deep/b")).text == "deep GET /fhir/deep/b"
@@ -127,7 +130,7 @@ async def test_a_worker_that_falls_is_put_on_its_feet(tmp_path: Path) -> None:
     async with live(make_site(tmp_path), seam) as gateway:
         await seam.say(f"dictate {TEXT}")
         await gateway.until(lambda: gateway.drafts("A1"))
-        await asyncio.wait_for(seam.worker.works.wait(), 10)
+        await asyncio.wait_for(seam.worker.works.wait(), 60)
     assert seam.worker.runs == 3
 
 
@@ -145,7 +148,7 @@ async def test_a_draft_is_waited_for(tmp_path: Path) -> None:
     """The desk gives the draft of just these findings when it is made, and None when there is none in time."""
     seam = Seam()
     async with live(make_site(tmp_path), seam):
-        waiting = asyncio.create_task(seam.desk.draft_of(KEY, digest_findings(TEXT), at_most_s=10))
+        waiting = asyncio.create_task(seam.desk.draft_of(KEY, digest_findings(TEXT), at_most_s=60))
         await seam.say(f"dictate {TEXT}")
         found = await waiting
         assert found is not None

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 import warnings
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -98,8 +98,8 @@ class Silent:
 
 
 @asynccontextmanager
-async def silent(said: bytes = b"") -> AsyncIterator[Silent]:
-    """A peer that says so much to whoever connects, and nothing after it."""
+async def silent(said: bytes = b"", heard: Callable[[], None] = lambda: None) -> AsyncIterator[Silent]:
+    """A peer that says so much to whoever connects, and nothing after it; `heard` is called for what it is sent."""
     made = Silent()
 
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -108,7 +108,7 @@ async def silent(said: bytes = b"") -> AsyncIterator[Silent]:
         writer.write(said)
         with suppress(OSError):
             while await reader.read(65536):
-                pass
+                heard()
         writer.close()
         made.open -= 1
 

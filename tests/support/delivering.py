@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -28,7 +28,7 @@ from radbridge_adapters.hl7v2.framing import Decoder, Frame, encode
 from radbridge_adapters.hl7v2.sink import MllpSink
 
 NAME = "dictation"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 Script = Callable[["Line", str], Awaitable[None]]
 
@@ -126,6 +126,18 @@ class Delivering:
     async def retry(self, id: str) -> None:
         """What an operator does about a dead letter."""
         await self.journal.write(dead.retry, dead.Act(id=id, actor="night", via="test"))
+
+    async def age(self, by_s: float) -> None:
+        """Have so much of the time that the destination is left alone be over."""
+
+        def age(conn: Connection, items: Sequence[None]) -> list[None]:
+            health = destinations.hold(conn, NAME, datetime.now(UTC)).health
+            assert health.open_until is not None
+            earlier = health.open_until - timedelta(seconds=by_s)
+            destinations.note_health(conn, NAME, replace(health, open_until=earlier))
+            return [None] * len(items)
+
+        await self.journal.write(age, None)
 
     def place(self) -> Destination:
         """What the journal knows of the destination."""

@@ -160,7 +160,7 @@ class Peer:
 
     async def read(self) -> tuple[int, bytes]:
         """One PDU: its type and what follows its head."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             kind, length = struct.unpack(">BxI", await self.reader.readexactly(6))
             return kind, await self.reader.readexactly(length)
 
@@ -176,7 +176,7 @@ class Peer:
 
     async def ended(self) -> bytes:
         """What is still sent until the connection is closed."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             try:
                 return await self.reader.read()
             except ConnectionError:

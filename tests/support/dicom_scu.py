@@ -25,7 +25,7 @@ InstanceAvailabilityNotification = "1.2.840.10008.5.1.4.33"
 StorageCommitmentPushModel = "1.2.840.10008.1.20.1"
 StorageCommitmentPushModelInstance = UID("1.2.840.10008.1.20.1.1")
 STUDY = "1.2.826.0.1.3680043.8.498.6000"
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 def image(accession: str = "A1", *, study: str = STUDY, sop_class: str = CTImageStorage, **more: Any) -> Dataset:

@@ -37,7 +37,7 @@ class Dictation:
         """MSH-10 of every message."""
         return [str(m.segment("MSH")[10]) for m in self.messages]
 
-    async def until(self, count: int, accession: str = "", *, within_s: float = 30.0) -> None:
+    async def until(self, count: int, accession: str = "", *, within_s: float = 60.0) -> None:
         """Wait for this many messages, of one accession or in all."""
         async with asyncio.timeout(within_s):
             while len(self.of(accession) if accession else self.messages) < count:

@@ -23,5 +23,5 @@ async def gateway(tmp_path: Path) -> AsyncIterator[LiveGateway]:
 @pytest.fixture
 async def client(gateway: LiveGateway) -> AsyncIterator[httpx.AsyncClient]:
     """A client of that gateway's FHIR server."""
-    async with httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON, timeout=60) as client:
         yield client

@@ -66,7 +66,7 @@ class Cast:
 
     async def wait(self, count: int = 1, name: str = "") -> list[dict[str, Any]]:
         """The first `count` events of that name, waited for."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(found := [e for e in self.events if not name or e["event"]["hub.event"] == name]) < count:
                 self._news.clear()
                 await self._news.wait()
@@ -74,7 +74,7 @@ class Cast:
 
     async def until_told(self, count: int = 1) -> dict[str, Any]:
         """The `count`th confirmation or denial."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.told) < count:
                 self._news.clear()
                 await self._news.wait()
@@ -82,7 +82,7 @@ class Cast:
 
     async def until_closed(self) -> int:
         """The code with which the socket was closed."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not self.closed:
                 self._news.clear()
                 await self._news.wait()
@@ -108,7 +108,7 @@ class Cast:
 @asynccontextmanager
 async def application(url: str, topic: str = "topic", **form: str) -> AsyncIterator[Cast]:
     """An application that has subscribed and is connected and confirmed."""
-    async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         cast = Cast(url=url, topic=topic, http=http)
         answer = await cast.form(**form)
         assert answer.status_code == 202, answer.text

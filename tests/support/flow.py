@@ -105,7 +105,7 @@ class Flow:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for the condition."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.005)
 
@@ -129,13 +129,13 @@ async def running(
     sink: MemorySink | None = None,
     *,
     settle_s: float = 0.02,
-    deadline_s: float = 2.0,
+    deadline_s: float = 60.0,
     policy: GuardPolicy | None = None,
     wire: Translate = translate,
     again_s: float = AGAIN_S,
     memory: Memory | None = None,
     recall: Recall | None = None,
-    recall_s: float = 10.0,
+    recall_s: float = 60.0,
 ) -> AsyncIterator[Flow]:
     """Everything behind the listeners, at work. `recall` takes the rememberer's place."""
     model, sink, metrics = model or FakeModel(), sink or MemorySink(), Metrics()

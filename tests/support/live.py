@@ -46,7 +46,7 @@ class LiveGateway(Gateway):
         key = CaseKey(accession=accession, issuer=issuer)
         return self.journal.read_now(lambda conn: drafts.of_case(conn, key))
 
-    async def until(self, condition: Callable[[], object], *, within_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], *, within_s: float = 60.0) -> None:
         """Wait for the condition."""
         async with asyncio.timeout(within_s):
             while not condition():
@@ -60,7 +60,7 @@ def make_site(folder: Path, **tables: dict[str, Any]) -> Site:
         "hl7v2": {"listen": "127.0.0.1:0"},
         "dicom": {"listen": "127.0.0.1:0"},
         "http": {"listen": "127.0.0.1:0"},
-        "model": {"settle_s": 0.02, "deadline_s": 2.0},
+        "model": {"settle_s": 0.02, "deadline_s": 60.0},
     }
     merged: dict[str, Any] = {name: defaults.get(name, {}) | tables.get(name, {}) for name in defaults | tables}
     return Site(**merged)

@@ -20,7 +20,7 @@ from radbridge_adapters.hl7v2.framing import Decoder, Frame, encode
 
 MESSAGES = Path(__file__).parents[1] / "messages"
 REPORT = (MESSAGES / "oru_r01_loinc_unsigned.hl7").read_bytes()
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def numbered(number: int) -> bytes:

@@ -72,7 +72,7 @@ def _response(status: int, headers: dict[str, str], body: bytes) -> bytes:
 async def relay(base: str, stress: Stress) -> AsyncIterator[Relay]:
     """A relay to the server at `base`; its `url` has the same path."""
     target = httpx.URL(base)
-    async with httpx.AsyncClient(base_url=target.copy_with(path="/")) as client:
+    async with httpx.AsyncClient(base_url=target.copy_with(path="/"), timeout=60) as client:
         made = Relay(target=client, stress=stress)
         server = await asyncio.start_server(made.handle, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()

@@ -56,8 +56,8 @@ def ask(id: str = "d1", **changes: Any) -> DraftRequest:
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    """Wait, for at most 20 s, until something holds."""
-    async with asyncio.timeout(20):
+    """Wait, for at most 60 s, until something holds."""
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.002)
 

@@ -139,6 +139,6 @@ async def at_work(*runs: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterat
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for the condition."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)

@@ -250,11 +250,21 @@ def test_addresses(address: str, parts: tuple[str, int]) -> None:
     assert split_address(address) == parts
 
 
-@pytest.mark.parametrize("address", ["", "h", "h:", ":1", "h:70000", "::1:80", "h:1:2"])
+@pytest.mark.parametrize("address", ["", "h", "h:", ":1", "h:70000", "::1:80", "h:1:2", "h\0:1"])
 def test_bad_addresses(address: str) -> None:
     """Anything else is an error that shows the form."""
     with pytest.raises(ValueError, match="host:port"):
         split_address(address)
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.example", "a..b", "\N{LATIN SMALL LETTER U WITH DIAERESIS}" * 64])
+def test_names_that_dns_can_not_have(host: str, tmp_path: Path) -> None:
+    """A host whose name nothing could bind or find is told as a fault of the file, listener or peer."""
+    peer = f'[[hl7v2.destinations]]\nname = "d"\naddress = "{host}:1"\n'
+    for key, text in (("http.listen", f'[http]\nlisten = "{host}:1"\n'), (r"hl7v2\.destinations\[0\].address", peer)):
+        (tmp_path / "site.toml").write_text(text)
+        with pytest.raises(ConfigError, match=rf"{key}: Value error, is no name that DNS can have"):
+            load_site(tmp_path / "site.toml")
 
 
 def test_the_reference_lists_every_key() -> None:

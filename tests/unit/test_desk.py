@@ -14,6 +14,7 @@ from radbridge.example import StyleExample
 from radbridge_model_server.drafts.desk import Desk
 from radbridge_model_server.testing import EchoEngine
 from tests.support.serving import FINDINGS, ask, echo, eventually, make_service
+from tests.support.skipping import skipping_time
 
 LONG_S = 60.0
 
@@ -33,7 +34,7 @@ def start(desk: Desk, request: DraftRequest) -> asyncio.Task[DraftResponse]:
 
 async def test_a_burst_of_saves_is_one_generation() -> None:
     """The same request sent again while it is under way gets the one draft, under its own id."""
-    engine = echo(delay_s=0.2)
+    engine = echo()
     desk = desk_of(engine)
     drafts = await asyncio.gather(*(draft(desk, ask(f"d{n}", case="c1")) for n in range(8)))
     assert engine.stats().generated == 1
@@ -44,7 +45,7 @@ async def test_a_burst_of_saves_is_one_generation() -> None:
 
 async def test_other_signed_reports_are_no_other_draft() -> None:
     """The same case asked anew, when the style memory has moved on, shares the generation that is under way."""
-    engine = echo(delay_s=0.2)
+    engine = echo()
     desk = desk_of(engine)
     later = ask("d2", case="c1", examples=(StyleExample(id="m1", impression="1. Nodule."),), memory="m1/1")
     drafts = await asyncio.gather(draft(desk, ask(case="c1")), draft(desk, later))
@@ -54,7 +55,7 @@ async def test_other_signed_reports_are_no_other_draft() -> None:
 
 async def test_another_task_is_another_draft() -> None:
     """Findings made of key phrases and an impression of the same words are two, and neither ends the other."""
-    engine = echo(delay_s=0.2)
+    engine = echo()
     desk = desk_of(engine, expand_lora="base")
     concluded, expanded = await asyncio.gather(
         draft(desk, ask(case="c1")), draft(desk, ask("d2", case="c1", task="expand"))
@@ -66,7 +67,7 @@ async def test_another_task_is_another_draft() -> None:
 @pytest.mark.parametrize("cases", [("", ""), ("c1", "c2")], ids=["no case", "another case"])
 async def test_what_is_not_the_same_case_is_not_shared(cases: tuple[str, str]) -> None:
     """Requests of other cases, and those that name none, are drafted each by itself, however alike."""
-    engine = echo(delay_s=0.05)
+    engine = echo()
     desk = desk_of(engine)
     drafts = await asyncio.gather(*(draft(desk, ask(case=case)) for case in cases))
     assert engine.stats().generated == 2
@@ -91,6 +92,7 @@ async def test_a_newer_request_ends_the_older_one(change: dict[str, str]) -> Non
     assert engine.stats().generated == 0
 
 
+@skipping_time
 async def test_who_can_not_wait_as_long_is_drafted_for_alone() -> None:
     """The same request with less time is answered in that time, and the first one goes on."""
     engine = echo(delay_s=1.0)
@@ -126,6 +128,7 @@ async def test_time_counts_from_receipt() -> None:
         await ticket.draft()
 
 
+@skipping_time
 async def test_a_watcher_sees_everything_from_the_first_piece() -> None:
     """Who watches a whole text grow sees the coarse text and every piece, even when joining late."""
     engine = echo(say=lambda _: "one two three four five six", word_s=0.05)

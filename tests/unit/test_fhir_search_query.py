@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from radbridge_adapters.fhir.search.params import PARAMS
 from radbridge_adapters.fhir.search.query import MAX_COUNT, Include, SearchQuery, parse
 from radbridge_adapters.fhir.store.index import fold, rows_of
+from radbridge_adapters.fhir.writing import MAX_CRITERIA, read_criteria
 from radbridge_adapters.resources.outcome import Issues
 
 NAMES = sorted({name for params in PARAMS.values() for name in params} | {"_count", "_sort", "_include", "_id", "x"})
@@ -141,3 +142,11 @@ def test_a_name_of_any_length_fits_the_index(text: str) -> None:
     [row] = rows_of({"resourceType": "Patient", "name": [{"text": f"x{text}"}]}, "http://here")[:1]
     assert len(row.value.encode(errors="replace")) + len(row.system.encode(errors="replace")) <= 2000
     assert row.value == fold(f"x{text}")
+
+
+def test_criteria_have_so_many_parameters() -> None:
+    """A conditional interaction whose criteria have one parameter more isn't read at all."""
+    assert len(read_criteria("&".join(["identifier=x"] * MAX_CRITERIA))) == MAX_CRITERIA
+    with pytest.raises(Issues) as refused:
+        read_criteria("&".join(["identifier=x"] * (MAX_CRITERIA + 1)))
+    assert refused.value.status == 400

@@ -17,6 +17,7 @@ from radbridge_model_server.service import Service
 from radbridge_model_server.testing import EchoEngine
 from tests.support.registry import publish_new
 from tests.support.serving import Gate, ask, captured_logs, echo, eventually, make_service
+from tests.support.skipping import skipping_time
 
 SITE = owner_of("site", "radiology")
 
@@ -41,6 +42,7 @@ def keeper_of(service: Service) -> LoraKeeper:
     return service.keeper
 
 
+@skipping_time
 async def test_a_cold_lora_does_not_make_the_draft_late(registry: LoraRegistry, versions: list[LoraVersion]) -> None:
     """While the signer's LoRA loads, the next in line that is in memory drafts within the deadline, and says why."""
     gate = Gate()
@@ -61,6 +63,7 @@ async def test_a_cold_lora_does_not_make_the_draft_late(registry: LoraRegistry, 
     assert gate.loads.count(versions[0].name) == 1
 
 
+@skipping_time
 async def test_when_everything_is_cold_the_base_drafts(registry: LoraRegistry, versions: list[LoraVersion]) -> None:
     """All LoRAs of the chain share one wait; after it the base writes, still in time."""
     gate = Gate()
@@ -70,7 +73,7 @@ async def test_when_everything_is_cold_the_base_drafts(registry: LoraRegistry, v
     assert time.monotonic() - began < 4
     assert (drafted.stage, drafted.lora) == ("fine", "base")
     assert drafted.fallback == ("LoRA for the signer still loading", "site LoRA still loading")
-    async with asyncio.timeout(5):  # nobody waited for the second: its load may only just begin
+    async with asyncio.timeout(60):  # nobody waited for the second: its load may only just begin
         while set(gate.loads) != {versions[0].name, versions[2].name}:
             await asyncio.sleep(0.01)
     await service.close()
@@ -89,6 +92,7 @@ async def test_a_lora_that_comes_in_time_drafts(registry: LoraRegistry, versions
     assert gate.loads == [versions[0].name]
 
 
+@skipping_time
 async def test_a_draft_under_way_keeps_its_version(registry: LoraRegistry, versions: list[LoraVersion]) -> None:
     """A draft that began before a promotion is written by the version it began with, which stays until then."""
     engine = echo(delay_s=0.4)
@@ -125,12 +129,13 @@ class BusyEngine(EchoEngine):
         return await super().generate(replace(prompt, deadline=math.inf), on_text)
 
 
+@skipping_time
 async def test_an_engine_that_does_not_look_up_makes_no_draft_late() -> None:
     """The coarse text is answered at the deadline even when the engine is deaf to it, and the prompt is taken back."""
     engine = BusyEngine(delay_s=60)
     began = time.monotonic()
     drafted = await make_service(engine).drafter.draft(ask(deadline_ms=1000))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 1
     assert drafted.stage == "coarse"
     assert drafted.fallback[-1] == "no fine text before the deadline"
     await eventually(lambda: engine.stats().running == 0)

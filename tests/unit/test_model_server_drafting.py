@@ -20,6 +20,7 @@ from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine
+from tests.support.skipping import skipping_time
 
 FINDINGS = "There is a 12 mm nodule in the right upper lobe. No pleural effusion. The heart is normal in size."
 SITE = "persona/succinct"
@@ -129,6 +130,7 @@ async def test_a_refused_lora_gives_way_to_the_next() -> None:
     )
 
 
+@skipping_time
 async def test_a_late_engine_leaves_the_coarse_text_in_time() -> None:
     """When the fine text is late the coarse one is answered before the deadline."""
     began = time.monotonic()
@@ -144,13 +146,14 @@ async def test_no_text_at_all_in_time_is_an_error() -> None:
         await drafter(EchoEngine()).draft(request(FINDINGS * 50, deadline_ms=1))
 
 
+@skipping_time
 async def test_the_servers_own_deadline_caps_the_requests() -> None:
     """A request can't make the server wait longer than it is set to."""
     began = time.monotonic()
     drafted = await drafter(EchoEngine(delay_s=60), lora("rad/900001"), deadline_s=1.0).draft(
         request(deadline_ms=600_000)
     )
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 1
     assert drafted.stage is Stage.COARSE
 
 
@@ -163,6 +166,7 @@ async def test_an_engine_that_failed_leaves_the_coarse_text() -> None:
     assert drafted.fallback == ("no fine text: the engine failed",)
 
 
+@skipping_time
 async def test_a_full_queue_is_told_to_the_caller() -> None:
     """Overload is not hidden behind coarse drafts: the caller is to come back."""
     working = drafter(EchoEngine(max_queue=1, delay_s=0.05), lora("rad/900001"))

@@ -189,7 +189,7 @@ async def _play(memory: Memory, actions: list[tuple[str, int]], pause: int) -> N
                 tasks[number % len(tasks)].cancel()
         for _ in range(pause):
             await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         await memory.use(1)
     assert {type(end) for end in ends} <= {type(None), LoraRefused, asyncio.CancelledError}

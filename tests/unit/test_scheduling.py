@@ -72,7 +72,7 @@ def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> t
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await asyncio.to_thread(condition):
             await asyncio.sleep(0.01)
 

@@ -13,6 +13,7 @@ from radbridge.registry import LoraRegistry, LoraVersion
 from radbridge_model_server.service import Service
 from tests.support.registry import OWNER, publish_rivals, trained
 from tests.support.serving import ask, captured_logs, echo, eventually, make_service, serve
+from tests.support.skipping import skipping_time
 
 CHAMPION = "12 mm right upper lobe nodule."
 SECRET = "zebra"
@@ -73,6 +74,7 @@ async def test_a_shadows_text_goes_nowhere(registry: LoraRegistry, pair: tuple[L
     assert all("findings" not in json.loads(line) for line in logged.getvalue().splitlines())
 
 
+@skipping_time
 async def test_a_shadow_gives_way(registry: LoraRegistry, pair: tuple[LoraVersion, LoraVersion]) -> None:
     """As soon as a draft waits for the engine, the shadow stops: the draft has its place, and nothing is counted."""
     service = service_of(pair, registry, "word " * 60, word_s=0.5, max_batch=1)
@@ -88,6 +90,7 @@ async def test_a_shadow_gives_way(registry: LoraRegistry, pair: tuple[LoraVersio
     await service.close()
 
 
+@skipping_time
 async def test_one_shadow_at_a_time(registry: LoraRegistry, pair: tuple[LoraVersion, LoraVersion]) -> None:
     """While one challenger writes, other drafts have no shadow."""
     service = service_of(pair, registry, "word " * 60, word_s=0.05)

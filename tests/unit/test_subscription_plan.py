@@ -15,7 +15,15 @@ from radbridge.metrics import Metrics
 from radbridge.scopes import parse_scopes
 from radbridge_adapters.fhir.execution import Author
 from radbridge_adapters.fhir.subscriptions import Subscriptions
-from radbridge_adapters.fhir.subscriptions.plan import BACKPORT, BASE_EXTENSION, Content, Status, mask, read_plan
+from radbridge_adapters.fhir.subscriptions.plan import (
+    BACKPORT,
+    BASE_EXTENSION,
+    MAX_CRITERIA,
+    Content,
+    Status,
+    mask,
+    read_plan,
+)
 from radbridge_adapters.resources.codes import DRAFT_TOPIC
 from radbridge_adapters.resources.outcome import Issues
 from radbridge_adapters.security import Client
@@ -137,3 +145,12 @@ async def test_what_is_stored(tmp_path: Path) -> None:
         assert made.rule(subscription(), narrow)
     finally:
         await journal.close()
+
+
+def test_a_search_has_so_many_parameters() -> None:
+    """A Subscription whose search has one parameter more is refused; it would be asked with every change."""
+    most = "DiagnosticReport?" + "&".join(["status=partial"] * MAX_CRITERIA)
+    assert read_plan(subscription(most), SETTINGS).type == "DiagnosticReport"
+    with pytest.raises(Issues) as refused:
+        read_plan(subscription(f"{most}&status=partial"), SETTINGS)
+    assert (refused.value.status, refused.value.issues[0].expression) == (422, "Subscription.criteria")

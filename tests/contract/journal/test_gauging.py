@@ -38,7 +38,7 @@ async def gauged(
     for write in writes:
         await journal.write(write, None)
     work = asyncio.create_task(Gauging(journal, metrics, disk=folder, tells_syslog=tells_syslog, purges=purges).run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not value(metrics, "radbridge_disk_size_bytes"):
             await asyncio.sleep(0.005)
     yield metrics

@@ -19,7 +19,7 @@ from radbridge.journal.schema import metadata
 from radbridge.journal.stores import Stores, migrate, open_store
 from tests.support.journals import received, upgrade
 
-RELEASED = [f"{n:04}" for n in range(1, 9)]
+RELEASED = [f"{n:04}" for n in range(1, 10)]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).replace(tzinfo=None)
 CASE = b'{"signer":{"id":"900001"},"signed_at":"2026-03-01T12:00:00Z"}'
 

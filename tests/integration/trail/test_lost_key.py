@@ -1,0 +1,178 @@
+"""A key of the journal that is lost for good is named by an operator: the journal opens without it, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, select, update
+from typer.testing import CliRunner, Result
+
+from radbridge.audit import Note, What
+from radbridge.cli.app import app
+from radbridge.cli.common import account
+from radbridge.config.encryption import Encryption
+from radbridge.errors import SealBroken
+from radbridge.journal import audit, backup, keys, resealing
+from radbridge.journal.keys import Ring
+from radbridge.journal.resealing import Mode
+from radbridge.journal.schema import audit_events, audit_pending, data_keys, gateways, memory
+from radbridge.journal.sealing import sealer_of
+from radbridge.journal.stores import Stores, open_store
+from tests.support.journals import make_key
+from tests.support.planted import plant
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def key_file(folder: Path, name: str) -> Path:
+    path = folder / name
+    path.write_text(make_key())
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def config(url: str, tmp_path: Path) -> Path:
+    """A journal that was sealed with a key of the site's that is gone: three events, and a note that waits."""
+    opened = open_store(url, Encryption(key_file=key_file(tmp_path, "gone")))
+    with opened.begin() as conn:
+        plant(conn, AT)
+        conn.execute(delete(data_keys).where(data_keys.c.wrapped == b"x"))
+        audit.note(conn, [Note(at=AT, what=What.VIEWED)])
+    opened.dispose()
+    path = tmp_path / "site.toml"
+    path.write_text(f'[store]\nurl = "{url}"\n[encryption]\nkey_file = "{key_file(tmp_path, "new")}"\n')
+    return path
+
+
+@pytest.fixture
+def raw(url: str, config: Path) -> Iterator[Stores]:
+    """The engines, for whoever has no key."""
+    opened = open_store(url)
+    yield opened
+    opened.dispose()
+
+
+def radbridge(config: Path, *words: str, typed: str = "") -> Result:
+    return CliRunner().invoke(app, [*words, "--config", str(config)], input=typed)
+
+
+def give_up(config: Path, key: int, *words: str, typed: str = "") -> Result:
+    return radbridge(config, "audit", "give-up", "--key", str(key), "--reason", "lost", *words, typed=typed)
+
+
+def chained(url: str, config: Path) -> list[Note]:
+    opened = open_store(url, Encryption(key_file=config.with_name("new")))
+    with opened.begin() as conn:
+        audit.chain_pending(conn)
+        notes = [event.note for event in audit.chained(conn)]
+    opened.dispose()
+    return notes
+
+
+def test_a_lost_key_is_given_up(config: Path, url: str) -> None:
+    """Nothing opens before; afterwards all works, the chain goes on, and says which key and which notes went."""
+    refused = radbridge(config, "audit", "verify")
+    assert (refused.exit_code, "isn't the one" in refused.output) == (1, True)
+    done = give_up(config, 1, "--yes")
+    assert (done.exit_code, "key 1 is given up" in done.output, "1 note given up" in done.output) == (0, True, True)
+    verified = radbridge(config, "audit", "verify")
+    assert (verified.exit_code, "3 of them can't be read" in verified.output) == (0, True)
+    *lost, rotated, dropped = chained(url, config)
+    assert [(note.what, note.entity and note.entity.accession) for note in lost] == [
+        (What.CASE_CHANGED, f"A{number}") for number in range(3)
+    ]
+    assert all("key 1" in note.detail["lost"] for note in lost)
+    assert (rotated.what, rotated.actor) == (What.KEY_ROTATED, account())
+    assert (rotated.detail["key_id"], rotated.detail["reason"]) == ("1", "lost")
+    assert (dropped.what, len(dropped.detail["digest"])) == (What.DROPPED, 64)
+    assert "given up as lost" in radbridge(config, "store", "status").output
+    assert "case_changed" in radbridge(config, "audit", "show", "--accession", "A1").output
+
+
+def test_it_is_asked_before(config: Path, raw: Stores) -> None:
+    """Whoever doesn't say yes changes nothing; they are told how much it is about."""
+    for typed in ("n\n", ""):
+        asked = give_up(config, 1, typed=typed)
+        assert (asked.exit_code, "values are sealed with key 1" in asked.output) == (1, True)
+    with raw.connect() as conn:
+        assert conn.execute(select(data_keys.c.lost_at)).scalars().all() == [None]
+    assert give_up(config, 1, typed="y\n").exit_code == 0
+    assert "key 1 is given up" not in give_up(config, 1).output  # it is said once
+
+
+def test_a_key_that_is_there_is_not_given_up(config: Path, raw: Stores) -> None:
+    """One that the site's key opens isn't lost; while that key is away, or for one that never was, nothing is."""
+    new = config.with_name("new")
+    kept = new.read_text()
+    new.write_text(config.with_name("gone").read_text())
+    refused = give_up(config, 1, "--yes")
+    assert (refused.exit_code, "isn't lost" in refused.output) == (1, True)
+    new.unlink()
+    assert give_up(config, 1, "--yes").exit_code == 2
+    new.write_text(kept)
+    new.chmod(0o600)
+    assert "there is no key 7" in give_up(config, 7, "--yes").output
+    with raw.connect() as conn:
+        assert conn.execute(select(data_keys.c.lost_at)).scalars().all() == [None]
+
+
+def test_a_key_whose_row_is_gone_is_given_up(config: Path, raw: Stores) -> None:
+    """A row that was taken out leaves nobody to ask: it is named all the same, and verify reads the chain then."""
+    config.with_name("new").write_text(config.with_name("gone").read_text())
+    assert radbridge(config, "store", "rotate").exit_code == 0
+    with raw.begin() as conn:
+        conn.execute(delete(data_keys).where(data_keys.c.id == 1))
+    broken = radbridge(config, "audit", "verify")
+    assert (broken.exit_code, "key 1 is missing" in broken.output) == (1, True)
+    assert give_up(config, 1, "--yes").exit_code == 0
+    assert radbridge(config, "audit", "verify").exit_code == 0
+
+
+def test_no_key_is_given_up_under_a_gateway(config: Path, raw: Stores) -> None:
+    """A gateway that runs may still have the key in its memory."""
+    with raw.begin() as conn:
+        conn.execute(update(gateways).values(seen_at=datetime.now(UTC)))
+    with raw.claim():
+        assert give_up(config, 1, "--yes").exit_code == 2
+    with raw.connect() as conn:
+        assert conn.execute(select(data_keys.c.lost_at)).scalars().all() == [None]
+
+
+def test_what_was_sealed_with_it_is_told_apart_from_a_change(config: Path, raw: Stores, url: str) -> None:
+    """A given-up event still stands between its neighbours: one that is taken out, or moved, is found."""
+    give_up(config, 1, "--yes")
+    chained(url, config)
+    with raw.begin() as conn:
+        audit.allow_purge(conn)
+        conn.execute(delete(audit_events).where(audit_events.c.seq == 2))
+    broken = radbridge(config, "audit", "verify")
+    assert (broken.exit_code, "event 2" in broken.output) == (1, True)
+
+
+def test_a_journal_with_a_lost_key_is_kept_up(config: Path, raw: Stores, url: str, tmp_path: Path) -> None:
+    """Rotating, wrapping anew and a backup pass over what nobody can open; new values open."""
+    give_up(config, 1, "--yes")
+    assert radbridge(config, "store", "rotate", "--rewrite").exit_code == 0
+    second = key_file(tmp_path, "second")
+    assert radbridge(config, "store", "rewrap", "--to-key-file", str(second)).exit_code == 0
+    opened = open_store(url, Encryption(key_file=second))
+    assert isinstance(sealer_of(opened.writer.dialect), Ring)
+    with opened.begin() as conn:
+        audit.note(conn, [Note(at=AT, what=What.VIEWED)])
+        manifest = backup.write(conn, tmp_path / "b")
+        found = keys.load(conn)
+    assert [(key.id, key.lost_at is not None) for key in found] == [(1, True), (2, False), (3, False)]
+    assert manifest.keys == [found[-1].kek]
+    with pytest.raises(SealBroken, match="given up"), opened.connect() as conn:
+        conn.execute(select(memory.c.document)).all()
+    with raw.connect() as conn:
+        assert set(resealing.count_keys(conn)) == {0, 1, 3}
+        assert conn.execute(select(audit_pending)).first() is not None
+    with opened.begin() as conn:
+        (place,) = (place for place in resealing.places() if place.name == "memory.document")
+        assert resealing.reseal_some(conn, place, Mode.NEWEST).changed == 0
+    opened.dispose()

@@ -15,6 +15,7 @@ from hl7.client import MLLPClient
 from tests.support.dictation import Dictation, listening, parse
 from tests.support.gateway import GatewayProcess
 from tests.support.ris import FINDINGS, Ris
+from tests.support.store import in_a_file
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -181,6 +182,7 @@ async def test_health(gateway: GatewayProcess) -> None:
     assert b'radbridge_messages_total{kind="ORM^O01",outcome="accepted",wire="hl7v2"}' in gateway.get("/metrics")[1]
 
 
+@in_a_file
 async def test_a_taken_port(gateway: GatewayProcess, tmp_path: Path) -> None:
     """A second gateway on the same ports doesn't start, and says which port and what to look for."""
     config = tmp_path / "second.toml"
@@ -192,6 +194,7 @@ async def test_a_taken_port(gateway: GatewayProcess, tmp_path: Path) -> None:
     assert ".listen" in said
 
 
+@in_a_file
 async def test_a_taken_file(gateway: GatewayProcess) -> None:
     """A second gateway on the same journal file doesn't start: both would apply and deliver the same."""
     status, said = await command("up", "--config", str(gateway.config))

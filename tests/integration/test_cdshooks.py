@@ -81,6 +81,24 @@ async def test_the_same_call_again_makes_no_second_draft(tmp_path: Path) -> None
         assert len(gateway.journal.read_now(lambda conn: conn.execute(select(messages)).all())) == 1
 
 
+async def test_a_call_that_has_the_id_of_another_one(tmp_path: Path) -> None:
+    """A `hookInstance` is one call's: other content under it is taken in too, and counted as an id used twice."""
+    orders = [
+        {"resourceType": "ServiceRequest", "id": id, "identifier": [{"type": ACSN, "value": "A500002"}]}
+        | {"status": "draft", "intent": "order", "subject": {"reference": "Patient/p1"}, "code": {"text": f"CT {id}"}}
+        for id in ("s1", "s2")
+    ]
+    batch = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in orders]}
+    instance = {"hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"}
+    async with calling(tmp_path) as (gateway, http):
+        for text in (FINDINGS, FINDINGS, "No nodule. The heart is normal in size."):
+            (await http.post(REPORT_DRAFT, json=draft_call(text=text) | instance)).raise_for_status()
+        of_one = call("order-sign", context={"draftOrders": batch}, prefetch={"patient": patient()})
+        (await http.post(ORDER_SIGN, json=of_one)).raise_for_status()
+        assert len(gateway.journal.read_now(lambda conn: conn.execute(select(messages)).all())) == 4
+        assert "radbridge_control_ids_reused_total 1.0" in gateway.metrics.page().decode()
+
+
 async def test_a_changed_text_gets_a_draft_of_its_own(tmp_path: Path) -> None:
     """A card never shows the draft of an earlier text."""
     async with calling(tmp_path) as (_, http):

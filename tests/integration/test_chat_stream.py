@@ -16,6 +16,7 @@ from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine
 from tests.support import serving as support
+from tests.support.limits import limits_of
 
 WORDS = 1000
 TEXT = "word " * WORDS
@@ -25,10 +26,10 @@ SETTINGS = Settings(engine="echo", strategy="single", site_lora="", max_new_toke
 
 
 @asynccontextmanager
-async def serve(engine: EchoEngine, settings: Settings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
+async def serve(engine: EchoEngine) -> AsyncIterator[httpx.AsyncClient]:
     """The API on a free port, and a client for it."""
     chain = LoraChain(registry=None, packaged={}, personas={}, site_lora="")
-    async with support.serve(Service(settings=settings, engine=engine, chain=chain)) as client:
+    async with support.serve(Service(settings=SETTINGS, engine=engine, chain=chain)) as client:
         yield client
 
 
@@ -113,16 +114,27 @@ async def test_a_full_queue_is_refused_before_the_stream_begins() -> None:
             assert refused.json()["type"] == "urn:radbridge:overloaded"
 
 
-async def test_a_deadline_ends_a_stream_with_an_error() -> None:
+async def test_a_deadline_ends_a_stream_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text that isn't done in time ends as an error event; one that hasn't begun is a 504."""
-    settings = SETTINGS.model_copy(update={"deadline_s": 0.3})
-    async with serve(EchoEngine(context_tokens=4 * WORDS, word_s=WORD_S), settings) as client:
-        *_, last = await read(client)
-    assert last == {
+    limits = limits_of("radbridge_model_server.testing", monkeypatch)
+    speaking = EchoEngine(context_tokens=4 * WORDS, word_s=WORD_S)
+    async with serve(speaking) as client, client.stream("POST", "/v1/chat/completions", json=CHAT) as answer:
+        lines = answer.aiter_lines()
+        while '"word' not in await anext(lines):
+            pass
+        limits.end()
+        *_, last, done = [line.removeprefix("data: ") async for line in lines if line]
+    assert done == "[DONE]"
+    assert json.loads(last) == {
         "error": {"message": "No draft before the deadline", "type": "urn:radbridge:deadline-passed", "code": 504}
     }
-    async with serve(EchoEngine(context_tokens=4 * WORDS, delay_s=60), settings) as client:
-        assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 504
+    thinking = EchoEngine(context_tokens=4 * WORDS, delay_s=600)
+    async with serve(thinking) as client:
+        asked = asyncio.create_task(client.post("/v1/chat/completions", json=CHAT))
+        while not thinking.stats().running:
+            await asyncio.sleep(0.01)
+        limits.end()
+        assert (await asked).status_code == 504
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,9 +39,9 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """One for each time that a courier looked for what is due."""
     look, found = Courier._look, list[None]()  # noqa: SLF001 - nothing else shows that it looked and sent nothing
 
-    def count(courier: Courier, conn: Connection) -> object:
+    def count(courier: Courier, known: Collection[str], conn: Connection) -> object:
         found.append(None)
-        return look(courier, conn)
+        return look(courier, known, conn)
 
     monkeypatch.setattr(Courier, "_look", count)
     return found

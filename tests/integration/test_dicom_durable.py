@@ -13,6 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from tests.support.dicom_scu import apart, association, image, store
 from tests.support.gateway import GatewayProcess
+from tests.support.store import in_a_file
 
 SENDERS = 4
 ENOUGH = 60
@@ -47,6 +48,7 @@ def renamed(dataset: Dataset, uid: str) -> Dataset:
     return dataset
 
 
+@in_a_file
 async def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
     """After kill -9 every object that was answered is in the journal, its study is a case, and none comes twice."""
     stored: set[str] = set()

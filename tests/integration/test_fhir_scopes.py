@@ -117,4 +117,4 @@ async def test_refusals_are_on_record(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
         told = [e["resource"] for e in trail["entry"][:2]]
         assert [e["outcome"] for e in told] == ["4", "4"]
-        assert [e["agent"][0]["who"]["identifier"]["value"] for e in told] == ["ris", "unknown"]
+        assert [e["agent"][0]["who"]["identifier"]["value"] for e in told] == ["client:ris", "unknown"]

@@ -176,3 +176,12 @@ async def test_only_batches_and_transactions(client: httpx.AsyncClient) -> None:
     assert (await client.post("", json=bundle())).status_code in (200, 400)
     many = await client.post("", json=bundle(*[post(patient())] * 501))
     assert (many.status_code, many.json()["issue"][0]["code"]) == (413, "too-costly")
+
+
+async def test_a_bundles_identifier_is_none_of_a_message(gateway: LiveGateway, client: httpx.AsyncClient) -> None:
+    """Two transactions under one identifier are two: what may come twice is told by If-None-Exist or If-Match."""
+    for accession in ("A1", "A2"):
+        named = bundle(post(report(accession))) | {"identifier": {"system": "urn:sender", "value": "1"}}
+        assert (await client.post("", json=named)).status_code == 200
+    assert await total(client, "DiagnosticReport") == 2
+    assert "radbridge_control_ids_reused_total 0.0" in gateway.metrics.page().decode()

@@ -28,6 +28,13 @@ from tests.support.peers import running
 KEY = CaseKey(accession="A1")
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is tried again at once."""
+    monkeypatch.setattr("radbridge.flow.results.backoff", lambda _: 0.01)
+    monkeypatch.setattr("radbridge_adapters.fhircast.client._FIRST_PAUSE_S", 0.05)
+
+
 @dataclass
 class ForeignHub:
     """The hub, as one of the session's applications and as its operator."""

@@ -254,3 +254,13 @@ async def test_the_hub_says_what_it_can(tmp_path: Path) -> None:
         assert "DiagnosticReport-update" in said["eventsSupported"]
         assert (await http.delete(f"{gateway.base}/fhircast")).status_code == 405
         assert (await http.post(f"{gateway.base}/fhircast/a/b/c")).status_code == 404
+
+
+async def test_an_id_that_another_event_had(tmp_path: Path) -> None:
+    """A repeat under an event's id has no effect; another event under it has none either, and is counted and told."""
+    async with live(make_site(tmp_path), fhircast.wire) as gateway, application(f"{gateway.base}/fhircast") as pacs:
+        await pacs.post("DiagnosticReport-open", report_context("A1"))
+        for text, count in (("Clear lungs.", 0), ("Clear lungs.", 0), ("No nodule.", 1)):
+            await share(pacs, text, id="e1")
+            assert f"radbridge_control_ids_reused_total {count}.0" in gateway.metrics.page().decode()
+        assert pacs.content(await pacs.context())["Observation/f1"]["valueString"] == "Clear lungs."

@@ -30,6 +30,12 @@ from tests.support.flow import KEY, Flow, running
 from tests.support.held_model import HeldModel
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries come at once: how long they wait is `test_delivery_rules`' matter."""
+    monkeypatch.setattr("radbridge.flow.results.backoff", lambda _: 0.01)
+
+
 async def test_findings_to_delivery(tmp_path: Path) -> None:
     """A dictated report comes out as a draft at the sink."""
     async with running(tmp_path) as flow:
@@ -49,7 +55,7 @@ async def test_an_answer_means_committed(tmp_path: Path) -> None:
 
 async def test_burst_makes_one_draft(tmp_path: Path) -> None:
     """A burst of dictation saves makes one draft, for the last text."""
-    async with running(tmp_path, settle_s=600) as flow:
+    async with running(tmp_path, settle_s=25) as flow:
         for n in range(20):
             await flow.say(dictate=f"Text {n}. More.")
         await flow.until(flow.applied)

@@ -157,11 +157,12 @@ async def test_a_probe_that_found_no_journal_is_made_again(tmp_path: Path, monke
 async def test_told_though_its_commit_got_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits to hear of a message does so where it was committed and the journal failed before it could say so.
 
-    So does who waits for another one of the same round.
+    So does who waits for another one of the same round; and the LoRA of who is to sign is asked for.
     """
     monkeypatch.setattr("radbridge.flow.process.OUTAGE_S", 0.01)
     journal = await Journal.open(f"sqlite:///{tmp_path}/radbridge.db")
     write, told, failed = journal.write, list[int](), list[object]()
+    signers: list[str] = []
 
     async def fail_once(operation: Operation[Item, Result], item: Item) -> Result:
         result = await write(operation, item)
@@ -171,7 +172,8 @@ async def test_told_though_its_commit_got_no_answer(tmp_path: Path, monkeypatch:
         return result
 
     for n in (1, 2):
-        waiting = received(str(n), dictated(n), wire="test", accession=f"A{n}", reply_to="AL")
+        said = json.dumps({"dictate": f"Save {n}.", "accession": f"A{n}", "signer": f"100{n}"}).encode()
+        waiting = received(str(n), said, wire="test", accession=f"A{n}", reply_to="AL")
         await journal.write(messages.accept, waiting)
     monkeypatch.setattr(journal, "write", fail_once)
     ours = Processor(
@@ -181,9 +183,10 @@ async def test_told_though_its_commit_got_no_answer(tmp_path: Path, monkeypatch:
         metrics=Metrics(),
         on_change=lambda: None,
         on_end=told.append,
+        on_signer=signers.append,
         pop_orphans=frozenset,
     )
     async with at_work(ours.run):
         await until(lambda: len(told) == 2)
-    assert (sorted(told), len(failed)) == ([1, 2], 1)
+    assert (sorted(told), sorted(signers), len(failed)) == ([1, 2], ["1001", "1002"], 1)
     await journal.close()

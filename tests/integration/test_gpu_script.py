@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.gpu import __main__ as gpu
 from tests.gpu import train
 
-COMMAND = (sys.executable, "-m", "tests.gpu", "--shape", "tiny", "--device", "cpu", "--engine", "transformers")
+WORDS = ("gpu", "--shape", "tiny", "--device", "cpu", "--engine", "transformers", "--drafts", "8")
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("gpu")
-    subprocess.run([*COMMAND, "--drafts", "8", "--out", str(out)], check=True, timeout=200)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "environ", os.environ.copy())
+        patch.setattr(sys, "argv", [*WORDS, "--out", str(out)])
+        assert gpu.main() == 0
     [file] = out.iterdir()
     table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return table

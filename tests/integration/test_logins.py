@@ -27,6 +27,7 @@ from radbridge_adapters.security.rate import Buckets
 from tests.support import people
 from tests.support.certificates import Authority
 from tests.support.live import LiveGateway, live, make_site
+from tests.support.store import in_a_file
 
 LOGIN = {"name": "alice", "password": people.PASSWORD}
 
@@ -76,6 +77,7 @@ async def test_a_session_begins_and_ends(gateway: LiveGateway, http: httpx.Async
         assert await me(thief) == 401
 
 
+@in_a_file
 async def test_the_cookie_is_out_of_reach(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
     """HttpOnly, SameSite=Lax, and its value is nowhere in the journal: only its digest is."""
     answer = await http.post("/auth/login", json=LOGIN)

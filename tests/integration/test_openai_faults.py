@@ -188,7 +188,7 @@ async def test_a_deadline_ends_the_wait_for_a_silent_server() -> None:
                 await engine.generate(Prompt(text="x", max_new_tokens=8, deadline=time.monotonic() + 0.3))
         assert engine.stats().late == late
         assert engine.stats().running == 0
-        await until(lambda: peer.left == len(peer.asked))
+        await until(lambda: peer.left == len(peer.asked_for(COMPLETIONS)))
 
 
 async def test_a_server_that_is_away_is_used_when_it_comes_back(loras: list[LoraVersion]) -> None:

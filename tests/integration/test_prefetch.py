@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from radbridge.errors import ModelUnavailable
@@ -26,8 +27,9 @@ async def prefetching(model: FakeModel, again_s: float = AGAIN_S) -> AsyncIterat
         task.cancel()
 
 
-async def test_whoever_will_sign_is_told_of_before_the_draft(tmp_path: Path) -> None:
+async def test_whoever_will_sign_is_told_of_before_the_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first save of a case has its signer's LoRA loaded while the text still rests, once for all their cases."""
+    monkeypatch.setattr("radbridge.flow.drafting.LONGEST_REST_S", 3600.0)  # a longer one would be none
     async with running(tmp_path, settle_s=600.0) as flow:
         await flow.say(order=True)
         await flow.say(dictate="One.")

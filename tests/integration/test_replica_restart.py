@@ -48,7 +48,7 @@ def test_a_killed_replica_comes_back_at_the_same_address(url: str) -> None:
     """SIGKILL to the replica under open connections, twice: another one answers at the same URL each time."""
     names = {draft(url)}
     for _ in range(2):
-        with httpx.Client(base_url=url, trust_env=False, timeout=20) as keeping:
+        with httpx.Client(base_url=url, trust_env=False, timeout=60) as keeping:
             assert keeping.get("/healthz").is_success
             kill_replica(url)
             time.sleep(0.5)  # the kernel closes its side first, which is the one that then waits a minute
@@ -68,7 +68,7 @@ def test_one_replica_is_all_that_this_command_runs(tmp_path: Path) -> None:
 
 def draft(url: str) -> str:
     """The name of the replica that drafted."""
-    answer = httpx.post(f"{url}/v1/drafts", json=CASE, trust_env=False, timeout=20)
+    answer = httpx.post(f"{url}/v1/drafts", json=CASE, trust_env=False, timeout=60)
     assert answer.status_code == 200, answer.text
     return str(answer.headers["x-replica"])
 

@@ -104,7 +104,7 @@ async def test_many_without_waiting(tmp_path: Path, at_once: int) -> None:
     """Numbered messages that are sent without waiting for answers are all in their turn."""
     async with talking(tmp_path, "enforce") as (peer, _):
         await peer.send(b"".join(encode(in_place(n, str(n))) for n in range(1, at_once + 1)))
-        answers = await asyncio.wait_for(peer.answers(at_once), 30)
+        answers = await asyncio.wait_for(peer.answers(at_once), 60)
         found = [answer.first("MSA") for answer in answers]
         assert [(msa.text(1), msa.text(4)) for msa in found if msa] == [
             ("AA", str(n + 1)) for n in range(1, at_once + 1)

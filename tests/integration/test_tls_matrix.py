@@ -94,7 +94,7 @@ async def mllp_listener(papers: Papers, folder: Path) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def dicom_listener(papers: Papers, folder: Path) -> AsyncIterator[int]:
-    async with listening(tls=papers.listener, association_timeout_s=5) as (_, port):
+    async with listening(tls=papers.listener, association_timeout_s=60) as (_, port):
         yield port
 
 
@@ -126,7 +126,7 @@ LISTENERS: dict[str, tuple[Callable[[Papers, Path], Any], bytes]] = {
 async def say(port: int, hello: bytes, context: ssl.SSLContext | None) -> bytes:
     """The first bytes of the answer; none from a listener that doesn't speak with us."""
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
             try:
                 writer.write(hello)
@@ -198,7 +198,7 @@ def answer_http(_: bytes) -> bytes:
 
 
 async def send_mllp(port: int, trust: dict[str, Any]) -> None:
-    destination = {"name": "ris", "address": f"127.0.0.1:{port}", "tls": True, "ack_timeout_s": 10, **trust}
+    destination = {"name": "ris", "address": f"127.0.0.1:{port}", "tls": True, "ack_timeout_s": 60, **trust}
     sink = MllpSink(Hl7v2(), Hl7Destination.model_validate(destination))
     try:
         await sink.deliver("C1", b"MSH|^~\\&|R||D||2026||ORU^R01|C1|P|2.5.1\r")
@@ -215,7 +215,7 @@ async def send_fhir(port: int, trust: dict[str, Any]) -> None:
 
 
 async def ask_model(port: int, trust: dict[str, Any]) -> None:
-    client = ModelClient(f"https://127.0.0.1:{port}", 10.0, Trust(**trust))
+    client = ModelClient(f"https://127.0.0.1:{port}", 60.0, Trust(**trust))
     try:
         if not await client.ready():
             raise DeliveryFailed("model", "not ready")
@@ -264,7 +264,7 @@ async def test_a_dicom_peer_is_called_only_where_it_is_known(papers: Papers) -> 
             own = {"cert": shown, "key": shown} if shown else None
             scu = Scu.of(Dicom.model_validate({"peers": [peer], "tls": own}), "pacs")
             with suppress(DeliveryFailed):
-                await scu.echo(timeout_s=10)
+                await scu.echo(timeout_s=60)
                 reached.append(case)
     assert reached == ["good"]
 

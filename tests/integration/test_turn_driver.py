@@ -13,9 +13,11 @@ import pytest
 from rich.console import Console
 from structlog.testing import capture_logs
 
+from radbridge.audit import What
+from radbridge.cli.common import account
 from radbridge.config import load_site
 from radbridge.errors import ConfigError, ModelUnavailable
-from radbridge.journal import lora_events
+from radbridge.journal import audit, lora_events
 from radbridge.journal.schema import LoraAction
 from radbridge.registry import LoraRegistry
 from radbridge_training.gate.judge import Finding, Verdict
@@ -233,3 +235,20 @@ def test_what_the_driver_does_is_told(site: Path) -> None:
         turn_at(site)
     told = [(line["owner"], line["step"]) for line in said if line["event"] == "step done"]
     assert told == [(f"rad/{number}", "1-examples") for number in (1001, 1002, 1003)]
+
+
+def test_what_a_turn_reads_is_noted(site: Path) -> None:
+    """Whose reports are learned from, and of how many cases the gate reads names and numbers, is in the trail."""
+    turn_at(site)
+    with open_workshop(load_site(site)) as shop, shop.stores.begin() as conn:
+        audit.chain_pending(conn)
+        notes = [event.note for event in audit.chained(conn)]
+    read = [note for note in notes if note.detail.get("command") == "train run" and note.actor == account()]
+    personas, *learned, _, _, _ = [(note.what, dict(note.detail)) for note in read]
+    assert personas[1] == {"command": "train run", "step": "personas", "radiologists": "3", "reports": "48"}
+    assert [(what, told["radiologist"], told["reports"]) for what, told in learned] == [
+        (What.EXPORTED, id, "16") for id in ("1001", "1002", "1003")
+    ]
+    judged = [note.detail for note in read if note.detail.get("step") == "gate"]
+    assert [told["radiologist"] for told in judged] == ["1001", "1002", "1003"]
+    assert all(int(told["cases"]) > 0 for told in judged)

@@ -14,7 +14,8 @@ from radbridge.case import CaseKey
 from radbridge.contract import DraftRequest, DraftResponse
 from radbridge.draft import Flag, FlagKind, Severity
 from radbridge.errors import DeliveryFailed
-from radbridge.journal import Journal, deliveries, drafts
+from radbridge.journal import Journal, deliveries, drafts, heads
+from radbridge.journal.heads import Lines
 from radbridge.journal.schema import Purpose
 from radbridge.testing import FakeModel, MemorySink
 from tests.support.flow import FlaggingModel, Flow, running
@@ -116,9 +117,7 @@ async def test_an_urgent_delivery_takes_along_what_is_before_it(tmp_path: Path) 
     ):
         await journal.write(put, item)
 
-    def read(conn: Connection) -> list[deliveries.Delivery | None]:
-        return [deliveries.due(conn, "d", urgent=urgent) for urgent in (True, False)]
-
-    heads = journal.read_now(read)
-    assert [head and (head.draft_id, head.purpose) for head in heads] == [("D1", "withdrawal"), ("D0", "draft")]
+    look = journal.read_now(lambda conn: heads.look(conn, Lines(destination="d")))
+    found = [(head.delivery.draft_id, head.delivery.purpose) for head in look.heads]
+    assert found == [("D1", "withdrawal"), ("D0", "draft")]
     await journal.close()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from unittest.mock import patch
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -35,7 +36,7 @@ class Collector:
 
 @contextmanager
 def collecting() -> Iterator[Collector]:
-    """A collector on a free port of loopback."""
+    """A collector on a free port of loopback, for which gateways wait longer than they would for a site's."""
     collector = Collector()
 
     class Handler(BaseHTTPRequestHandler):
@@ -56,7 +57,8 @@ def collecting() -> Iterator[Collector]:
     thread.start()
     collector.url = f"http://127.0.0.1:{server.server_port}/v1/traces"
     try:
-        yield collector
+        with patch("radbridge_adapters.otlp.TIMEOUT_S", 60.0):
+            yield collector
     finally:
         server.shutdown()
         thread.join()

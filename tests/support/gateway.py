@@ -169,7 +169,7 @@ class GatewayProcess:
         return await asyncio.wait_for(self.process.wait(), 40)
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of the journal."""
+        """Rows of the journal, by SQL that both databases know, with `?` for each of the values."""
         engine = create_engine(self.store_url)
         try:
             with engine.connect() as conn:
@@ -198,4 +198,6 @@ class GatewayProcess:
 
 
 def _rows(conn: Connection, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    if conn.dialect.name == "postgresql":
+        sql = sql.replace("%", "%%").replace("?", "%s")
     return [tuple(r) for r in conn.exec_driver_sql(sql, values)]

@@ -43,7 +43,7 @@ class _Loop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._leave)
         return future
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as it's called
         """As ever, and without a limit: waiting for threads is no time here."""
         self.in_threads += 1
         await super().shutdown_default_executor()

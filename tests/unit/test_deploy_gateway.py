@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,18 +38,17 @@ def tool(name: str, package: str) -> str:
 
 
 def render(template: Path) -> Iterator[dict[str, Any]]:
-    """A template with the chart's own values. Ours use values, `quote` and `nindent`, and nothing else of Helm's."""
-    text = template.read_text()
+    """A template with the chart's own values. Ours use values, `quote` and `toJson`, and nothing else of Helm's.
+
+    `tests/integration/test_chart.py` has Helm itself do it.
+    """
     known = {".Release.Name": "rb", **{f".Values.{name}": value for name, value in VALUES.items()}}
 
     def fill(match: re.Match[str]) -> str:
         value = str(known[match["name"]])
-        if match["indent"]:
-            return "\n" + textwrap.indent(value, " " * int(match["indent"]))
-        return f'"{value}"' if match["quote"] else value
+        return json.dumps(value) if match["as"] else value
 
-    pattern = r"(?:\n *)?{{-? (?P<name>\.[\w.]+)(?: \| (?:(?P<quote>quote)|nindent (?P<indent>\d+)))? }}"
-    once = re.sub(pattern, lambda m: ("" if m["indent"] else m.group()[: m.group().index("{{")]) + fill(m), text)
+    once = re.sub(r"{{ (?P<name>\.[\w.]+)(?: \| (?P<as>quote|toJson))? }}", fill, template.read_text())
     assert "{{" not in once
     yield from yaml.safe_load_all(once)
 

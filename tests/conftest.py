@@ -17,14 +17,20 @@ os.environ |= {
 import gc
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # Images of containers often say so: each of the hundreds of processes that are tested would compile our code anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Where nothing else is set rich draws each frame with its variables: up to a second of CPU for an exception.
+structlog.get_config()["processors"][-1].exception_formatter = structlog.dev.plain_traceback
 
 # The same seconds are long on a busy machine: a slow example is no failure.
 settings.register_profile("radbridge", deadline=None, print_blob=True)
@@ -33,7 +39,7 @@ settings.load_profile("radbridge")
 FOLDERS = ("unit", "contract", "integration", "acceptance")
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of its own there, mode 0700
 GARBAGE_FIRST = 20_000
-"""Objects that are made before Python looks for circles among them: with its 700 a fifth of the tests' time went there."""
+"""Objects that are made before Python looks for circles among them. With its 700 a fifth of all time went there."""
 ROOM = 4 * 2**30
 """Free bytes of memory's own file system (tmpfs) from which on the tests' folders stand there."""
 
@@ -55,9 +61,27 @@ def pytest_collection_finish() -> None:
         from tests.support.store import copy_new_journals
 
         copy_new_journals()
+    if transports := sys.modules.get("httpx._transports.default"):
+        _share_contexts(transports)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_FIRST)
+
+
+def _share_contexts(transports: Any) -> None:
+    """A client that says nothing of TLS gets the context of the others: reading the authorities takes 20 ms each."""
+    make = transports.create_ssl_context
+
+    @cache
+    def make_once(_cafile: str, *, trust_env: bool) -> object:
+        return make(verify=True, cert=None, trust_env=trust_env)
+
+    def share(*, verify: object = True, cert: object = None, trust_env: bool = True) -> object:
+        if verify is not True or cert is not None:
+            return make(verify=verify, cert=cert, trust_env=trust_env)
+        return make_once(os.environ.get("SSL_CERT_FILE", ""), trust_env=trust_env)
+
+    transports.create_ssl_context = share
 
 
 def _rank(path: Path) -> int:

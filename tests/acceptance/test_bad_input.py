@@ -39,7 +39,7 @@ async def talk(gateway: GatewayProcess, *pieces: bytes, answers: int = 1) -> lis
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             said = [await reader.readuntil(b"\x1c\r") for _ in range(answers)]
     except (asyncio.IncompleteReadError, ConnectionError):
         pass

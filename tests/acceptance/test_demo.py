@@ -15,7 +15,7 @@ async def play(folder: Path, **environment: str) -> tuple[int, str]:
         *(sys.executable, "-m", "radbridge", "demo", "--once", "--keep", str(folder)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, **environment},
+        env={**os.environ, "RADBRIDGE_MODEL__DEADLINE_S": "60", **environment},
     )
     said, _ = await process.communicate()
     return process.returncode or 0, said.decode()

@@ -64,7 +64,7 @@ class House:
 
     async def of_class(self, accession: str, sop_class: str, count: int) -> list[Any]:
         """What the PACS has of one class under an accession, once it has so many."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 ids = await self.pacs.find("Instance", AccessionNumber=accession)
                 found = [dcmread(BytesIO(await self.pacs.file(id))) for id in ids]

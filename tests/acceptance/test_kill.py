@@ -6,16 +6,12 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from tests.support.dictation import listening
 from tests.support.gateway import GatewayProcess, is_alive
 from tests.support.ris import Ris
 
-MESSAGES = 1_000
+MESSAGES = 400
 CONNECTIONS = 8
-ACK_TIMEOUT_S = 60.0
-"""An answer that comes too late on a busy machine is repeated too, and is none of the kill's."""
 
 
 async def feed(port: int, accessions: list[str], acknowledged: set[str]) -> None:
@@ -38,7 +34,6 @@ async def feed(port: int, accessions: list[str], acknowledged: set[str]) -> None
         writer.close()
 
 
-@pytest.mark.timeout(900)
 async def test_kill_in_the_middle(tmp_path: Path) -> None:
     """Every acknowledged message is there, every draft is delivered, again only under its own control id.
 
@@ -49,7 +44,7 @@ async def test_kill_in_the_middle(tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     async with (
         listening() as dictation,
-        GatewayProcess(tmp_path, [dictation.port], ack_timeout_s=ACK_TIMEOUT_S) as gateway,
+        GatewayProcess(tmp_path, [dictation.port]) as gateway,
     ):
         half = MESSAGES // CONNECTIONS // 2
         await asyncio.gather(*(feed(gateway.hl7_port, share[:half], acknowledged) for share in shares))
@@ -64,7 +59,7 @@ async def test_kill_in_the_middle(tmp_path: Path) -> None:
         [model_server] = gateway.children()
         gateway.kill()
         await run
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while is_alive(model_server):
                 await asyncio.sleep(0.1)
         before_restart = set(acknowledged)
@@ -82,7 +77,7 @@ async def test_kill_in_the_middle(tmp_path: Path) -> None:
         await asyncio.gather(*(feed(gateway.hl7_port, share, acknowledged) for share in shares))
         assert len(acknowledged) == MESSAGES
         confirmed = "SELECT count(*) FROM delivery WHERE destination = 'dictation' AND state = 'confirmed'"
-        await gateway.until(confirmed, MESSAGES, within_s=200)
+        await gateway.until(confirmed, MESSAGES, within_s=400)
 
     delivered = Counter(str(m.segment("OBR")[18]) for m in dictation.messages)
     assert set(delivered) == set(accessions)

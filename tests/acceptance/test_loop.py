@@ -12,7 +12,7 @@ from tests.bench.loop.forms import FORMS
 from tests.bench.loop.run import Loop
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 async def test_the_circle_closes_by_itself(tmp_path: Path) -> None:
     """From an import of history to a rollback: nothing is lost, no draft is of a wrong version, nothing is restarted.
 

@@ -205,7 +205,10 @@ async def test_a_taken_file(gateway: GatewayProcess) -> None:
 
 async def test_check_pings(gateway: GatewayProcess, dictation: Dictation, tmp_path: Path) -> None:
     """`radbridge check` says yes where a peer answers, and names the one that doesn't."""
-    status, said = await command("check", "--config", str(gateway.config))
+    for _ in range(5):
+        status, said = await command("check", "--config", str(gateway.config))
+        if "no answer within" not in said:  # as when the machine stands still for longer than a ping may take
+            break
     assert status == 0, said
     lonely = GatewayProcess(tmp_path / "lonely", [1])
     lonely.folder.mkdir()

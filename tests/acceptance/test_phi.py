@@ -48,7 +48,7 @@ async def talk(port: int, *raw: bytes) -> bytes:
     for each in raw:
         writer.write(b"\x0b" + each + b"\x1c\r")
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 answers += await reader.readuntil(b"\x1c\r")
         except (asyncio.IncompleteReadError, TimeoutError, ConnectionError):
             break

@@ -134,7 +134,7 @@ async def test_no_marker_in_logs_metrics_and_refusals(tmp_path: Path) -> None:
     debug = {"RADBRIDGE_LOG__LEVEL": "debug"}
     async with (
         GatewayProcess(tmp_path, model=model, environment=debug) as gateway,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.http_port}", trust_env=False, timeout=30) as http,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.http_port}", trust_env=False, timeout=60) as http,
     ):
         said = [*await talk_fhir(http), *await talk_cast(str(http.base_url), http), *await talk_cds(http)]
         drafts = "SELECT count(*) >= 3 FROM draft WHERE state <> 'stale'"

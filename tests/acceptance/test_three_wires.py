@@ -51,7 +51,7 @@ def flags_of(resource: dict[str, Any]) -> list[str]:
 async def search(http: httpx.AsyncClient, base: str, kind: str, text: str) -> dict[str, Any]:
     """Our one resource of this type on a FHIR server, once it says `text`."""
     where = "valueString" if kind == "Observation" else "conclusion"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             answer = await http.get(f"{base}/{kind}", params={"_count": "50"})
             found: list[dict[str, Any]] = [e["resource"] for e in answer.json().get("entry", ())]
@@ -64,7 +64,7 @@ async def search(http: httpx.AsyncClient, base: str, kind: str, text: str) -> di
 
 async def draft_on_the_hub(app: Cast, text: str) -> dict[str, Any]:
     """The draft among the content of the session, once it says `text`."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             found = [r for r in app.content(await app.context()).values() if r["id"] != "f1"]
             if found and found[0]["valueString"] == text:
@@ -86,7 +86,7 @@ async def test_one_case_on_three_wires(tmp_path: Path) -> None:
     async with (
         listening() as dictation,
         fhir_server() as ehr,
-        httpx.AsyncClient(trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
         GatewayProcess(
             tmp_path,
             [dictation.port],

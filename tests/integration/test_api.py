@@ -48,13 +48,13 @@ async def test_a_destination_is_stopped_and_let_go_on(tmp_path: Path) -> None:
             assert (shown["state"], shown["reason"], shown["actor"], shown["waiting"]) == (
                 "paused",
                 "upgrade",
-                "ops",
+                "key:ops",
                 1,
             )
             assert peer.messages == []
             assert (await http.post("/api/v1/destinations/dictation/resume", json={})).status_code == 204
             await peer.until(1)
-            assert people.trail(gateway).count('"actor":"ops"') == 2
+            assert people.trail(gateway).count('"actor":"key:ops"') == 2
             assert (await http.post("/api/v1/destinations/nowhere/pause", json={})).status_code == 404
 
 
@@ -146,9 +146,9 @@ async def test_a_trainer_changes_what_drafts(tmp_path: Path) -> None:
         assert (await http.post(f"{place}/rollback", json={})).json()["champion"] == first.folder
         events = (await http.get(place)).json()["events"]
         assert [(one["action"], one["version"], one["actor"]) for one in events] == [
-            ("promoted", first.name, "ml"),
-            ("promoted", second.name, "ml"),
-            ("rolled_back", first.name, "ml"),
+            ("promoted", first.name, "key:ml"),
+            ("promoted", second.name, "key:ml"),
+            ("rolled_back", first.name, "key:ml"),
         ]
         told = people.trail(gateway)
         assert (told.count('"what":"configuration"'), told.count('"wanted":'), told.count('"via":"api"')) == (6, 3, 6)

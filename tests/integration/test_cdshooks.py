@@ -29,6 +29,12 @@ from tests.support.smart import es384
 Answer = tuple[LiveGateway, httpx.AsyncClient]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has a caller's keys may be slow to give them."""
+    monkeypatch.setattr("radbridge_adapters.security.fetching.TIMEOUT_S", 60.0)
+
+
 @asynccontextmanager
 async def calling(
     folder: Path, model: FakeModel | None = None, *, model_table: dict[str, Any] | None = None, **tables: Any

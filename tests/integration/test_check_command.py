@@ -252,7 +252,9 @@ async def test_files_that_are_open_to_others(tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Peers on a slow machine have their time."""
-    monkeypatch.setattr("radbridge.cli.check.PING_S", 60.0)
+    for limit in ("radbridge.cli.check.PING_S", "radbridge_adapters.security.fetching.TIMEOUT_S"):
+        monkeypatch.setattr(limit, 60.0)
+    monkeypatch.setattr("radbridge_adapters.otlp.TIMEOUT_S", 60.0)
 
 
 def _command(folder: Path, text: str) -> str:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import uvloop
-from sqlalchemy import Connection
 
 from radbridge.errors import ConfigError
-from radbridge.flow.courier import Courier
 from radbridge.journal.destinations import DestinationState
 from radbridge_adapters.hl7v2.client import Ack, MllpClient
 from radbridge_adapters.hl7v2.er7 import Message
-from tests.support.delivering import NAME, Line, Receiver, delivering, receiving
+from tests.support.delivering import NAME, Line, Receiver, count_looks, delivering, receiving
 from tests.support.limits import Limits, limits_of
 
 
@@ -37,14 +34,7 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """One for each time that a courier looked for what is due."""
-    look, found = Courier._look, list[None]()  # noqa: SLF001 - nothing else shows that it looked and sent nothing
-
-    def count(courier: Courier, known: Collection[str], conn: Connection) -> object:
-        found.append(None)
-        return look(courier, known, conn)
-
-    monkeypatch.setattr(Courier, "_look", count)
-    return found
+    return count_looks(monkeypatch)
 
 
 async def yes(line: Line, control_id: str) -> None:

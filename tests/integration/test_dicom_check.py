@@ -15,7 +15,7 @@ import pytest
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import AE
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from radbridge import logs
 from radbridge.case import Case, CaseKey, Patient, Study
@@ -42,7 +42,7 @@ def row(text: str, part: str) -> str:
 
 async def test_every_peer_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row for each peer with an address: whether it answers, and if not, why. Peers that only call have none."""
-    monkeypatch.setattr("radbridge_adapters.dicom.asking.peers.PING_S", 0.5)
+    monkeypatch.setattr("radbridge.cli.check.PING_S", 120.0)
     monkeypatch.setattr(
         "radbridge.gateway.plugins.load_entry_points",
         lambda group: {"dicom": wire} if group == "radbridge.adapters" else {},
@@ -52,27 +52,28 @@ async def test_every_peer_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ae.require_called_aet = True
     ae.add_supported_context(VERIFICATION)
     config = tmp_path / "site.toml"
+
+    async def check(*peers: tuple[str, str, int], within_s: float) -> Result:
+        monkeypatch.setattr("radbridge_adapters.dicom.asking.peers.PING_S", within_s)
+        config.write_text(
+            "".join(
+                f'[[dicom.peers]]\nname = "{name}"\nae_title = "{title}"\naddress = "127.0.0.1:{port}"\n'
+                for name, title, port in peers
+            )
+            + '[[dicom.peers]]\nname = "modality"\nae_title = "CT1"\n'
+            f'[dicom.dicomweb]\nurl = "http://127.0.0.1:{free_port()}/dicom-web"\n'
+        )
+        return await asyncio.to_thread(CliRunner().invoke, app, ["check", "--config", str(config)])
+
     with serving(ae) as port:
-        async with silent() as dead:
-            peers = (
-                ("good", "GOOD", port),
-                ("wrong", "WRONG", port),
-                ("dead", "X", dead.port),
-                ("away", "X", free_port()),
-            )
-            config.write_text(
-                "".join(
-                    f'[[dicom.peers]]\nname = "{name}"\nae_title = "{title}"\naddress = "127.0.0.1:{port}"\n'
-                    for name, title, port in peers
-                )
-                + '[[dicom.peers]]\nname = "modality"\nae_title = "CT1"\n'
-                f'[dicom.dicomweb]\nurl = "http://127.0.0.1:{free_port()}/dicom-web"\n'
-            )
-            result = await asyncio.to_thread(CliRunner().invoke, app, ["check", "--config", str(config)])
-    assert result.exit_code == 1
+        peers = ("good", "GOOD", port), ("wrong", "WRONG", port), ("away", "X", free_port())
+        result = await check(*peers, within_s=60)
+    async with silent() as dead:
+        alone = await check(("dead", "X", dead.port), within_s=0.5)
+    assert (result.exit_code, alone.exit_code) == (1, 1)
     assert "ok" in row(result.output, "dicom peer good")
     assert "called something else" in row(result.output, "dicom peer wrong")
-    assert "no answer within 0.5 s" in row(result.output, "dicom peer dead")
+    assert "within 0.5 s" in row(alone.output, "dicom peer dead")
     assert "nobody listens" in row(result.output, "dicom peer away")
     assert "can't be reached" in row(result.output, "dicomweb")
     assert "modality" not in result.output

@@ -49,6 +49,20 @@ async def test_who_did_what(client: httpx.AsyncClient) -> None:
     assert "900123" not in str(trail)
 
 
+async def test_who_saw_a_resource(client: httpx.AsyncClient) -> None:
+    """`entity` finds the events of a resource, `patient` those of a Patient; the rows of other ids aren't theirs."""
+    one, other = [(await client.post("Patient", json=patient(mrn))).json()["id"] for mrn in ("900123", "900124")]
+    await client.get(f"Patient/{one}")
+    await client.get(f"Patient/{other}")
+    await events(client, 4)
+    for query in (f"entity=Patient/{one}", f"patient={one}", f"patient=Patient/{one}&entity:Patient={one}"):
+        found = (await client.get(f"AuditEvent?{query}")).json()["entry"]
+        told = [entry["resource"] for entry in found]
+        assert {event["subtype"][0]["code"] for event in told} == {"create", "read"}
+        assert {event["entity"][0]["what"]["reference"] for event in told} == {f"Patient/{one}"}
+    assert (await client.get("AuditEvent?patient=nobody")).json()["total"] == 0
+
+
 async def test_a_transaction_names_what_it_stored(client: httpx.AsyncClient) -> None:
     """The event of a transaction has an entity for each of its resources."""
     entries = [{"resource": patient(str(n)), "request": {"method": "POST", "url": "Patient"}} for n in range(3)]

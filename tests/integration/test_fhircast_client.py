@@ -30,7 +30,8 @@ KEY = CaseKey(accession="A1")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed is tried again at once."""
+    """What failed is tried again at once; a hub may take its time."""
+    monkeypatch.setattr("radbridge_adapters.fhircast.client._TIMEOUT_S", 60.0)
     monkeypatch.setattr("radbridge.flow.results.backoff", lambda _: 0.01)
     monkeypatch.setattr("radbridge_adapters.fhircast.client._FIRST_PAUSE_S", 0.05)
 

@@ -17,6 +17,7 @@ from tests.support.fhircast_client import application
 from tests.support.limits import clock_of
 from tests.support.live import live, make_site
 from tests.support.peers import running
+from tests.support.store import in_a_file
 
 TOPIC = "zqtopic-that-nobody-may-see"
 MARKERS = (TOPIC, "zqtext", "zqname", "900001", "/ws/")
@@ -36,6 +37,7 @@ def _quiet_again() -> object:
     structlog.reset_defaults()
 
 
+@in_a_file
 async def test_no_log_line_and_no_table_holds_a_topic(
     tmp_path: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

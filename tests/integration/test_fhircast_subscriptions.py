@@ -168,6 +168,7 @@ def owed(gateway: LiveGateway) -> int:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """How the hub tells that an answer or the end of a lease is due; with heartbeats it looks all the time."""
+    monkeypatch.setattr("radbridge_adapters.fhircast.link._FAREWELL_S", 60.0)
     return clock_of("radbridge_adapters.fhircast.link", monkeypatch)
 
 

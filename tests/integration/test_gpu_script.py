@@ -13,6 +13,8 @@ import pytest
 from tests.gpu import __main__ as gpu
 from tests.gpu import train
 
+# PEFT 0.21 asks transformers 5.23 by a name that is on its way out.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 WORDS = ("gpu", "--shape", "tiny", "--device", "cpu", "--engine", "transformers", "--drafts", "8")
 
 
@@ -46,8 +48,6 @@ def test_every_figure_is_there(told: dict[str, Any]) -> None:
     assert told["versions"]["torch"]
 
 
-# PEFT 0.21 asks transformers 5.23 by a name that is on its way out.
-@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 def test_the_training_script_tells_what_a_step_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a tiny model each objective runs through the product's own trainers and has its step time and tokens."""
     monkeypatch.setattr(sys, "argv", ["train", "--shape", "tiny", "--out", str(tmp_path)])

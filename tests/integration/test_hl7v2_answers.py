@@ -63,6 +63,21 @@ async def test_not_applied(intake: MemoryIntake) -> None:
             assert "DOE" not in text
 
 
+async def test_how_long_an_end_is_waited_for() -> None:
+    """As long as the site says."""
+
+    class Waiting(MemoryIntake):
+        async def outcome_of(self, message_id: int, *, at_most_s: float) -> str | None:
+            waited.append(at_most_s)
+            return await super().outcome_of(message_id, at_most_s=at_most_s)
+
+    waited: list[float] = []
+    async with listening(Waiting(), application_ack_s=7.5) as listener, connect(listener) as peer:
+        await peer.send(encode(asking(1, "NE", "AL")))
+        assert await peer.answer() == ("AA", "N1", "")
+    assert waited == [7.5]
+
+
 async def test_no_answer_at_all(intake: MemoryIntake) -> None:
     """NE and NE: the message is committed and nothing leaves; the next one is answered as it wants to be."""
     async with listening(intake) as listener, connect(listener) as peer:

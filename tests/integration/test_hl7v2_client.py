@@ -147,6 +147,19 @@ async def test_late_answer_is_not_the_next_ones(limits: Limits) -> None:
         assert receiver.connections == 2
 
 
+async def test_an_answer_at_the_door_counts(limits: Limits) -> None:
+    """On a machine that stood still time is up when the answer has come and wasn't read: no second copy goes for it."""
+
+    async def script(peer: Peer, raw: bytes) -> None:
+        await peer.say(ack(read_control_id(raw)))
+        limits.end()
+
+    async with receiving(script) as receiver, client_of(receiver) as client:
+        for number in range(3):
+            assert (await client.send(message(f"M{number}"), f"M{number}")).code == "AA"
+        assert receiver.connections == 1
+
+
 async def test_refused_then_accepted_is_refused() -> None:
     """Of two answers to one message the first counts, and the second is not taken for the retry's."""
 

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ LOGIN = {"name": "alice", "password": people.PASSWORD}
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scrypt as cheap for unknown names as for the accounts of these tests."""
     monkeypatch.setattr(passwords, "COST", people.COST)
+
+
+@pytest.fixture(autouse=True)
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No bucket fills again while a test runs, however long the machine takes."""
+    monkeypatch.setattr(login, "Buckets", partial(Buckets, clock=lambda: 0.0))
 
 
 @pytest.fixture

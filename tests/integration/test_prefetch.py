@@ -53,8 +53,7 @@ async def test_prefetch_is_never_in_the_way(tmp_path: Path) -> None:
             await asyncio.Event().wait()
 
     async with running(tmp_path, Hanging()) as flow:
-        for n in range(1000):
-            await flow.say(order=True, accession=f"B{n}")
+        await asyncio.gather(*(flow.say(order=True, accession=f"B{n}") for n in range(1000)))
         await asyncio.gather(*(flow.say(accession=f"B{n}", dictate="", signer=f"{2000 + n}") for n in range(1000)))
         await flow.say(dictate="Small left effusion. More.")
         await flow.until(flow.delivered)

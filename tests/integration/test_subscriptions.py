@@ -50,7 +50,7 @@ async def server(site: Site, clock: Clock | None = None) -> AsyncIterator[tuple[
     with patch("radbridge_adapters.fhir.Subscriptions", timed):
         async with live(site, fhir.wire) as gateway:
             base = f"{gateway.base}/fhir/"
-            async with httpx.AsyncClient(base_url=base, headers=JSON, timeout=30) as client:
+            async with httpx.AsyncClient(base_url=base, headers=JSON, timeout=60) as client:
                 yield gateway, client
 
 

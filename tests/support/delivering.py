@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Connection
 
 from radbridge.case import CaseKey
 from radbridge.config import Hl7Destination, Hl7v2
 from radbridge.draft import DraftState
+from radbridge.flow.courier import Courier
 from radbridge.flow.delivery import make_couriers
 from radbridge.flow.holding import SoleHolder
 from radbridge.journal import Journal, cases, dead, deliveries, destinations, drafts
@@ -176,6 +178,18 @@ def withdraw(conn: Connection, items: Sequence[str]) -> list[None]:
         drafts.close(conn, f"draft-{accession}", DraftState.WITHDRAWN, "changed")
         deliveries.withdraw(conn, CaseKey(accession=accession), f"draft-{accession}", at=datetime.now(UTC))
     return [None] * len(items)
+
+
+def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Grows by one each time that a courier looks for what is due."""
+    look, found = Courier._look, list[None]()  # noqa: SLF001 - nothing else shows that it looked and sent nothing
+
+    def count(courier: Courier, known: Collection[str], conn: Connection) -> object:
+        found.append(None)
+        return look(courier, known, conn)
+
+    monkeypatch.setattr(Courier, "_look", count)
+    return found
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from alembic import command
@@ -17,7 +18,7 @@ from radbridge import journal as journal_package
 from radbridge.case import Case, CaseKey
 from radbridge.config.encryption import Encryption
 from radbridge.config.store import Store
-from radbridge.journal import Journal, cases
+from radbridge.journal import Journal, cases, postgres
 from radbridge.journal.stores import Stores, make_stores, open_store
 from radbridge.wire import Received
 from tests.support.postgres import the_cluster
@@ -34,6 +35,13 @@ SEALED = "sealed"
 on_each = pytest.mark.parametrize("url", [*DIALECTS, SEALED], indirect=True)
 """A test on each of the three."""
 KEY = CaseKey(accession="A1", issuer="HOSP")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """A machine that stands still for some seconds is no server that can't be reached."""
+    with patch.dict(postgres._NETWORK, connect_timeout=60):  # noqa: SLF001 - five seconds, for hospitals
+        yield
 
 
 @pytest.fixture(params=DIALECTS)

@@ -9,6 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+START_S = 600
+"""vLLM takes half a minute to start, and beside other work more than the three minutes that a site gives it."""
+
 
 class ModelServerProcess:
     """`python -m radbridge_model_server` as a child."""
@@ -20,24 +23,32 @@ class ModelServerProcess:
         self._log = folder / "log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "radbridge_model_server", "--listen", "127.0.0.1:0", "--config", str(config)],
+                [
+                    *(sys.executable, "-m", "radbridge_model_server", "--listen", "127.0.0.1:0"),
+                    *("--config", str(config), "--start-timeout", str(START_S)),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
 
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text(errors="replace")
+
     def wait_ready(self) -> str:
         """The URL it tells when it answers."""
         assert self.process.stdout
         line = self.process.stdout.readline()
-        assert line, self._log.read_text()
+        assert line, self.log
         told = json.loads(line)
         self.worker = int(told["pid"])
         return str(told["url"])
 
     def wait_end(self) -> int:
         """Its exit status; the pipes are closed. Nothing but its one line may have come on standard output."""
-        status = self.process.wait(60)
+        status = self.process.wait(120)
         assert self.process.stdout
         assert not self.process.stdout.read()
         for pipe in (self.process.stdin, self.process.stdout):
@@ -62,8 +73,8 @@ def processes_of(pid: int) -> set[int]:
 
 
 def await_gone(pids: set[int]) -> set[int]:
-    """The processes that are still there after up to 20 s."""
-    until = time.monotonic() + 20
+    """The processes that are still there after up to 60 s."""
+    until = time.monotonic() + 60
     while (left := {p for p in pids if is_running(p)}) and time.monotonic() < until:
         time.sleep(0.1)
     return left

@@ -10,8 +10,12 @@ import functools
 import selectors
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 from unittest.mock import patch
+
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
 
 
 def skipping_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -36,7 +40,9 @@ class _Loop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[_Args]], _T], *args: *_Args
+    ) -> asyncio.Future[_T]:
         """As ever, and time stands still until it's done."""
         future = super().run_in_executor(executor, func, *args)
         self.in_threads += 1

@@ -53,7 +53,7 @@ class Subscriber:
     url: str = ""
     came: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def until(self, condition: Callable[[], object], *, within_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], *, within_s: float = 60.0) -> None:
         """Wait until what came fulfils the condition."""
         async with asyncio.timeout(within_s), self.came:
             await self.came.wait_for(lambda: bool(condition()))

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radbridge.audit import KINDS, Note, Outcome, What, read, to_fhir, write
+from radbridge.audit import KINDS, MOST_CASES, Note, Outcome, What, in_parts, read, to_fhir, write
 from radbridge.case import CaseKey
+from radbridge.journal import audit
+from radbridge_adapters.syslog.dicom_xml import to_xml
 from tests.support.trail import NOON, make_note
 
 _TEXT = st.text(max_size=40)
@@ -24,6 +26,7 @@ _NOTES = st.builds(
     peer=_TEXT,
     entity=st.none() | st.builds(CaseKey, accession=st.text(min_size=1, max_size=20), issuer=_TEXT),
     patient=_TEXT,
+    cases=st.lists(st.builds(CaseKey, accession=_TEXT, issuer=_TEXT), max_size=3).map(tuple),
     detail=st.dictionaries(st.text(min_size=1, max_size=10), _TEXT, max_size=3),
 )
 
@@ -68,3 +71,17 @@ def test_a_long_detail_is_cut() -> None:
     """A detail can't grow beyond what an auditor reads."""
     note = read(write(make_note(detail={"reason": "x" * 5000})), NOON)
     assert len(note.detail["reason"]) == 500
+
+
+def test_an_event_of_many_cases_fits_its_forms() -> None:
+    """Such a note is read as it was written, and names each case for FHIR and for DICOM, within 32 KiB of syslog."""
+    note = make_note(what=What.PURGED, entity=None, patient="", detail={"kind": "cases"})
+    first, second = in_parts(note, [CaseKey(accession=f"A{n:015}", issuer="RIS") for n in range(MOST_CASES + 1)])
+    assert (len(first.cases), len(second.cases)) == (MOST_CASES, 1)
+    assert [read(write(one), one.at) for one in (first, second)] == [first, second]
+    assert list(in_parts(note, [])) == [note]
+    entities = to_fhir(first, id="1")["entity"]
+    assert [one["what"]["identifier"]["value"] for one in entities][-2:] == [f"A{MOST_CASES - 1:015}", "purged"]
+    assert entities[-1]["detail"] == [{"type": "kind", "valueString": "cases"}]
+    xml = to_xml(audit.Chained(seq=1, note=first, hash=bytes(32)))
+    assert (xml.count("Accession Number"), len(xml) < 32_768) == (MOST_CASES, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -135,6 +136,22 @@ def test_mode_words() -> None:
     assert not choose_mode('""', '""').is_enhanced
     assert choose_mode(" al ", '""') == choose_mode("AL", "NE")
     assert choose_mode("YES", "") == choose_mode("AL", "")
+
+
+def test_nobody_fills_the_memory() -> None:
+    """What is remembered of headers is short, however long the fields are that somebody sends."""
+    long = "L" * 100_000
+    tracemalloc.start()
+    for n in range(50):
+        more = f"{n}{long}"
+        message = Message(f"MSH|^~\\&|RIS|HOSP|||||ORU^R01^{more}|M1|P^{more}|2.3^{more}|||{more}|{more}")
+        header = read_header(message)
+        assert (header.kind, header.processing, header.version) == ("ORU^R01", "P", "2.3")
+        assert WRITER.mode(header).is_enhanced
+        del message, header, more
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10 * len(long)
 
 
 def test_a_site_may_force_original_mode() -> None:

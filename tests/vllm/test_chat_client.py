@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 import openai
 import pytest
-from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionMessageParam, ChatCompletionStreamOptionsParam
+from openai import AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam, ChatCompletionStreamOptionsParam
 
+from radbridge.errors import DeadlinePassed
+from radbridge_model_server.engines.engine import Generated, OnText, Prompt
 from radbridge_model_server.loras.chain import LoraChain
 from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
@@ -24,10 +26,31 @@ ASKED: list[ChatCompletionMessageParam] = [
 USAGE: ChatCompletionStreamOptionsParam = {"include_usage": True}
 
 
+class Late(EchoEngine):
+    """Says one word; once it is heard the deadline has passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = asyncio.Event()
+
+    async def generate(self, prompt: Prompt, on_text: OnText | None = None) -> Generated:
+        assert on_text, prompt
+        on_text("There ")
+        await self.heard.wait()
+        raise DeadlinePassed(0.5)
+
+
+async def hear(stream: AsyncStream[ChatCompletionChunk], engine: Late) -> None:
+    """Read to the end, and tell the engine once the first word is there."""
+    async for chunk in stream:
+        if chunk.choices and chunk.choices[0].delta.content:
+            engine.heard.set()
+
+
 @asynccontextmanager
-async def client_of(engine: EchoEngine, *, deadline_s: float = 60) -> AsyncIterator[AsyncOpenAI]:
+async def client_of(engine: EchoEngine) -> AsyncIterator[AsyncOpenAI]:
     """OpenAI's client for our API on a free port. It would try again by itself; here it may not."""
-    settings = Settings(engine="echo", strategy="single", site_lora="", deadline_s=deadline_s)
+    settings = Settings(engine="echo", strategy="single", site_lora="", deadline_s=60)
     chain = LoraChain(registry=None, packaged={}, personas={}, site_lora="")
     async with (
         listening(Service(settings=settings, engine=engine, chain=chain)) as url,
@@ -78,10 +101,12 @@ async def test_errors_are_the_clients_own() -> None:
 
 async def test_an_error_in_the_middle_reaches_the_client() -> None:
     """A deadline that passes while the text streams raises the client's APIError, after the pieces that came."""
-    async with client_of(EchoEngine(word_s=0.2), deadline_s=0.5) as client:
+    engine = Late()
+    async with client_of(engine) as client:
         stream = await client.chat.completions.create(model="base", messages=ASKED, stream=True)
         with pytest.raises(openai.APIError, match="deadline"):
-            _ = [chunk async for chunk in stream]
+            await hear(stream, engine)
+    assert engine.heard.is_set()
 
 
 async def test_a_client_that_breaks_off_ends_the_work() -> None:

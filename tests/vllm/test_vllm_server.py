@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from tests.support.gateway import GatewayProcess
 from tests.support.model_server import ModelServerProcess, await_gone, processes_of
 from tests.support.ris import Ris
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1800)]
 
-PATIENCE_S = 180
+PATIENCE_S = 600
 """For a replica to be replaced: vLLM alone takes half a minute to start."""
 SETTINGS = {
     "engine": "vllm",
@@ -81,11 +82,14 @@ def lora_of(gateway: GatewayProcess, accession: str) -> str:
 
 async def engine_of(server: ModelServerProcess) -> int:
     """The process id of vLLM's EngineCore; on a busy machine Serve may just be replacing its replica."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (found := [pid for pid in processes_of(server.process.pid) if "EngineCore" in name_of(pid)]):
-            await asyncio.sleep(0.1)
-    [pid] = found
-    return pid
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        names = {pid: name_of(pid) for pid in processes_of(server.process.pid)}
+        if found := [pid for pid, name in names.items() if "EngineCore" in name]:
+            [pid] = found
+            return pid
+        assert time.monotonic() < until, f"no EngineCore among {names}\n{server.log[-8000:]}"
+        await asyncio.sleep(0.1)
 
 
 def name_of(pid: int) -> str:

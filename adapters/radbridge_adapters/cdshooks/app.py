@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, select
 
+from radbridge.access import Actor
 from radbridge.audit import Note, What
 from radbridge.case import CaseKey, digest_findings
 from radbridge.config import Site
@@ -18,6 +19,7 @@ from radbridge.errors import JournalError
 from radbridge.events import OrderPlaced, ReportDictated
 from radbridge.journal import cases
 from radbridge.journal.schema import messages
+from radbridge.traces import answering, carried
 from radbridge.wire import Desk, Receive, Received, Rejected, Scope, Send
 from radbridge_adapters.cdshooks.caller import Callers
 from radbridge_adapters.cdshooks.card import make_card
@@ -99,7 +101,7 @@ class CdsApp:
             raise
 
     async def _answer(
-        self, service: Service, caller: str, scope: Scope, raw: bytes, *, is_feedback: bool
+        self, service: Service, caller: Actor, scope: Scope, raw: bytes, *, is_feedback: bool
     ) -> Mapping[str, Any]:
         if is_feedback:
             unknown = await self._desk.store.write_first(record, parse_feedback(raw))
@@ -113,7 +115,7 @@ class CdsApp:
             return _NO_CARDS
         return await self._draft(request, caller, scope)
 
-    async def _learn_orders(self, request: HookRequest, caller: str, scope: Scope) -> None:
+    async def _learn_orders(self, request: HookRequest, caller: Actor, scope: Scope) -> None:
         """Journal each imaging order that names its accession; without one there is nothing to keep it by."""
         for resource in unpack(request.context["draftOrders"]):
             snapshot = Snapshot(resource, request.prefetched())
@@ -122,7 +124,7 @@ class CdsApp:
                     if isinstance(event, OrderPlaced):
                         await self._journal(snapshot, event.key, caller, scope, request)
 
-    async def _draft(self, request: HookRequest, caller: str, scope: Scope) -> Mapping[str, Any]:
+    async def _draft(self, request: HookRequest, caller: Actor, scope: Scope) -> Mapping[str, Any]:
         """Journal the report as it is now, wait for its draft, show it."""
         snapshot = await self._finder.find(request)
         if snapshot is None:
@@ -140,14 +142,14 @@ class CdsApp:
             return _NO_CARDS
         return await self._show(stored, caller, _peer(scope))
 
-    async def _show(self, stored: StoredDraft, caller: str, peer: str) -> Mapping[str, Any]:
+    async def _show(self, stored: StoredDraft, caller: Actor, peer: str) -> Mapping[str, Any]:
         case = await self._desk.store.read(lambda conn: cases.load(conn, stored.key))
         if case is None:
             return _NO_CARDS
         note = Note(
             at=datetime.now(UTC),
             what=What.VIEWED,
-            actor=caller,
+            actor=caller.known_as,
             via=WIRE,
             peer=peer,
             entity=case.key,
@@ -158,23 +160,27 @@ class CdsApp:
         resources = await asyncio.to_thread(self._composer.compose, case, stored.draft)  # it may read, once
         return {"cards": [make_card(stored.draft, resources.observation)]}
 
-    async def _journal(self, snapshot: Snapshot, key: CaseKey, caller: str, scope: Scope, request: HookRequest) -> None:
+    async def _journal(
+        self, snapshot: Snapshot, key: CaseKey, caller: Actor, scope: Scope, request: HookRequest
+    ) -> None:
         """Commit; what was the last thing told of this accession is not told again."""
         raw = make_snapshot(snapshot.focus, snapshot.resources)
         if await self._desk.store.read(lambda conn: _is_last(conn, key.accession, raw)):
             return
-        await self._desk.accept(
-            Received(
-                wire=WIRE,
-                peer=_peer(scope),
-                sender=caller,
-                control_id=f"{request.instance}/{key.accession}",
-                kind=request.hook,
-                accession=key.accession,
-                raw=raw,
-                ack=b"",
+        with answering(self._desk.meter, WIRE):  # to the commit: the answer itself may wait for a draft, on purpose
+            await self._desk.accept(
+                Received(
+                    wire=WIRE,
+                    peer=_peer(scope),
+                    sender=caller.name,
+                    control_id=f"{request.instance}/{key.accession}/{snapshot.focus.get('id', '')}",
+                    kind=request.hook,
+                    accession=key.accession,
+                    raw=raw,
+                    ack=b"",
+                    trace=carried(),
+                )
             )
-        )
 
     async def _keep(self, scope: Scope, raw: bytes, fault: Issues, service: Service) -> None:
         rejected = Rejected(

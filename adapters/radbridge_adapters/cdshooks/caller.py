@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import structlog
 
+from radbridge.access import Actor
 from radbridge.config import Site
 from radbridge.scopes import parse_scopes
 from radbridge.wire import Desk, Scope
 from radbridge_adapters.resources.outcome import refuse
 from radbridge_adapters.security.assertion import AssertionFault, verify
-from radbridge_adapters.security.guard import Client, is_private, refuse_strangers
+from radbridge_adapters.security.guard import ANYBODY, Client, is_private, refuse_strangers
 from radbridge_adapters.security.http import bearer_of
 from radbridge_adapters.security.identity import Identities
 from radbridge_adapters.security.jwks import KeySource
@@ -34,16 +35,16 @@ class Callers:
         self._identities = Identities(site, desk.store)
         self.pings = self._keys.pings
 
-    async def identify(self, scope: Scope, service: str) -> str:
+    async def identify(self, scope: Scope, service: str) -> Actor:
         """Who calls this service. Raises Issues (401, 403, 429)."""
         if (known := await self._identities.find(scope)) is not None:
             client = Client(id=known.actor.name, scopes=parse_scopes(known.scopes), actor=known.actor)
             client.require("DiagnosticReport", "r")
-            return client.id
+            return known.actor
         site = self._site
         if not self._issuers and not site.access.required and (site.fhir.open or is_private(site)):
             refuse_strangers(self._site, scope)
-            return "anonymous"
+            return ANYBODY
         url = places_of(self._site, scope).service(service)
         try:
             assertion = await verify(
@@ -59,5 +60,6 @@ class Callers:
             raise refuse(
                 "login", "a JWT is needed, signed for this service by a client it trusts", status=401
             ) from None
-        take_turn(scope, assertion.issuer)
-        return assertion.issuer
+        caller = Actor(name=assertion.issuer, kind="system", via="issuer")
+        take_turn(scope, caller.known_as)
+        return caller

@@ -179,7 +179,7 @@ async def _read_body(receive: Receive, at_most: int) -> bytes:
 def _note_of(client: Client, scope: Scope, **detail: str) -> Note:
     """Somebody hears what a session holds. Which one isn't said: a topic is a secret."""
     peer = (scope.get("client") or ("", 0))[0]
-    return Note(at=datetime.now(UTC), what=What.VIEWED, actor=client.actor.name, via=WIRE, peer=peer, detail=detail)
+    return Note(at=datetime.now(UTC), what=What.VIEWED, actor=client.known_as, via=WIRE, peer=peer, detail=detail)
 
 
 async def _send(send: Send, status: int, body: bytes, kind: str, *, place: str = "http", again_s: int = 1) -> None:

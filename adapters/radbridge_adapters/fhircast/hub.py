@@ -7,6 +7,7 @@ updates with one version exactly one wins. It counts once it is committed; only 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -30,10 +31,11 @@ from radbridge_adapters.fhircast.message import EventMessage, anchor_key, refer,
 from radbridge_adapters.fhircast.names import REPORT, EventName
 from radbridge_adapters.fhircast.reading import ContextReader
 from radbridge_adapters.fhircast.record import Record
-from radbridge_adapters.fhircast.session import Open, Session, Step, take
+from radbridge_adapters.fhircast.session import REMEMBERED, Open, Session, Step, take
 from radbridge_adapters.fhircast.subscriber import Refusal, Sent
 from radbridge_adapters.fhircast.syncerror import make_sync_error
 from radbridge_adapters.fhircast.topics import TopicNames
+from radbridge_adapters.resources.json import write_json
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +58,23 @@ class Topic:
     links: list[Link] = field(default_factory=list)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
+    told: dict[str, bytes] = field(default_factory=dict)
+    """By id, what the events said that came last, as a digest; of those since this gateway has the topic."""
+
+    def remember(self, event: EventMessage) -> None:
+        """It was taken."""
+        self.told[event.id] = _digest(event)
+        if len(self.told) > REMEMBERED:
+            del self.told[next(iter(self.told))]
+
+    def is_other(self, event: EventMessage) -> bool:
+        """Whether an event that was taken under this id said something else: a repeat says the same."""
+        said = _digest(event)
+        return self.told.get(event.id, said) != said
+
+
+def _digest(event: EventMessage) -> bytes:
+    return hashlib.blake2b(write_json([str(event.name), *event.context]), digest_size=16).digest()
 
 
 LEASE = worker_lease("fhircast-hub")
@@ -107,6 +126,10 @@ class Hub:
             step = take(topic.session, event, version=str(uuid.uuid4()), dialect=self._dialect)
             if step.is_new:
                 await self._settle(topic, step, peer)
+                topic.remember(event)
+            elif topic.is_other(event):
+                log.warning("event id used before for another event", topic_ref=topic.digest[:TOLD])
+                self._desk.meter.reused()
 
     async def describe(self, topic: str) -> Session:
         """The session of a topic as it is now."""

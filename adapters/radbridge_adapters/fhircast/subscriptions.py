@@ -19,6 +19,8 @@ from radbridge_adapters.fhircast.subscriber import Limits, Sent, Subscriber
 _CONNECT_WITHIN_S = 60.0
 """A subscription that nobody connects to for so long makes room for another."""
 _LONGEST_TOPIC = 256
+MAX_FIELDS = 64
+"""Of a form that subscribes."""
 GOING_AWAY = 1001
 """RFC 6455, 7.4.1."""
 _FIELDS = frozenset(
@@ -30,7 +32,7 @@ _FIELDS = frozenset(
 def parse_form(body: bytes) -> dict[str, str]:
     """The form's fields that matter, each at most once. Raises CastFault 400."""
     try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=64)
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
         raise CastFault(400, "form", "the body is no form in UTF-8") from None
     known = [(name, value) for name, value in pairs if name in _FIELDS]

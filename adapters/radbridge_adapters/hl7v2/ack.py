@@ -25,8 +25,10 @@ _GOOD, _BAD = frozenset({Outcome.ACCEPT}), frozenset({Outcome.ERROR, Outcome.REJ
 WANTED: Mapping[str, frozenset[Outcome]] = {"AL": _GOOD | _BAD, "NE": frozenset(), "ER": _BAD, "SU": _GOOD}
 """Table 0155: which outcomes are told. A word that isn't there stands for `AL`: who says something wants something."""
 
+_WORD = 20
+"""Characters of a mode that are looked at: those that are longer would fill the memory that keeps them."""
 _numbers = itertools.count(int(time.time() * 1000))
-_PROCESSING = re.compile(r"[PDT]")
+_PROCESSING = frozenset("PDT")
 _EVENT = re.compile(r"[A-Z]\d{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -83,7 +85,7 @@ class AckWriter:
 
     def mode(self, header: Header) -> Mode:
         """How a message is acknowledged."""
-        return ORIGINAL if self._original else choose_mode(header.accept_ack, header.application_ack)
+        return ORIGINAL if self._original else choose_mode(header.accept_ack[:_WORD], header.application_ack[:_WORD])
 
     def accept(self, header: Header, *, expected: int | None = None) -> bytes:
         """The positive answer, to be sent once the message is committed; empty where none is wanted.
@@ -113,8 +115,8 @@ class AckWriter:
     def _write(self, header: Header, code: str, reason: str = "", *, expected: int | None = None) -> bytes:
         if not code:
             return b""
-        event = f"^{header.event}^ACK" if _EVENT.fullmatch(header.event) else ""
-        processing = header.processing if _PROCESSING.fullmatch(header.processing) else "P"
+        event = f"^{header.event}^ACK" if header.kind or _EVENT.fullmatch(header.event) else ""
+        processing = header.processing if header.processing in _PROCESSING else "P"
         fields, now = self.envelope(header)
         msa_4 = "" if expected is None else f"||{expected}"
         return (
@@ -150,6 +152,6 @@ def _write_time(second: int) -> str:
 
 def _echo(raw: str, header: Header) -> str:
     """A field as it was sent, character for character where the delimiters are the same: the sender's own id."""
-    if _CONTROL.search(raw):
+    if not raw.isprintable():
         raw = _CONTROL.sub("", raw)
     return raw if header.standard_delimiters else escape(raw)

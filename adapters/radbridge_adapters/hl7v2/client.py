@@ -81,8 +81,7 @@ class MllpClient:
         async with self._turn:
             answers = await self._connected()
             try:
-                async with asyncio.timeout(self._ack_timeout):
-                    ack = await answers.ask(payload, control_id)
+                ack = await self._ask(answers, payload, control_id)
             except TimeoutError:
                 # Closed, so that a late answer can't be taken for the next message's.
                 await self._disconnect(reset=True)
@@ -98,6 +97,22 @@ class MllpClient:
             if ack.code not in _YES:
                 await self._disconnect()
             return ack
+
+    async def _ask(self, answers: _Answers, payload: bytes, control_id: str) -> Ack:
+        """Raises TimeoutError, ConnectionError."""
+        try:
+            answer = answers.ask(payload, control_id)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._ack_timeout):
+                    await asyncio.wait({answer})
+            if not answer.done():
+                # On a machine that stood still timers ring before it reads; one turn of the loop shows what has come.
+                await asyncio.sleep(0)
+        finally:
+            answers.close_question()
+        if not answer.done():
+            raise TimeoutError
+        return answer.result()
 
     async def ping(self) -> None:
         """Raises DeliveryFailed when the peer takes no connection, or in TLS 1.3 hangs up behind the handshake."""
@@ -167,15 +182,16 @@ class _Answers(asyncio.Protocol):
                 await self._lost.wait()
         return self.usable
 
-    async def ask(self, payload: bytes, control_id: str) -> Ack:
-        """Raises ConnectionError when the peer hangs up first."""
+    def ask(self, payload: bytes, control_id: str) -> asyncio.Future[Ack]:
+        """Send; what comes of it: the answer, or ConnectionError when the peer hangs up first."""
         self._awaited = control_id
         self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            self._transport.write(encode(payload))
-            return await self._waiter
-        finally:
-            self._waiter = None
+        self._transport.write(encode(payload))
+        return self._waiter
+
+    def close_question(self) -> None:
+        """Nobody waits any more: whatever comes from here on is a stray."""
+        self._waiter = None
 
     async def hang_up(self, *, reset: bool) -> None:
         """Close; with `reset`, so that what is still on its way is dropped at both ends."""

@@ -72,6 +72,10 @@ class Segment:
         fields = self._split or self._fields()
         return fields[position] if position < len(fields) else ""
 
+    def reaches(self, position: int) -> bool:
+        """Whether so many fields were sent, for less than it costs to read one."""
+        return self._split is not None or self._line.count(self._delimiters.field) >= position
+
     def is_null(self, position: int) -> bool:
         """Whether the field is an explicit null."""
         return self.raw(position) == NULL
@@ -87,12 +91,7 @@ class Segment:
 
     def text(self, position: int, component: int = 1, subcomponent: int = 1) -> str:
         """The text of one part of the first repetition, unescaped; empty when absent or null."""
-        raw = self.raw(position)
-        if not raw or raw.isalnum():  # most fields, on the hot path
-            return raw if component == subcomponent == 1 else ""
-        return Value(raw=raw.split(self._delimiters.repetition, 1)[0], delimiters=self._delimiters).text(
-            component, subcomponent
-        )
+        return read_text(self.raw(position), self._delimiters, component, subcomponent)
 
     def whole(self, position: int) -> str:
         """A field of one plain value, such as a TX, unescaped and not split into components."""
@@ -105,6 +104,14 @@ class Segment:
             if self.name in _HEADERS:
                 self._split.insert(1, self._delimiters.field)
         return self._split
+
+
+def read_text(raw: str, delimiters: Delimiters, component: int = 1, subcomponent: int = 1) -> str:
+    """The text of one part of the first repetition of a field as sent, unescaped; empty when absent or null."""
+    if not raw or raw.isalnum():  # most fields, on the hot path
+        return raw if component == subcomponent == 1 else ""
+    first = raw.split(delimiters.repetition, 1)[0]
+    return Value(raw=first, delimiters=delimiters).text(component, subcomponent)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

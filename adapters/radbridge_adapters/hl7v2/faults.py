@@ -68,12 +68,17 @@ _ROWS = (
     ("no_accession", _ERROR, "OBR^1^18", _REQUIRED, "The message names no accession number."),
     ("no_patient", _ERROR, "PID^1^3", _REQUIRED, "The message names no patient identifier."),
     ("no_prior_patient", _ERROR, "MRG^1^1", _REQUIRED, "The merge names no prior patient identifier."),
-    (
-        "key_too_long",
-        _REJECT,
-        "",
-        _DATA,
-        "The sender, MSH-10, an accession number or a patient identifier has more than 1,000 bytes.",
+    *(
+        (f"{name}_too_long", _REJECT, place, _DATA, f"{what} has more than 1,000 bytes: nothing could be found by it.")
+        for name, place, what in (
+            ("sender", "MSH^1^3", "The sender (MSH-3, MSH-4)"),
+            ("control_id", "MSH^1^10", "MSH-10"),
+            ("accession", "OBR^1^18", "An accession number"),
+            ("issuer", "OBR^1^18", "The name of an accession number's issuer"),
+            ("patient", "PID^1^3", "The patient identifier, or the name of its issuer,"),
+            ("prior_patient", "MRG^1^1", "The prior patient identifier, or the name of its issuer,"),
+            ("signer", "OBR^1^32", "The identifier of who is to sign"),
+        )
     ),
     (
         "batch_deep",

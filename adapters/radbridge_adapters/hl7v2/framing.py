@@ -52,6 +52,12 @@ def encode(payload: bytes) -> bytes:
     return START + payload + END
 
 
+def _find_boundary(buffer: bytearray, at: int) -> re.Match[bytes] | None:
+    """The first boundary. A search for one byte is some fifty times as fast as the pattern, which begins there."""
+    places = [place for byte in b"\x1c\x0b" if (place := buffer.find(byte, at)) >= 0]
+    return _BOUNDARY.search(buffer, min(places)) if places else None
+
+
 class Decoder:
     """Finds blocks in a stream of bytes. Linear in the bytes fed, however they are cut."""
 
@@ -80,7 +86,7 @@ class Decoder:
         self._buffer += data
         found: list[Frame | Fault] = []
         while self._enter():
-            boundary = _BOUNDARY.search(self._buffer, self._scanned)
+            boundary = _find_boundary(self._buffer, self._scanned)
             if boundary is None:
                 self._await_more()
                 break

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from radbridge.journal.types import is_too_long
 from radbridge_adapters.hl7v2.accession import AccessionPlaces
 from radbridge_adapters.hl7v2.charset import decode
-from radbridge_adapters.hl7v2.er7 import Message, Segment
+from radbridge_adapters.hl7v2.er7 import Delimiters, Message, read_text
 from radbridge_adapters.hl7v2.faults import fault
 from radbridge_adapters.hl7v2.patient import choose_id
 
@@ -22,12 +21,11 @@ EVENTS = {
 }
 """What is taken in: MSH-9.1 -> MSH-9.2."""
 
-_SHORT = 60
-"""Characters as sent that stay below the limit of a key, whatever is escaped in them: not looked at on the hot path."""
-_PATIENTS = {"PID": 3, "MRG": 1}
 _WITHOUT_ACCESSION = ("ADT",)
 _VERSION = re.compile(r"2\.[1-8](\.\d)?")
 _MSH = re.compile(rb"MSH[^\r\n]*")
+_REMEMBERED = 64
+"""Characters of coded fields together: what is longer is read anew each time, so that it fills no memory."""
 _MSH_WITHIN = 64
 """Bytes before the MSH that are looked over: a byte order mark, blank lines."""
 
@@ -73,15 +71,17 @@ def read_message(raw: bytes, default_charset: str) -> Message:
 def read_header(message: Message) -> Header:
     """The header of a message; nothing is checked but the type, which is set only when it is taken in."""
     msh = message.msh
-    kind, event = _kind(msh)
+    coded = (msh.raw(9), msh.raw(11), msh.raw(12))
+    read = _read_coded if sum(map(len, coded)) > _REMEMBERED else _remember_coded
+    kind, event, processing, version = read(*coded, message.delimiters)
     return Header(
         application=msh.raw(3),
         facility=msh.raw(4),
         kind=kind,
         event=event,
         control_id=msh.raw(10).strip(),
-        processing=msh.text(11),
-        version=msh.text(12),
+        processing=processing,
+        version=version,
         accept_ack=msh.raw(15),
         application_ack=msh.raw(16),
         sequence=msh.raw(13).strip(),
@@ -119,18 +119,18 @@ def check_patients(header: Header, message: Message) -> None:
             raise fault("no_prior_patient")
 
 
-def check_keys(message: Message, keys: Iterable[str]) -> None:
-    """Raises MessageFault `key_too_long` when a message, its case or its patient could not be found by such a value."""
-    places = ((segment, _PATIENTS[segment.name]) for segment in message.segments if segment.name in _PATIENTS)
-    patients = [choose_id(segment, place) for segment, place in places if len(segment.raw(place)) > _SHORT]
-    for key in (*keys, *(value.text() for value in patients if value)):
-        if is_too_long(key):
-            raise fault("key_too_long")
+def _read_coded(kind: str, processing: str, version: str, delimiters: Delimiters) -> tuple[str, str, str, str]:
+    """Kind and event as in `Header`, processing and version, of MSH-9, MSH-11 and MSH-12 as sent."""
+    told = _kind(read_text(kind, delimiters), read_text(kind, delimiters, 2))
+    return *told, read_text(processing, delimiters), read_text(version, delimiters)
 
 
-def _kind(msh: Segment) -> tuple[str, str]:
+_remember_coded = lru_cache(maxsize=256)(_read_coded)
+"""All senders of a site together have a handful of them."""
+
+
+def _kind(code: str, event: str) -> tuple[str, str]:
     """MSH-9, where a type that has one event here may leave the event out, as version 2.1 did."""
-    code, event = msh.text(9), msh.text(9, 2)
     events = EVENTS.get(code, ())
     if not event and len(events) == 1:
         event = events[0]

@@ -15,12 +15,12 @@ from radbridge_adapters.hl7v2.framing import Fault, Frame
 from radbridge_adapters.hl7v2.header import (
     Header,
     check_header,
-    check_keys,
     check_patients,
     find_accession,
     read_header,
     read_message,
 )
+from radbridge_adapters.hl7v2.keys import KeyCheck
 from radbridge_adapters.hl7v2.priority import find_touched, is_urgent
 
 WIRE = "hl7v2"
@@ -34,6 +34,7 @@ class Reception:
     ) -> None:
         self._acks = acks
         self._places = places
+        self._keys = KeyCheck(places)
         self._default_charset = default_charset
         self._batch_max_messages = batch_max_messages
 
@@ -51,7 +52,7 @@ class Reception:
             check_patients(header, message)
             accession = find_accession(header, message, self._places)
             touches = find_touched(header.kind, message, accession, self._places)
-            check_keys(message, (header.sender, header.control_id, accession, *touches))
+            self._keys.check(header, message, (accession, *touches) if accession else ())
         except MessageFault as fault:
             return header, self._reject(header, fault.reason, raw, len(raw), peer)
         return header, Received(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,50 +14,65 @@ from radbridge.cli.common import err, told
 from radbridge.cli.rows import make_progress
 from radbridge.errors import ConfigError
 
+if TYPE_CHECKING:
+    from radbridge.evaluation.report import Evaluation
+    from radbridge.evaluation.run import Plan
+
 _NEEDS = ("numpy", "rouge_score", "sacrebleu")
 
 
+_Drafts = Annotated[
+    list[str],
+    typer.Option(
+        "--drafts",
+        metavar="[NAME=]FILE",
+        help="What `radbridge draft --out` wrote, once more for each further system.",
+    ),
+]
+_References = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE",
+        help="JSON lines of signed reports: id, findings, impression; if known indication, comparison, modality, "
+        "body_system, sex, age, institution, radiologist, persona, abnormal.",
+    ),
+]
+_Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write, one HTML file.")]
+_Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="The figures as JSON; else beside the page, as .json.")
+]
+_Train = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Signed reports to copy from: adds the retrieval baselines, and says what they win."
+    ),
+]
+_Measures = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=FOLDER", help="One more measure, such as bertscore, and its model.")
+]
+_Cost = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=FILE", help="What `radbridge draft --cost` wrote for a system.")
+]
+_SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave faulty rows out and say so, instead of refusing the files.")
+]
+_Seed = Annotated[int, typer.Option(min=0, help="Of the random draws.")]
+_Draws = Annotated[int, typer.Option(min=100, help="Bootstrap samples of an interval.")]
+_Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; else one for each core.")]
+
+
 def evaluate(  # noqa: PLR0917 - Typer's options
-    drafts: Annotated[
-        list[str],
-        typer.Option(
-            "--drafts",
-            metavar="[NAME=]FILE",
-            help="What `radbridge draft --out` wrote, once more for each further system.",
-        ),
-    ],
-    references: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            help="JSON lines of signed reports: id, findings, impression; if known indication, comparison, modality, "
-            "body_system, sex, age, institution, radiologist, persona, abnormal.",
-        ),
-    ],
-    out_file: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write, one HTML file.")],
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="The figures as JSON; else beside the page, as .json."),
-    ] = None,
-    train: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Signed reports to copy from: adds the retrieval baselines, and says what they win."
-        ),
-    ] = None,
-    measure: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=FOLDER", help="One more measure, such as bertscore, and its model."),
-    ] = None,
-    cost: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE", help="What `radbridge draft --cost` wrote for a system.")
-    ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave faulty rows out and say so, instead of refusing the files.")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random draws.")] = 0,
-    draws: Annotated[int, typer.Option(min=100, help="Bootstrap samples of an interval.")] = 1_000,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; else one for each core.")] = None,
+    drafts: _Drafts,
+    references: _References,
+    out_file: _Out,
+    json_file: _Json = None,
+    train: _Train = None,
+    measure: _Measures = None,
+    cost: _Cost = None,
+    skip_bad: _SkipBad = False,
+    seed: _Seed = 0,
+    draws: _Draws = 1_000,
+    jobs: _Jobs = None,
 ) -> None:
     """Measure drafts against the signed reports: one page, one JSON, one table. No network; no text is written.
 
@@ -76,7 +91,7 @@ def evaluate(  # noqa: PLR0917 - Typer's options
         _check_installed()
         from radbridge.cli.evaluation_table import show
         from radbridge.evaluation.page import render
-        from radbridge.evaluation.run import Evaluator, Plan
+        from radbridge.evaluation.run import Plan
 
         plan = Plan(
             drafts=systems,
@@ -89,17 +104,24 @@ def evaluate(  # noqa: PLR0917 - Typer's options
             draws=draws,
             jobs=jobs or os.cpu_count() or 1,
         )
-        with err.status("reading the files"):
-            evaluator = Evaluator(plan)
-        with make_progress() as progress:
-            bar = progress.add_task("evaluating", total=evaluator.total)
-            counted = evaluator.count(lambda count: progress.advance(bar, count))
-        with err.status("resampling"):
-            found = evaluator.conclude(counted)
+        found, faults = _measure(plan)
         _write(out_file, render(found).encode())
         _write(json_file, found.to_json())
-    show(found, [str(fault) for fault in evaluator.faults.told])
+    show(found, faults)
     err.print(f"written: {out_file}, {json_file}", highlight=False)
+
+
+def _measure(plan: Plan) -> tuple[Evaluation, list[str]]:
+    """What was found, and the rows that were left out; shows how far it is."""
+    from radbridge.evaluation.run import Evaluator
+
+    with err.status("reading the files"):
+        evaluator = Evaluator(plan)
+    with make_progress() as progress:
+        bar = progress.add_task("evaluating", total=evaluator.total)
+        counted = evaluator.count(lambda count: progress.advance(bar, count))
+    with err.status("resampling"):
+        return evaluator.conclude(counted), [str(fault) for fault in evaluator.faults.told]
 
 
 def _read_named(option: str, values: Sequence[str]) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-_ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):(?P<port>\d{1,5})$")
+_ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^\s\x00-\x1f:\[\]]+):(?P<port>\d{1,5})$")
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -38,7 +38,11 @@ def is_clear(url: str) -> bool:
 
 
 def _checked_address(address: str) -> str:
-    split_address(address)
+    host, _ = split_address(address)
+    try:
+        host.encode("idna")  # as whoever binds or connects will do: there it is a UnicodeError without a hint
+    except UnicodeError:
+        raise ValueError("is no name that DNS can have: between dots stand 1 to 63 characters") from None
     return address
 
 

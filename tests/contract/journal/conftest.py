@@ -1,5 +1,5 @@
 """Every promise of the journal, on each database."""
 
-from tests.support.journals import conn, empty_url, encryption, journal, stores, unmade, url
+from tests.support.journals import conn, empty_url, encryption, journal, patience, stores, unmade, url
 
-__all__ = ["conn", "empty_url", "encryption", "journal", "stores", "unmade", "url"]
+__all__ = ["conn", "empty_url", "encryption", "journal", "patience", "stores", "unmade", "url"]

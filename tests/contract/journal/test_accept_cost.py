@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from radbridge.errors import SealBroken
 from radbridge.flow.intake import JournalIntake
@@ -39,6 +41,47 @@ def test_a_control_id_that_is_used_again_and_again(conn: Connection) -> None:
             assert not messages.accept(conn, [received("1", b"0")])[0].new or n == 0
         costs.append(len(steps))
     assert costs[-1] < 2 * costs[10]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_group_is_stored_by_one_statement(conn: Connection) -> None:
+    """However many messages come in together, SQLite is asked once which ids are used, and told once what is new."""
+    statements: list[str] = []
+    driver: Any = conn.connection.dbapi_connection
+    driver.set_trace_callback(statements.append)
+    added = messages.accept(conn, [received(f"{n}") for n in range(GROUP)])
+    driver.set_trace_callback(None)
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "INSERT"]
+    assert [one.id for one in added] == list(range(added[0].id, added[0].id + GROUP))
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_more_than_one_statement_holds(conn: Connection) -> None:
+    """What is too much for one statement gets its ids in order all the same."""
+    driver: Any = conn.connection.dbapi_connection
+    driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)  # as it is built where nobody has raised it
+    accepted = messages.accept(conn, [received(f"{n}", f"{n}".encode()) for n in range(2500)])
+    stored = conn.exec_driver_sql("SELECT id, raw FROM message ORDER BY id").all()
+    assert [(one.id, f"{n}".encode()) for n, one in enumerate(accepted)] == [tuple(row) for row in stored]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_what_is_not_committed_is_not_stored(stores: Stores) -> None:
+    """The hot statements are part of a transaction, whoever begins it: what isn't committed leaves nothing."""
+    with stores.writer.connect() as conn:
+        assert messages.accept(conn, [received("1")])[0].new
+    with stores.writer.begin() as conn:
+        assert messages.accept(conn, [received("1")])[0].new
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_refusal_quotes_nothing(conn: Connection) -> None:
+    """A hot statement that SQLite refuses is SQLAlchemy's error, without what was to be stored (rule 5)."""
+    conn.exec_driver_sql("PRAGMA query_only = ON")
+    with pytest.raises(OperationalError) as refused:
+        messages.accept(conn, [received("1", b"DOE^JANE")])
+    conn.exec_driver_sql("PRAGMA query_only = OFF")
+    assert "DOE" not in f"{refused.value} {refused.value.__cause__}"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from radbridge.config.store import Store
 from radbridge.errors import ConfigError, JournalError, JournalLost
 from radbridge.journal import Journal, messages
 from radbridge.journal.stores import make_stores
+from radbridge.metrics import Metrics
 from tests.support.journals import count, received
 
 
@@ -46,6 +48,24 @@ async def test_one_commit_for_many(journal: Journal) -> None:
         event.remove(Engine, "commit", note)
     assert journal.read_now(count) == 100
     assert 1 <= len(commits) <= 10
+
+
+async def test_what_comes_together_is_committed_together(url: str) -> None:
+    """Messages that are handed over in one turn of the event loop share one commit: none of them is stored alone."""
+    sizes: list[int] = []
+
+    class Meter(Metrics):
+        def committed(self, size: int) -> None:
+            sizes.append(size)
+
+    journal = await Journal.open(url, meter=Meter())
+    futures = []
+    for n in range(4):
+        futures.append(journal.put_first(messages.accept, received(str(n))))
+        time.sleep(0.02)  # noqa: ASYNC251 - the loop is kept in its turn, and the journal's thread may run
+    await asyncio.gather(*futures)
+    await journal.close()
+    assert sizes == [4]
 
 
 async def test_a_commit_is_on_the_disk(journal: Journal) -> None:

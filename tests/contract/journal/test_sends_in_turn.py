@@ -98,7 +98,7 @@ def rename(conn: Connection, items: Sequence[str]) -> list[None]:
 
 
 async def test_a_case_that_changes_behind_its_message(journal: Journal) -> None:
-    """What was composed while another message waited for its answer is composed again where its case was saved since."""
+    """What was composed while another message waited for its answer is composed again if its case was saved since."""
     await put(journal, "A1", "A2", "A3")
     sink = Waiting()
     async with at_work(courier(journal, sink).run):

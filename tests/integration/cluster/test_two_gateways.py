@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from tests.support.dictation import Dictation, listening
 from tests.support.gateway import GatewayProcess
 from tests.support.postgres import the_cluster
@@ -108,7 +106,6 @@ async def some_acknowledged(both: Pair, count: int) -> None:
             await asyncio.sleep(0.005)
 
 
-@pytest.mark.timeout(240)
 async def test_one_stands_still_and_then_dies(tmp_path: Path) -> None:
     """Stopped for longer than its leases and woken, a gateway does nothing that is the other's now.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import delete, select, update
 from typer.testing import CliRunner, Result
@@ -21,7 +23,10 @@ from radbridge.journal.resealing import Mode
 from radbridge.journal.schema import audit_events, audit_pending, data_keys, gateways, memory
 from radbridge.journal.sealing import sealer_of
 from radbridge.journal.stores import Stores, open_store
+from radbridge_adapters import cdshooks, fhir
+from tests.support.cds import REPORT_DRAFT, draft_call
 from tests.support.journals import make_key
+from tests.support.live import live, make_site
 from tests.support.planted import plant
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -176,3 +181,26 @@ def test_a_journal_with_a_lost_key_is_kept_up(config: Path, raw: Stores, url: st
         (place,) = (place for place in resealing.places() if place.name == "memory.document")
         assert resealing.reseal_some(conn, place, Mode.NEWEST).changed == 0
     opened.dispose()
+
+
+async def test_a_gateway_goes_on_without_a_lost_key(url: str, tmp_path: Path) -> None:
+    """After its key was given up a gateway starts on the journal and drafts what comes: what is lost is in no way."""
+    first, second = (Encryption(key_file=key_file(tmp_path, name)) for name in ("first", "second"))
+    codes = []
+    for encryption in (first, second):
+        site = make_site(
+            tmp_path, store={"url": url}, encryption=encryption.model_dump(), cdshooks={"deadline_s": 20.0}
+        )
+        if encryption is second:
+            path = tmp_path / "site.toml"
+            path.write_text(f'[store]\nurl = "{url}"\n[encryption]\nkey_file = "{second.key_file}"\n')
+            assert give_up(path, 1, "--yes").exit_code == 0
+        async with (
+            live(site, cdshooks.wire, fhir.wire) as gateway,
+            httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as http,
+        ):
+            accession = "A500001" if encryption is first else "A500009"
+            call = json.loads(json.dumps(draft_call()).replace("A500001", accession))
+            codes.append(len((await http.post(REPORT_DRAFT, json=call)).json()["cards"]))
+            assert (await http.get("/fhir/Patient?_count=1")).status_code == 200
+    assert codes == [1, 1]

@@ -328,7 +328,7 @@ async def test_a_gateway_works_on_an_encrypted_journal(url: str, site: Encryptio
     made = make_live_site(tmp_path, store={"url": url}, encryption=site.model_dump(), **patient)
     async with (
         live(made, cdshooks.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as http,
     ):
         (card,) = (await http.post(REPORT_DRAFT, json=draft_call())).json()["cards"]
         assert "7 mm nodule" in card["detail"]

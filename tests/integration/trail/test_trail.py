@@ -45,7 +45,7 @@ def _note(conn: Connection, items: Sequence[int]) -> list[None]:
 
 
 async def quiet(journal: Journal) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await journal.read(audit.pending))[0]:
             await asyncio.sleep(0.01)
 
@@ -75,7 +75,7 @@ async def test_the_end_of_the_chain_is_told_to_the_log(
     await journal.write(_note, 1)
     tasks = asyncio.create_task(Chainer(journal, Audit.model_construct(head_every_s=0.0)).run())
     told = ""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         head = ""
         while not head or head not in told:
             await asyncio.sleep(0.005)
@@ -130,7 +130,6 @@ def test_a_note_that_is_committed_late_is_chained(stores: Stores, url: str) -> N
     other.dispose()
 
 
-@pytest.mark.timeout(120)
 async def test_what_was_noted_survives_a_kill(tmp_path: Path) -> None:
     """SIGKILL in the middle: after a restart every applied message has its one note, and the chain is whole."""
     gateway = GatewayProcess(tmp_path, model='url = "http://127.0.0.1:9"')

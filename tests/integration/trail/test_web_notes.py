@@ -38,7 +38,7 @@ async def test_a_card_a_resource_and_a_session_are_noted(tmp_path: Path) -> None
     site = make_site(tmp_path, cdshooks={"deadline_s": 10.0})
     async with (
         live(site, cdshooks.wire, fhir.wire, fhircast.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as http,
     ):
         assert (await http.post(REPORT_DRAFT, json=draft_call())).json()["cards"]
         made = (await http.post("/fhir/Patient", json=patient("900123"))).json()["id"]
@@ -73,7 +73,7 @@ async def test_a_resource_is_noted_with_its_case(tmp_path: Path) -> None:
     """Reads, pages of a search, a batch and a draft on demand: each case and patient that was shown is in the trail."""
     async with (
         live(make_site(tmp_path), fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=60, headers=JSON) as http,
     ):
         made = (await http.post("Patient", json=patient("900123"))).json()["id"]
         of_patient: dict[str, Any] = {"subject": {"reference": f"Patient/{made}"}}
@@ -104,7 +104,7 @@ async def test_a_subscriber_is_noted(tmp_path: Path) -> None:
     async with (
         subscriber() as hook,
         live(site, fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=60, headers=JSON) as http,
     ):
         channel = {"type": "rest-hook", "endpoint": hook.url, "payload": "application/fhir+json"}
         wanted = {"status": "requested", "reason": "r", "criteria": "DiagnosticReport?", "channel": channel}
@@ -119,7 +119,7 @@ async def test_what_was_shown_is_noted_as_it_was(tmp_path: Path) -> None:
     """A version that was about another patient before it was corrected is noted for that one, and for nobody else."""
     async with (
         live(make_site(tmp_path), fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=60, headers=JSON) as http,
     ):
         right, wrong = [(await http.post("Patient", json=patient(mrn))).json()["id"] for mrn in ("900123", "900124")]
         of_wrong = {"reference": f"Patient/{wrong}"}
@@ -140,7 +140,7 @@ async def test_what_changes_meanwhile_is_noted_as_it_was(tmp_path: Path, monkeyp
     """What was stored or found is noted by its version, whatever it was made of before the note was written."""
     async with (
         live(make_site(tmp_path), fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=60, headers=JSON) as http,
     ):
         owners = [(await http.post("Patient", json=patient(f"90012{n}"))).json()["id"] for n in range(3)]
         with monkeypatch.context() as slow:
@@ -167,7 +167,7 @@ async def test_a_long_history_is_noted_with_few_queries(tmp_path: Path) -> None:
     """Whose the versions of a report were takes as many queries for twelve of them as for three."""
     async with (
         live(make_site(tmp_path), fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=60, headers=JSON) as http,
     ):
         owners = [(await http.post("Patient", json=patient(number))).json()["id"] for number in ("900123", "900124")]
         for n in range(12):
@@ -198,7 +198,7 @@ async def test_a_subscriber_that_says_no_is_noted(tmp_path: Path) -> None:
     async with (
         subscriber() as hook,
         live(make_site(tmp_path), fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=60, headers=JSON) as http,
     ):
         hook.status = 500
         channel = {"type": "rest-hook", "endpoint": hook.url, "payload": "application/fhir+json"}
@@ -221,7 +221,7 @@ async def test_each_host_that_says_no_is_noted(tmp_path: Path) -> None:
         subscriber() as old,
         subscriber() as new,
         live(make_site(tmp_path), fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=60, headers=JSON) as http,
     ):
         old.status = new.status = 500
         channel = {"type": "rest-hook", "endpoint": old.url, "payload": "application/fhir+json"}
@@ -269,7 +269,7 @@ async def test_what_is_about_no_patient_is_noted(
         monkeypatch.setattr(subjects, "read_patient", fail)
     async with (
         live(make_site(tmp_path), fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=20, headers=JSON) as http,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", trust_env=False, timeout=60, headers=JSON) as http,
     ):
         made = (await http.post("DiagnosticReport", json=report("A1", **WARD))).json()["id"]
         await http.get(f"DiagnosticReport/{made}")

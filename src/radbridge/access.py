@@ -9,8 +9,10 @@ from enum import StrEnum
 from typing import Final
 
 MAX_NAME: Final = 255
-OURS: Final = frozenset(("anonymous", "radbridge", "unknown"))
+OURS: Final = frozenset(("anonymous", "gateway", "radbridge", "unknown"))
 """What the audit trail says where nobody asked, or nobody knows who did: no account and no key may be called so."""
+_VOUCHERS: Final = {"api_key": "key", "certificate": "certificate", "smart": "client", "issuer": "issuer"}
+"""What vouches for who isn't an account -> the word before their name in the audit trail."""
 _NAME = re.compile(rf"[A-Za-z0-9_.@-]{{1,{MAX_NAME}}}")
 _OTHERS = re.compile(r"[^A-Za-z0-9_.@-]+")
 
@@ -78,7 +80,13 @@ class Actor:
     """`person`, `system`, `radbridge`."""
     roles: frozenset[Role] = frozenset()
     via: str = ""
-    """How it is known: `password`, `oidc`, `api_key`, `certificate`, `smart`, `console`."""
+    """How it is known: `password`, `oidc`, `api_key`, `certificate`, `smart`, `issuer`, `console`."""
+
+    @property
+    def known_as(self) -> str:
+        """What the audit trail calls it: an account by its name, all else as `key:alice`, which no account can be."""
+        voucher = _VOUCHERS.get(self.via)
+        return f"{voucher}:{self.name}" if voucher else self.name
 
     def may(self, permission: Permission) -> bool:
         """Whether one of the roles permits it."""

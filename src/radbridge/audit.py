@@ -8,7 +8,7 @@ it, and in the audit repository that a site names; logs, metrics and traces get 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,6 +20,8 @@ OURSELVES: Final = "radbridge"
 """The actor where nobody asked: the gateway does it by itself."""
 DETAIL_CHARS = 500
 """Of one value of a note's detail; what is longer is cut."""
+MOST_CASES: Final = 100
+"""Of one note: an event that names so many is a syslog message of some 27 KB."""
 
 
 class What(StrEnum):
@@ -155,6 +157,8 @@ class Note:
     entity: CaseKey | None = field(default=None, repr=False)
     patient: str = field(default="", repr=False)
     """The patient's number."""
+    cases: tuple[CaseKey, ...] = field(default=(), repr=False)
+    """Of what is done to many cases at once, instead of `entity`: at most MOST_CASES."""
     detail: Mapping[str, str] = field(default_factory=dict)
     """Fixed words, counts, digests, versions: what a log may hold too."""
 
@@ -181,6 +185,13 @@ def each(note: Note, subjects: Iterable[Subject]) -> list[Note]:
     return [replace(note, entity=one.entity, patient=one.patient) for one in found] or [note]
 
 
+def in_parts(note: Note, cases: Iterable[CaseKey]) -> Iterator[Note]:
+    """The note with all these cases, MOST_CASES of them at a time; once where there is none."""
+    named = tuple(dict.fromkeys(cases))
+    for start in range(0, max(len(named), 1), MOST_CASES):
+        yield replace(note, cases=named[start : start + MOST_CASES])
+
+
 def write(note: Note) -> bytes:
     """The note in its one canonical form, which is what the chain is made over; `at` stands beside it."""
     key = note.entity
@@ -194,6 +205,7 @@ def write(note: Note) -> bytes:
         "accession": key.accession if key else "",
         "issuer": key.issuer if key else "",
         "patient": note.patient,
+        "cases": [[one.accession, one.issuer] for one in note.cases],
         "detail": {word: value[:DETAIL_CHARS] for word, value in note.detail.items()},
     }
     return json.dumps({k: v for k, v in told.items() if v}, sort_keys=True, separators=(",", ":")).encode()
@@ -209,6 +221,7 @@ def read(document: bytes, at: datetime) -> Note:
             what=What(told["what"]),
             outcome=Outcome(told["outcome"]),
             entity=key,
+            cases=tuple(CaseKey(accession=accession, issuer=issuer) for accession, issuer in told.get("cases", ())),
             detail=told.get("detail", {}),
             **{name: told.get(name, "") for name in ("actor", "role", "via", "peer", "patient")},
         )
@@ -278,11 +291,12 @@ def _entities(note: Note) -> list[dict[str, Any]]:
         found.append(_entity("1", "Person", "1", "Patient", note.patient))
     if note.entity is not None:
         found.append(_entity("2", "System Object", "3", "Report", note.entity.accession))
+    found += [_entity("2", "System Object", "3", "Report", case.accession) for case in note.cases]
     if note.detail:
         told = [{"type": word, "valueString": value} for word, value in sorted(note.detail.items()) if value]
-        target = found[-1] if found else _entity("2", "System Object", "4", "Domain Resource", note.what)
-        target["detail"] = told
-        found = found or [target]
+        if not found or note.cases:
+            found.append(_entity("2", "System Object", "4", "Domain Resource", note.what))
+        found[-1]["detail"] = told
     return found
 
 

@@ -18,6 +18,10 @@ class WireMeter(Protocol):
         """An answer was written, so long after the last byte of what it answers."""
         ...
 
+    def reused(self) -> None:
+        """A sender used the id of one message for another."""
+        ...
+
     def limited(self, wire: str) -> None:
         """A caller was made to wait, or told to come back later."""
         ...

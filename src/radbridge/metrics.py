@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -35,6 +35,8 @@ class Metrics(WireMeter, JournalMeter):
         self._counter = partial(Counter, registry=self.registry)
         self._gauge = partial(Gauge, registry=self.registry)
         self._histogram = partial(Histogram, registry=self.registry)
+        self._labelled = cache(lambda metric, *words: metric.labels(*words))
+        """A metric with labels, for each message: to look it up anew costs as much as to count."""
         self._make_intake()
         self._make_drafting()
         self._make_delivery()
@@ -135,7 +137,15 @@ class Metrics(WireMeter, JournalMeter):
 
     def acknowledged(self, wire: str, elapsed_s: float) -> None:
         """An answer was written."""
-        self.ack_seconds.labels(wire).observe(elapsed_s)
+        self._labelled(self.ack_seconds, wire).observe(elapsed_s)
+
+    def took_in(self, wire: str, kind: str, outcome: str) -> None:
+        """A message came in; kind and outcome are words of ours."""
+        self._labelled(self.messages, wire, kind, outcome).inc()
+
+    def reused(self) -> None:
+        """A sender used the id of one message for another."""
+        self.reused_ids.inc()
 
     def limited(self, wire: str) -> None:
         """A caller was made to wait, or told to come back later."""

@@ -140,7 +140,7 @@ async def add_account(wanted: NewAccount, actor: Administrator, store: Journaled
     secret = await asyncio.to_thread(passwords.seal, wanted.password)
     change = accounts.Change(
         name=wanted.name,
-        actor=actor.name,
+        actor=actor.known_as,
         via=VIA,
         roles=frozenset(wanted.roles),
         secret=secret,
@@ -154,7 +154,7 @@ async def change_account(name: str, wanted: AccountChange, actor: Administrator,
     """Give an account other roles, close it, or open it again. 409 for roles that its provider gives."""
     change = accounts.Change(
         name=name,
-        actor=actor.name,
+        actor=actor.known_as,
         via=VIA,
         roles=None if wanted.roles is None else frozenset(wanted.roles),
         disabled=wanted.disabled,
@@ -175,7 +175,7 @@ async def make_key(wanted: NewKey, actor: Administrator, store: Journaled) -> di
         api_keys.make,
         api_keys.Wanted(
             account=wanted.account,
-            actor=actor.name,
+            actor=actor.known_as,
             via=VIA,
             roles=frozenset(wanted.roles),
             scopes=wanted.scopes,
@@ -188,4 +188,4 @@ async def make_key(wanted: NewKey, actor: Administrator, store: Journaled) -> di
 @router.delete("/apikeys/{id}", status_code=204)
 async def revoke_key(id: str, actor: Administrator, store: Journaled) -> None:
     """End a key."""
-    await store.write_first(api_keys.revoke, api_keys.Revocation(id=id, actor=actor.name, via=VIA))
+    await store.write_first(api_keys.revoke, api_keys.Revocation(id=id, actor=actor.known_as, via=VIA))

@@ -25,6 +25,8 @@ from radbridge_adapters.security.login import Logins, TooOften
 from radbridge_adapters.security.oidc import LIFE, OpenId
 
 MAX_BYTES = 8192
+MAX_FIELDS = 8
+"""Of the login page's form."""
 HOME = "/api/v1/me"
 """Where a browser goes after its login."""
 _STATE = "state"
@@ -187,7 +189,7 @@ def _come_again(error: TooOften) -> JSONResponse:
 async def _read(request: Request, *, is_json: bool) -> dict[str, str]:
     try:
         raw = await read_body(request.receive, MAX_BYTES)
-        found: Any = orjson.loads(raw) if is_json else dict(parse_qsl(raw.decode("utf-8"), max_num_fields=8))
+        found: Any = orjson.loads(raw) if is_json else dict(parse_qsl(raw.decode("utf-8"), max_num_fields=MAX_FIELDS))
     except BodyTooLarge:
         raise refuse("too-costly", "the body is too large", status=413) from None
     except ValueError:

@@ -66,7 +66,7 @@ Trainer = Annotated[Actor, asks(Permission.TRAIN)]
 async def wanted_of(kind: str, id: str, act: Act, said: Change, actor: Trainer) -> Wanted:
     """What is asked for, by whom."""
     name = f"{kind}/{id}@{said.version}" if said.version else f"{kind}/{id}"
-    return Wanted(act=act, name=name, actor=actor.name, via=VIA, reason=said.reason, force=said.force)
+    return Wanted(act=act, name=name, actor=actor.known_as, via=VIA, reason=said.reason, force=said.force)
 
 
 @router.get("")

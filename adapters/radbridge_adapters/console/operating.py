@@ -104,7 +104,7 @@ async def resume(name: str, why: Why, actor: Operator, gateway: Gateway, site: T
 async def list_dead(actor: Reader, gateway: Gateway) -> list[Letter]:
     """What waits for a person, newest first."""
     found = await gateway.store.read(lambda conn: dead.everything(conn, MOST))
-    note = Note(at=datetime.now(UTC), what=What.VIEWED, actor=actor.name, via=VIA, detail={"route": "dead"})
+    note = Note(at=datetime.now(UTC), what=What.VIEWED, actor=actor.known_as, via=VIA, detail={"route": "dead"})
     await gateway.store.write_first(audit.record_all, dead.noted(note, found))
     return [_letter(one) for one in found]
 
@@ -123,13 +123,13 @@ async def drop(id: str, why: Why, actor: Operator, gateway: Gateway) -> Letter:
 
 async def _order(state: DestinationState, why: Why, *, name: str, actor: Actor, gateway: Status, site: Site) -> None:
     among = frozenset(site.deliveries)
-    order = Order(name=name, state=state, actor=actor.name, via=VIA, reason=why.reason, among=among)
+    order = Order(name=name, state=state, actor=actor.known_as, via=VIA, reason=why.reason, among=among)
     await gateway.store.write_first(destinations.order, order)
     _ring(gateway, "destination", f"deliver:{name}")
 
 
 async def _act(operation: Operation[Act, Dead], id: str, why: Why, actor: Actor, gateway: Status) -> Letter:
-    act = Act(id=id, actor=actor.name, via=VIA, reason=why.reason, force=why.force)
+    act = Act(id=id, actor=actor.known_as, via=VIA, reason=why.reason, force=why.force)
     found = await gateway.store.write_first(operation, act)
     _ring(gateway, "apply", f"deliver:{found.where}")
     return _letter(found)

@@ -1,8 +1,9 @@
 """Who did what with which resource, as AuditEvents (R4 auditevent.html), and with whose case for the audit trail.
 
 What clients read holds ids only: no query, no content, no name, no patient's number. A write is on record with the
-version that it made: time, method and client are its columns. The AuditEvents of writes, reads and refusals are stored
-behind the answers, many in one commit, so that a reader waits for no disk.
+version that it made: time, method and client are its columns. Whoever is shown something waits until that is in the
+trail, by a commit that they share with others. The AuditEvents, and the notes of writes and refusals, are stored behind
+the answers, many in one commit.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import structlog
 from radbridge.audit import Note, Outcome, Subject, What, each, to_fhir
 from radbridge.errors import JournalError
 from radbridge.flow.wake import Alarm
+from radbridge.journal import audit
 from radbridge.wire import Store
 from radbridge_adapters.fhir.request import Answer, Views
 from radbridge_adapters.fhir.route import Found
@@ -50,6 +52,7 @@ _CODES: Mapping[str, tuple[str, str]] = {
     "bundle": ("transaction", "E"),
 }
 """An interaction -> its code and AuditEvent.action; any other one is an operation."""
+WRITES = frozenset({"create", "update", "bundle"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,12 +67,21 @@ class Event:
     targets: tuple[str, ...] = field(repr=False)
     """`Patient/12`, or the type alone for a search."""
     views: Views
+    is_noted: bool = False
+    """Whether it is in the trail already, and only its AuditEvent is to be stored."""
 
     @property
     def names(self) -> list[str]:
         """Every resource that it is about; of one that was shown or stored, the versions that were."""
-        shown = {name.partition(PAST)[0] for name in self.views.names}
-        return [*(target for target in self.targets if "/" in target and target not in shown), *self.views.names]
+        shown = {name.partition(PAST)[0] for name in self.views.all}
+        return [*(target for target in self.targets if "/" in target and target not in shown), *self.views.all]
+
+    @property
+    def shows(self) -> bool:
+        """Whether it gave somebody more than what they had sent."""
+        if self.status >= 400:
+            return False
+        return self.interaction not in WRITES or bool(self.views.names or self.views.subjects)
 
 
 class Audit:
@@ -85,11 +97,11 @@ class Audit:
         self._lost = 0
         self._alarm = Alarm()
 
-    def note(self, found: Found, answer: Answer, views: Views, *, client: str, peer: str) -> None:
-        """Something was answered. Never waits and never raises."""
-        if len(self._waiting) >= WAITING:
-            self._waiting.popleft()
-            self._lost += 1
+    async def note(self, found: Found, answer: Answer, views: Views, *, client: str, peer: str) -> None:
+        """Something is about to be answered. What that shows is in the trail when this is over.
+
+        Raises JournalError where it can't be: then it must not be shown.
+        """
         event = Event(
             at=datetime.now(UTC),
             interaction=found.route.interaction,
@@ -99,6 +111,13 @@ class Audit:
             targets=_targets_of(found, answer),
             views=views,
         )
+        if event.shows:
+            notes = await self._notes([event])
+            await self._store.write_first(audit.record_all, notes)
+            event = replace(event, is_noted=True)
+        if len(self._waiting) >= WAITING:
+            self._waiting.popleft()
+            self._lost += 1
         self._waiting.append(event)
         self._alarm.ring()
 
@@ -122,15 +141,21 @@ class Audit:
         chunk = [self._waiting.popleft() for _ in range(min(at_most, len(self._waiting)))]
         try:
             if chunk:
-                names = [name for event in chunk for name in event.names]
-                found = await self._store.read(lambda conn: find_subjects(conn, self._accessions, names))
-                notes = tuple(note for event in chunk for note in _notes(event, found))
-                await self._vault.commit(Change(versions=tuple(map(_version, chunk)), notes=notes))
+                notes = await self._notes([event for event in chunk if not event.is_noted])
+                await self._vault.commit(Change(versions=tuple(map(_version, chunk)), notes=tuple(notes)))
         except JournalError:
             log.exception("journal unavailable", retry_in_s=RETRY_S)
             self._waiting.extendleft(reversed(chunk))
             return False
         return True
+
+    async def _notes(self, events: Sequence[Event]) -> list[Note]:
+        """For the trail, whose chain covers what the stored resources can't."""
+        names = [name for event in events for name in event.names]
+        found: Mapping[str, Subject] = {}
+        if names:
+            found = await self._store.read(lambda conn: find_subjects(conn, self._accessions, names))
+        return [note for event in events for note in _notes(event, found)]
 
 
 def _targets_of(found: Found, answer: Answer) -> tuple[str, ...]:
@@ -153,7 +178,7 @@ _WHAT: Mapping[str, What] = {
 
 
 def _notes(event: Event, found: Mapping[str, Subject]) -> list[Note]:
-    """For the trail, whose chain covers what the stored resources can't: a note for each case that it is about."""
+    """A note for each case that it is about."""
     note = _note(event)
     subjects = [*event.views.subjects, *(found[name] for name in event.names if name in found)]
     if note.what is not What.SEARCHED:

@@ -112,7 +112,7 @@ class Bundles:
             return _refused(refuse("transient", "nothing can be stored now; send it again", status=503))
 
     def _stored(self, outcome: Outcome, request: Request) -> dict[str, Any]:
-        request.views.add(outcome.type, outcome.id, outcome.version)
+        request.views.keep(outcome.type, outcome.id, outcome.version, is_new=outcome.is_new)
         response = {
             "status": "201 Created" if outcome.status == 201 else "200 OK",
             "location": f"{outcome.type}/{outcome.id}/_history/{outcome.version}",

@@ -14,7 +14,7 @@ from radbridge.errors import JournalError, MessageFault
 from radbridge.traces import answering
 from radbridge.wire import Desk, Receive, Rejected, Scope, Send
 from radbridge_adapters.fhir import negotiate
-from radbridge_adapters.fhir.audit import Audit
+from radbridge_adapters.fhir.audit import WRITES, Audit
 from radbridge_adapters.fhir.body import Gone, read_body
 from radbridge_adapters.fhir.cors import Cors
 from radbridge_adapters.fhir.request import Answer, Request, Views
@@ -33,7 +33,6 @@ KEPT = 64 * 1024
 MAX_PARAMETERS = 256
 
 Interaction = Callable[[Request], Awaitable[Answer]]
-_WRITES = frozenset({"create", "update", "bundle"})
 
 
 class FhirApp:
@@ -90,14 +89,19 @@ class FhirApp:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told, and nothing ends
             answer = await self._refuse(error, request)
-        if not found.route.is_public:
-            views = request.views if request is not None else Views()
-            self._audit.note(found, answer, views, client=client.id, peer=_peer_of(scope))
+        if found.route.is_public:
+            return answer
+        views = request.views if request is not None else Views()
+        try:
+            await self._audit.note(found, answer, views, client=client.known_as, peer=_peer_of(scope))
+        except JournalError as error:  # what nobody can note, nobody is shown
+            answer = await self._refuse(error, request)
+            await self._audit.note(found, answer, views, client=client.known_as, peer=_peer_of(scope))
         return answer
 
     async def _refuse(self, error: Exception, request: Request | None) -> Answer:
         if isinstance(error, Issues):
-            if request is not None and request.interaction in _WRITES:
+            if request is not None and request.interaction in WRITES:
                 await self._keep(request, error)
             return _refusal(error)
         if isinstance(error, JournalError):
@@ -133,7 +137,7 @@ class FhirApp:
 
     async def _act(self, request: Request, found: Found) -> Answer:
         negotiate.check_accept(request)
-        if request.interaction in _WRITES:
+        if request.interaction in WRITES:
             negotiate.check_content(request)
             with answering(self._desk.meter, "fhir"):
                 return await self._interactions[found.route.interaction](request)

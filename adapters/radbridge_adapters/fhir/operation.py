@@ -110,7 +110,8 @@ class Operation:
         request.client.require(TYPE, "r")
         asked = await self._read(request)
         id = request.id or await self._store(asked, request)
-        wanted = await self._desk.store.read(lambda conn: self._find(conn, id))
+        wanted, version = await self._desk.store.read(lambda conn: self._find(conn, id))
+        request.views.add(TYPE, id, version)
         if request.prefers("respond-async"):
             return await self._accept(wanted, request)
         stored = await self._desk.draft_of(wanted.key, wanted.digest, at_most_s=asked.deadline_s)
@@ -164,10 +165,14 @@ class Operation:
         intent = Intent(method="PUT" if id else "POST", type=TYPE, id=id, document=report)
         author = Author(client=request.client, base=request.base, peer=request.peer)
         [outcome] = await self._executor.execute([intent], author)
+        request.views.keep(outcome.type, outcome.id, outcome.version, is_new=outcome.is_new)
         return outcome.id
 
-    def _find(self, conn: Connection, id: str) -> Wanted:
-        """The case and the findings of a stored report. Raises Issues: 404, and 422 for one that gets no draft."""
+    def _find(self, conn: Connection, id: str) -> tuple[Wanted, int]:
+        """The case and the findings of a stored report, and its version.
+
+        Raises Issues: 404, and 422 for one that gets no draft.
+        """
         stored = newest(conn, TYPE, id)
         if stored is None:
             raise refuse("not-found", "there is no such resource", status=404)
@@ -177,7 +182,7 @@ class Operation:
         neighbours = Snapshots(conn, self._accessions, ()).around(focus)
         for event in self._translator.read(Snapshot(focus, neighbours)):
             if isinstance(event, ReportDictated) and event.report.findings:
-                return Wanted(key=event.key, digest=digest_findings(event.report.findings))
+                return Wanted(key=event.key, digest=digest_findings(event.report.findings)), stored.version
         raise refuse("business-rule", "no unsigned report with an accession number and findings")
 
     async def _accept(self, wanted: Wanted, request: Request) -> Answer:

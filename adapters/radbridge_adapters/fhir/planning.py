@@ -78,6 +78,8 @@ class Outcome:
     version: int
     at: datetime
     raw: bytes = field(repr=False)
+    is_new: bool = False
+    """Whether this version was written, and didn't stand there."""
 
 
 def look(conn: Connection, intents: Sequence[Intent]) -> list[Look]:
@@ -176,5 +178,11 @@ def _stands(current: StoredVersion) -> Outcome:
 def _becomes(version: Version) -> Outcome:
     status = CREATED if version.version == 1 else OK
     return Outcome(
-        status=status, type=version.type, id=version.id, version=version.version, at=version.at, raw=version.raw
+        status=status,
+        type=version.type,
+        id=version.id,
+        version=version.version,
+        at=version.at,
+        raw=version.raw,
+        is_new=True,
     )

@@ -16,13 +16,27 @@ class Views:
     """What one request was shown and what it stored, for the audit trail; its interactions add to it."""
 
     names: list[str] = field(default_factory=list, repr=False)
-    """`Patient/12/_history/3`."""
+    """What it was shown: `Patient/12/_history/3`."""
+    written: list[str] = field(default_factory=list, repr=False)
+    """What it stored, and the version that this took the place of: it may have been about somebody else."""
     subjects: list[Subject] = field(default_factory=list, repr=False)
     """Of what isn't stored as a resource."""
 
     def add(self, resource_type: str, id: str, version: int) -> None:
-        """One more: by its version, for the next one may be about somebody else."""
+        """One more that is shown: by its version, for the next one may be about somebody else."""
         self.names.append(f"{resource_type}/{id}{PAST}{version}")
+
+    def keep(self, resource_type: str, id: str, version: int, *, is_new: bool) -> None:
+        """One more that was to be stored. Where that changed nothing, what stood there is shown."""
+        if is_new:
+            self.written.extend(f"{resource_type}/{id}{PAST}{n}" for n in (version, version - 1) if n)
+        else:
+            self.add(resource_type, id, version)
+
+    @property
+    def all(self) -> list[str]:
+        """Both."""
+        return [*self.names, *self.written]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

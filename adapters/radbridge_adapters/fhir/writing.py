@@ -19,6 +19,9 @@ from radbridge_adapters.resources.bundle import URN
 from radbridge_adapters.resources.outcome import Issue, Issues, outcome_of, refuse
 from radbridge_adapters.resources.references import find_references
 
+MAX_CRITERIA = 64
+"""Parameters of a conditional interaction's criteria."""
+
 
 class Writing:
     """Stores what clients send."""
@@ -60,7 +63,7 @@ class Writing:
 
     def _answer(self, outcome: Outcome, request: Request) -> Answer:
         """With as much of the resource as the client prefers."""
-        request.views.add(outcome.type, outcome.id, outcome.version)
+        request.views.keep(outcome.type, outcome.id, outcome.version, is_new=outcome.is_new)
         headers = {
             "location": f"{request.base}/{outcome.type}/{outcome.id}/_history/{outcome.version}",
             "etag": format_etag(outcome.version),
@@ -102,7 +105,7 @@ def author_of(request: Request) -> Author:
 def read_criteria(text: str) -> list[tuple[str, str]]:
     """`identifier=a|b` as pairs. Raises Issues."""
     try:
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=64, errors="strict")
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_CRITERIA, errors="strict")
     except ValueError:
         raise refuse("value", "the criteria can't be read") from None
 

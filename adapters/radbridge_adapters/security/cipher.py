@@ -34,7 +34,7 @@ from radbridge.errors import ConfigError, JournalError, SealBroken, SealError
 from radbridge.journal import keys
 from radbridge.journal.keys import DataKey
 from radbridge.journal.locks import Lock, hold
-from radbridge.journal.sealing import SEALED
+from radbridge.journal.sealing import SEALED, key_of
 
 log = structlog.get_logger(__name__)
 
@@ -161,7 +161,7 @@ class AesRing:
         if not self._current:
             with writer.begin() as conn:
                 hold(conn, Lock.KEYS, [""])
-                if not keys.load(conn):  # another gateway's first key may have won
+                if not keys.usable(keys.load(conn)):  # another gateway's first key may have won
                     self.rotate(conn)
             self._learn()
 
@@ -192,7 +192,8 @@ class AesRing:
             self._learn()  # another gateway may have made one
             cipher = self._ciphers.get(id)
         if cipher is None:
-            raise SealBroken(f"the journal's key {id} is missing; was a row of data_key removed?")
+            was = "was given up as lost" if id in self._known else "is missing; was a row of data_key removed?"
+            raise SealBroken(f"the journal's key {id} {was}")
         head, nonce = value[: len(SEALED) + 4], value[len(SEALED) + 4 : _HEAD]
         try:
             return cipher.decrypt(nonce, value[_HEAD:], head + place.encode())
@@ -208,6 +209,7 @@ class AesRing:
             keys.count(conn, id, more)
         there = self._put_back(conn, keys.load(conn))
         self._take(there)
+        there = keys.usable(there)
         if there and there[-1].seals >= MOST_SEALS:
             try:
                 self.rotate(conn)  # not used before the next time: by then it is committed
@@ -230,7 +232,7 @@ class AesRing:
         hold(conn, Lock.KEYS, [""])
         now = datetime.now(UTC)
         there = keys.load(conn)
-        if any(key.kek != self._kek.name for key in there):
+        if any(key.kek != self._kek.name for key in keys.usable(there)):
             raise SealError("the journal's keys are under another key of the site: name it under encryption, or rewrap")
         id = max((key.id for key in there), default=0) + 1
         wrapped = self._kek.wrap(AESGCM.generate_key(KEY_BYTES * 8))
@@ -243,7 +245,7 @@ class AesRing:
         """From this site's key to another."""
         other = make_kek(settings)
         hold(conn, Lock.KEYS, [""])
-        there = keys.load(conn)
+        there = keys.usable(keys.load(conn))
         for key in there:
             keys.wrap_again(conn, key.id, other.wrap(self._kek.unwrap(key.wrapped)), other.name)
         return len(there)
@@ -258,13 +260,9 @@ class AesRing:
     def _take(self, there: Sequence[DataKey]) -> None:
         for key in there:
             self._known[key.id] = key
-            if key.id not in self._ciphers:
+            if key.lost_at is None and key.id not in self._ciphers:
                 self._ciphers[key.id] = AESGCM(self._kek.unwrap(key.wrapped))
+        there = keys.usable(there)
         if there and there[-1].id != self._current:
             self._current = there[-1].id
             log.info("sealing with a key of the journal", key_id=self._current)
-
-
-def key_of(value: bytes) -> int:
-    """The number of the key that a value is sealed with."""
-    return int.from_bytes(value[len(SEALED) : len(SEALED) + 4], "big")

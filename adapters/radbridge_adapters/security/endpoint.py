@@ -25,6 +25,8 @@ from radbridge_adapters.security.token import LIFE
 log = structlog.get_logger(__name__)
 
 MAX_BYTES = 32768
+MAX_FIELDS = 32
+"""Of the form that asks for a token."""
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 _SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
@@ -124,7 +126,7 @@ class TokenApp:
 
 def _read(raw: bytes) -> _Asked:
     try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=32)
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
         raise TokenRefused("invalid_request", "the body is no form") from None
     names = [name for name, _ in pairs]

@@ -25,7 +25,7 @@ from radbridge_adapters.security.token import TokenMint
 
 SECRET = "access-tokens"  # noqa: S105 - the secret's name
 _EVERYTHING = parse_scopes(["system/*.cruds", "fhircast/*.*"])
-_ANYBODY = Actor(name="anonymous", kind="system")
+ANYBODY = Actor(name="anonymous", kind="system")
 
 AsgiScope = MutableMapping[str, Any]
 
@@ -37,10 +37,15 @@ class Client:
     id: str
     """As configured; `anonymous` where nobody has to log in."""
     scopes: tuple[Scope, ...] = field(default=_EVERYTHING)
-    actor: Actor = _ANYBODY
+    actor: Actor = ANYBODY
     """Who that is to the audit trail."""
     hidden: frozenset[str] = frozenset()
     """Types that the scopes don't reach though a `*` covers them."""
+
+    @property
+    def known_as(self) -> str:
+        """What the audit trail calls them; empty where nobody knows who it is."""
+        return self.actor.known_as if self.id else ""
 
     def may(self, resource_type: str, verb: str) -> bool:
         """Whether they may do `verb` (c, r, u, d or s) with this type."""

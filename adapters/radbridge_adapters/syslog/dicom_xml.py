@@ -66,8 +66,9 @@ def _source() -> str:
 def _objects(note: Note) -> Iterator[str]:
     if note.patient:
         yield _object(note.patient, ("1", "1"), ("2", "RFC-3881", "Patient Number"))
-    if note.entity is not None:
-        yield _object(note.entity.accession, ("2", "3"), ("121022", "DCM", "Accession Number"))
+    for case in (note.entity, *note.cases):
+        if case is not None:
+            yield _object(case.accession, ("2", "3"), ("121022", "DCM", "Accession Number"))
 
 
 def _event(event: Chained) -> str:

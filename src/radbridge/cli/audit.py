@@ -14,8 +14,10 @@ import typer
 from rich.table import Table
 from sqlalchemy import Connection
 
-from radbridge.audit import What, to_fhir
+from radbridge.audit import Note, What, to_fhir
 from radbridge.cli.common import ConfigOption, add_row, clock, err, noted, out, reading, site_of, told, writing
+from radbridge.cli.lost_key import give_key_up
+from radbridge.config import Site
 from radbridge.errors import ConfigError
 from radbridge.journal import audit
 from radbridge.journal.audit import Chained, Head
@@ -44,6 +46,8 @@ def verify(
             found = audit.verify(conn, start=start, kept=kept)
     begins = f"after the purge of event {found.anchor}" if found.anchor else "from the first on"
     out.print(f"[green]whole[/]: {found.events} events {begins}, up to {found.head}", highlight=False)
+    if found.lost:
+        err.print(f"[yellow]{found.lost} of them can't be read:[/] their key was given up as lost", highlight=False)
     if found.pending and found.oldest is not None:
         age_s = (datetime.now(UTC) - found.oldest).total_seconds()
         out.print(f"{found.pending} wait to be chained, the oldest since {age_s:.0f} s", highlight=False)
@@ -63,15 +67,24 @@ def verify(
 def give_up(
     reason: Annotated[str, typer.Option("--reason", help="Why, for the trail.")],
     config: ConfigOption = None,
+    key: Annotated[
+        int | None, typer.Option(min=1, help="A key of the journal that is lost for good, as `store status` shows it.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Give the key up without asking.")] = False,
 ) -> None:
     """Take out notes that wait for the chain and can't be opened: the key that they were sealed with is lost for good.
 
-    It takes none whose key may come back, and none at all while the site's own key is away.
-    Each leaves a note with the digest of its bytes, so that the trail says what it lacks, and the chain goes on.
+    It takes none whose key may come back, and none at all while the site's own key is away. Each leaves a note with the
+    digest of its bytes, so that the trail says what it lacks, and the chain goes on. `--key` says of a key that neither
+    the site's key nor a backup brings back that it is lost: then the journal opens without it, while no gateway runs.
 
-    Example: [cyan]radbridge audit give-up --reason "key 3 was lost with the old server" --config site.toml[/]
+    Example: [cyan]radbridge audit give-up --key 3 --reason "lost with the old key service" --config site.toml[/]
     """
-    with told(), writing(site_of(config)) as conn:
+    with told():
+        site = site_of(config)
+        if key is not None:
+            give_key_up(site, key, reason, ask=not yes)
+    with told(), writing(site) as conn:
         note_of = partial(noted, What.DROPPED, "audit give-up", reason=reason)
         count = audit.give_up(conn, lambda detail: note_of(**detail))
     err.print(f"{count} note{'' if count == 1 else 's'} given up", highlight=False)
@@ -92,15 +105,19 @@ def head(config: ConfigOption = None) -> None:
 def show(
     config: ConfigOption = None,
     accession: Annotated[str, typer.Option(help="What was done with this case.")] = "",
+    patient: Annotated[str, typer.Option(help="What was done with this patient's number.")] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The last so many events.")] = 30,
 ) -> None:
-    """Show the last events, or all of one case. That you looked is noted too.
+    """Show the last events, or all of one case or one patient. That you looked is noted too.
 
     Example: [cyan]radbridge audit show --accession A100001 --config site.toml[/]
     """
-    with told(), reading(site_of(config), noted(What.VIEWED, "audit show", accession=accession)) as conn:
+    looked = partial(noted, What.VIEWED, "audit show", accession=accession, patient=patient)
+    with told(), reading(_site_to_show(config, accession, patient), looked()) as conn:
         if accession:
             found = audit.of_case(conn, accession)
+        elif patient:
+            found = audit.of_patient(conn, patient)
         else:
             found = audit.chained(conn, after=max(0, audit.head(conn).seq - limit), at_most=limit)
     table = Table("event", "at (UTC)", "what", "who", "case", "detail")
@@ -109,7 +126,7 @@ def show(
         who = " ".join(
             word for word in (note.actor, note.role, f"via {note.via}" if note.via else "", note.peer) if word
         )
-        case = note.entity.accession if note.entity else ""
+        case = _tell_case(note, accession)
         detail = " ".join(f"{key}={value}" for key, value in note.detail.items())
         add_row(table, str(event.seq), clock(note.at), note.what, who, case, detail)
     out.print(table if found else "no event yet")
@@ -138,6 +155,21 @@ def export(
                 if out_file:
                     sink.close()
     err.print(f"{count} event{'' if count == 1 else 's'} written", highlight=False)
+
+
+def _site_to_show(config: Path | None, accession: str, patient: str) -> Site:
+    if accession and patient:
+        raise ConfigError(["audit show takes one of --accession and --patient"])
+    return site_of(config)
+
+
+def _tell_case(note: Note, asked: str) -> str:
+    """Of many cases the one that was asked for."""
+    if note.entity is not None:
+        return note.entity.accession
+    if len(note.cases) < 2:
+        return "".join(case.accession for case in note.cases)
+    return f"{asked or note.cases[0].accession} and {len(note.cases) - 1} more"
 
 
 def _from(conn: Connection, start: int) -> Iterator[Chained]:

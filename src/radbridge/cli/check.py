@@ -169,9 +169,8 @@ async def _bind(host: str, family: int) -> None:
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(asyncio.Protocol, host, 0, family=family, start_serving=False)
-    except (OSError, UnicodeError) as error:  # a name that DNS can't have
-        why = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError([f"nothing can listen on {host} here: {why}"]) from None
+    except OSError as error:
+        raise ConfigError([f"nothing can listen on {host} here: {error.strerror}"]) from None
     server.close()
 
 

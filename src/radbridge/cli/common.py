@@ -7,7 +7,7 @@ import pwd
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -27,8 +27,11 @@ from radbridge.config import Site, load_site
 from radbridge.entities import load_lexicon
 from radbridge.errors import ConfigError, NotThere, RadBridgeError
 from radbridge.journal import audit
+from radbridge.journal.schema import gateways
 from radbridge.journal.stores import Stores, explain, open_store
 
+SILENT = timedelta(seconds=60)
+"""A gateway that hasn't been seen for so long isn't running."""
 PIPE_WIDTH = 160
 """Columns where no terminal says how many there are: a table in a file or a pager keeps its words whole."""
 
@@ -100,12 +103,15 @@ def site_of(config: Path | None) -> Site:
     return site
 
 
-def existing_store(site: Site) -> Stores:
-    """The journal that is there; a command that only reads makes none. Raises NotThere, ConfigError."""
+def existing_store(site: Site, *, with_keys: bool = True) -> Stores:
+    """The journal that is there; a command that only reads makes none. Raises NotThere, ConfigError.
+
+    Without its keys what is sealed can't be opened, and what is written stays plain.
+    """
     database = "" if site.store.is_shared else make_url(site.store.url).database
     if database and not Path(database).exists():
         raise NotThere([f"store.url: there is no journal at {database} yet; `radbridge up` makes it"])
-    return open_store(site.store, site.encryption)
+    return open_store(site.store, site.encryption if with_keys else None)
 
 
 @contextmanager
@@ -141,7 +147,15 @@ def reading(site: Site, *notes: Note, seen: Seen | None = None) -> Iterator[Conn
         stores.dispose()
 
 
-def noted(what: What, command: str, *, accession: str = "", **detail: str) -> Note:
+def refuse_running(stores: Stores, conn: Connection) -> None:
+    """Raise ConfigError while a gateway runs on a shared journal; of a file, `claim` does so."""
+    since = datetime.now(UTC) - SILENT
+    running = conn.execute(select(gateways.c.name).where(gateways.c.seen_at > since)).scalars().all()
+    if stores.is_shared and running:
+        raise ConfigError([f"store: stop the gateways first: {', '.join(running)}"])
+
+
+def noted(what: What, command: str, *, accession: str = "", patient: str = "", **detail: str) -> Note:
     """The note of a command, under the account that runs it."""
     return Note(
         at=datetime.now(UTC),
@@ -149,6 +163,7 @@ def noted(what: What, command: str, *, accession: str = "", **detail: str) -> No
         actor=account(),
         via="cli",
         entity=CaseKey(accession=accession) if accession else None,
+        patient=patient,
         detail={"command": command, **detail},
     )
 

@@ -6,17 +6,28 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from radbridge.audit import What
-from radbridge.cli.common import ConfigOption, account, err, existing_store, noted, out, reading, site_of, told
+from radbridge.cli.common import (
+    ConfigOption,
+    account,
+    err,
+    existing_store,
+    noted,
+    out,
+    reading,
+    refuse_running,
+    site_of,
+    told,
+)
 from radbridge.config import Encryption, Site
 from radbridge.errors import BackupFault, ConfigError, SealError
 from radbridge.flow.trail import make_cut
@@ -24,14 +35,10 @@ from radbridge.journal import audit, backup, cursors, keys, purge, resealing
 from radbridge.journal.keys import Ring
 from radbridge.journal.purge import Cut, Kind
 from radbridge.journal.resealing import Mode
-from radbridge.journal.schema import gateways
 from radbridge.journal.sealing import sealer_of
 from radbridge.journal.stores import Stores, explain, open_store
 
 app = typer.Typer(help="The journal's database: what it holds, backups, the purge, encryption.", no_args_is_help=True)
-
-SILENT = timedelta(seconds=60)
-"""A gateway that hasn't been seen for so long isn't running."""
 
 FileArgument = Annotated[Path, typer.Argument(help="The backup, such as radbridge-2026-11-22.tar.gz.")]
 
@@ -67,7 +74,7 @@ def _print_keys(known: list[keys.DataKey], counts: dict[int, int], *, is_counted
         return
     table = Table("key", "under", "made (UTC)", "seals", "state", *(["values"] if is_counted else []))
     for key in known:
-        state = "opens what it sealed" if key.retired_at else "seals"
+        state = "given up as lost" if key.lost_at else "opens what it sealed" if key.retired_at else "seals"
         row = [str(key.id), key.kek, f"{key.created_at:%Y-%m-%d %H:%M}", f"{key.seals:,}", state]
         table.add_row(*row, *([f"{counts.get(key.id, 0):,}"] if is_counted else []))
     out.print(table)
@@ -182,7 +189,7 @@ def unseal(config: ConfigOption = None) -> None:
     with told(), _alone(_encrypted(config)) as stores:
         changed = _reseal(stores, Mode.PLAIN)
         with stores.begin() as conn:
-            _refuse_running(stores, conn)  # one may have been started since
+            refuse_running(stores, conn)  # one may have been started since
             resealing.end_sealing(conn, noted(What.KEY_ROTATED, "store unseal", rows=str(changed)))
     err.print(f"{changed:,} values unsealed: take the table encryption out of the site's file now", highlight=False)
 
@@ -270,15 +277,8 @@ def _alone(site: Site) -> Iterator[Stores]:
     """Raises ConfigError while a gateway runs: one with other settings would misread what is changed under it."""
     with _opened(site) as stores, stores.claim():
         with stores.connect() as conn:
-            _refuse_running(stores, conn)
+            refuse_running(stores, conn)
         yield stores
-
-
-def _refuse_running(stores: Stores, conn: Connection) -> None:
-    since = datetime.now(UTC) - SILENT
-    running = conn.execute(select(gateways.c.name).where(gateways.c.seen_at > since)).scalars().all()
-    if stores.is_shared and running:
-        raise ConfigError([f"store: stop the gateways first: {', '.join(running)}"])
 
 
 def _reseal_noted(stores: Stores, mode: Mode, command: str) -> int:

@@ -17,14 +17,28 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, Row, bindparam, delete, func, insert, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+)
 
 from radbridge.audit import Note, What, read, write
+from radbridge.case import CaseKey
 from radbridge.errors import AuditBroken, SealBroken
+from radbridge.journal import keys, sealing
 from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import audit_anchors, audit_events, audit_pending
-from radbridge.journal.sealing import unseal
-from radbridge.journal.types import clean
+from radbridge.journal.types import as_stored, clean
 
 AT_ONCE = 500
 """Events chained in one transaction."""
@@ -39,7 +53,12 @@ _CHAIN = insert(audit_events)
 _LAST = select(audit_events.c.seq, audit_events.c.hash).order_by(audit_events.c.seq.desc()).limit(1)
 _ANCHOR = select(audit_anchors).order_by(audit_anchors.c.seq.desc()).limit(1)
 _WAITING = select(func.count(), func.min(audit_pending.c.at))
+_EVENTS = as_stored(audit_events, audit_events.c.document).order_by(audit_events.c.seq)
+"""Events, their documents as they are stored."""
+_PLACE = "audit_event.document"
 _CHUNK = 500
+_MANY = "*"
+"""What an event of many cases is found by: its document says which."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +102,8 @@ class Verified:
     """Of those that wait to be chained."""
     unreadable: int
     """Of those that wait: no key opens them any more. The chain stops before the first."""
+    lost: int
+    """Of the chain's: sealed with a key that was given up. They stand where they stood; what they said is gone."""
 
 
 def link(prev: bytes, seq: int, at: datetime, document: bytes) -> bytes:
@@ -130,6 +151,7 @@ def chain_pending(conn: Connection, at_most: int = AT_ONCE) -> int:
                 "document": row.document,
                 "prev": last.hash,
                 "hash": digest,
+                "patient": made.patient,
             }
         )
         last = Head(seq=seq, hash=digest)
@@ -163,11 +185,13 @@ def verify(conn: Connection, *, start: int = 0, kept: Head | None = None) -> Ver
     last = _before(conn, start) if start > anchored.seq + 1 else anchored
     is_noted = row is None or last is not anchored
     is_kept = kept is None or kept == last
-    count = 0
+    count = gone = 0
+    given_up = keys.lost(conn)
     for event in _rows(conn, last.seq):
-        told = _check(event, last)
+        told = _check(conn, event, last, given_up)
         last, count = Head(seq=event.seq, hash=event.hash), count + 1
-        is_noted = is_noted or _tells(told, anchored)
+        gone += told is None
+        is_noted = is_noted or told is None or _tells(told, anchored)
         if kept is not None and kept.seq == last.seq:
             is_kept = kept == last
             if not is_kept:
@@ -184,6 +208,7 @@ def verify(conn: Connection, *, start: int = 0, kept: Head | None = None) -> Ver
         pending=waiting,
         oldest=oldest,
         unreadable=len(_find_unreadable(conn)),
+        lost=gone,
     )
 
 
@@ -205,25 +230,29 @@ def _find_unreadable(conn: Connection) -> dict[int, str]:
     found = {}
     for seq, sealed in conn.execute(select(audit_pending.c.seq, stored).order_by(audit_pending.c.seq)):
         try:
-            unseal(conn.dialect, bytes(sealed), "audit_pending.document")
+            sealing.unseal(conn.dialect, bytes(sealed), "audit_pending.document")
         except SealBroken:
             found[seq] = hashlib.sha256(sealed).hexdigest()
     return found
 
 
-def _check(event: Row[Any], last: Head) -> Note:
-    """What the event says, if it stands on `last`. Raises AuditBroken."""
+def _check(conn: Connection, event: Row[Any], last: Head, given_up: frozenset[int]) -> Note | None:
+    """What the event says, if it stands on `last`; None: its key was given up. Raises AuditBroken, SealError."""
     if event.seq != last.seq + 1:
         raise AuditBroken(last.seq + 1, "an event is missing")
     if event.prev != last.hash:
         raise AuditBroken(event.seq, "it doesn't stand on the one before it")
-    if event.hash != link(last.hash, event.seq, event.at, event.document):
+    if sealing.key_of(stored := bytes(event.stored)) in given_up:
+        return None
+    document = sealing.unseal(conn.dialect, stored, _PLACE)
+    if event.hash != link(last.hash, event.seq, event.at, document):
         raise AuditBroken(event.seq, "its hash isn't that of its content")
     try:
-        told = read(event.document, event.at)
+        told = read(document, event.at)
     except ValueError:
         raise AuditBroken(event.seq, "its document can't be read") from None
-    if (event.what, event.actor, event.entity) != (told.what, clean(told.actor), clean(_entity(told))):
+    columns = (told.what, clean(told.actor), clean(_entity(told)))
+    if (event.what, event.actor, event.entity) != columns or event.patient not in (None, clean(told.patient)):
         raise AuditBroken(event.seq, "its columns don't say what its document says")
     return told
 
@@ -243,27 +272,58 @@ def allow_purge(conn: Connection) -> None:
 
 def chained(conn: Connection, *, after: int = 0, at_most: int = _CHUNK) -> list[Chained]:
     """The events that follow `after`."""
-    query = select(audit_events).where(audit_events.c.seq > after).order_by(audit_events.c.seq).limit(at_most)
-    return [Chained(seq=row.seq, note=read(row.document, row.at), hash=row.hash) for row in conn.execute(query)]
+    return list(_open(conn, _EVENTS.where(audit_events.c.seq > after).limit(at_most)))
 
 
 def of_case(conn: Connection, accession: str) -> list[Chained]:
     """What the chain says of an accession number, of any issuer."""
-    entity = audit_events.c.entity
-    query = select(audit_events).where(entity == clean(accession)).order_by(audit_events.c.seq)
-    return [Chained(seq=row.seq, note=read(row.document, row.at), hash=row.hash) for row in conn.execute(query)]
+    found = _find(conn, audit_events.c.entity.in_((clean(accession), _MANY)))
+    return [event for event in found if clean(accession) in _accessions(event.note)]
+
+
+def of_patient(conn: Connection, number: str) -> list[Chained]:
+    """What the chain says of a patient's number, of any issuer. Of events older than 0010 every document is read."""
+    patient = audit_events.c.patient
+    return [
+        event for event in _find(conn, or_(patient == clean(number), patient.is_(None))) if event.note.patient == number
+    ]
+
+
+def _find(conn: Connection, condition: ColumnElement[bool]) -> Iterator[Chained]:
+    return _open(conn, _EVENTS.where(condition).execution_options(yield_per=_CHUNK))
+
+
+def _open(conn: Connection, query: Select[Any]) -> Iterator[Chained]:
+    """The events; of one whose key was given up, what its columns say. Raises SealError."""
+    given_up = keys.lost(conn)
+    for row in conn.execute(query):
+        stored = bytes(row.stored)
+        key = sealing.key_of(stored)
+        made = _outside(row, key) if key in given_up else read(sealing.unseal(conn.dialect, stored, _PLACE), row.at)
+        yield Chained(seq=row.seq, note=made, hash=row.hash)
+
+
+def _outside(row: Row[Any], key: int) -> Note:
+    entity = CaseKey(accession=row.entity) if row.entity not in ("", _MANY) else None
+    detail = {"lost": f"sealed with key {key}, which was given up"}
+    return Note(
+        at=row.at, what=What(row.what), actor=row.actor, entity=entity, patient=row.patient or "", detail=detail
+    )
 
 
 def _entity(made: Note) -> str:
     """What an event is found by."""
-    return made.entity.accession if made.entity else ""
+    return made.entity.accession if made.entity else _MANY if made.cases else ""
+
+
+def _accessions(made: Note) -> set[str]:
+    return {clean(case.accession) for case in (made.entity, *made.cases) if case is not None}
 
 
 def _rows(conn: Connection, after: int) -> Iterator[Row[Any]]:
     """The events that follow `after`, some at a time: a chain is longer than the memory is large."""
     while True:
-        query = select(audit_events).where(audit_events.c.seq > after).order_by(audit_events.c.seq).limit(_CHUNK)
-        rows = conn.execute(query).all()
+        rows = conn.execute(_EVENTS.where(audit_events.c.seq > after).limit(_CHUNK)).all()
         if not rows:
             return
         yield from rows

@@ -97,7 +97,7 @@ def _write(conn: Connection, made: Path, folder: Path) -> Manifest:
             sha256=sums,
             counters=_read_counters(conn),
             head=str(audit.head(conn)),
-            keys=sorted({key.kek for key in keys.load(conn)}),
+            keys=sorted({key.kek for key in keys.usable(keys.load(conn))}),
         )
         said = json.dumps(asdict(manifest) | {"at": manifest.at.isoformat()}, indent=2).encode()
         info = tarfile.TarInfo(MANIFEST)

@@ -1,18 +1,18 @@
 """The keys that documents are sealed with: wrapped under the site's own key, a row for each.
 
 A key is never taken out: what was sealed with it can be opened by no other. `retired_at` says that nothing new is
-sealed with it.
+sealed with it, `lost_at` that somebody has given it up: nothing opens what it sealed, and nobody waits for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
-from sqlalchemy import Connection, Engine, bindparam, delete, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, select, update
 
 from radbridge.config.encryption import Encryption
 from radbridge.errors import SealError
@@ -28,6 +28,11 @@ _ADD = insert(data_keys).on_conflict_do_nothing()
 _ONE = data_keys.c.id == bindparam("of_key")
 _RETIRE = update(data_keys).where(_ONE, data_keys.c.retired_at.is_(None)).values(retired_at=bindparam("at"))
 _COUNT = update(data_keys).where(_ONE).values(seals=data_keys.c.seals + bindparam("more"))
+_LOSE = (
+    update(data_keys)
+    .where(_ONE)
+    .values(lost_at=bindparam("at"), retired_at=func.coalesce(data_keys.c.retired_at, bindparam("at")))
+)
 _WRAP = update(data_keys).where(_ONE).values(wrapped=bindparam("as_wrapped"), kek=bindparam("under"))
 
 
@@ -43,6 +48,7 @@ class DataKey:
     """Values sealed with it, as far as they were counted."""
     created_at: datetime
     retired_at: datetime | None = None
+    lost_at: datetime | None = None
 
 
 @runtime_checkable
@@ -81,6 +87,35 @@ def add(conn: Connection, key: DataKey) -> None:
     conn.execute(_ADD, row)
 
 
+def usable(there: Iterable[DataKey]) -> list[DataKey]:
+    """Those of them that nobody has given up."""
+    return [key for key in there if key.lost_at is None]
+
+
+def lost(conn: Connection) -> frozenset[int]:
+    """The numbers of those that somebody has."""
+    return frozenset(conn.execute(select(data_keys.c.id).where(data_keys.c.lost_at.is_not(None))).scalars())
+
+
+def give_up(conn: Connection, id: int, *, at: datetime) -> None:
+    """Nothing opens what it sealed, and from now on nobody waits for it; its row may be gone already."""
+    row = {"id": id, "wrapped": b"", "kek": "", "seals": 0, "created_at": at, "retired_at": at}
+    conn.execute(_ADD, row)
+    conn.execute(_LOSE, {"of_key": id, "at": at})
+
+
+def require_lost(settings: Encryption, key: DataKey | None) -> None:
+    """Raise SealError where the site's own key is away, or opens this one; None: its row is gone."""
+    check(settings, [])
+    if key is None:
+        return
+    try:
+        check(settings, [key])
+    except SealError:
+        return
+    raise SealError(f"the site's key opens key {key.id} of the journal: it isn't lost")
+
+
 def retire(conn: Connection, id: int, *, at: datetime) -> None:
     """Nothing new is sealed with it."""
     conn.execute(_RETIRE, {"of_key": id, "at": at})
@@ -97,9 +132,9 @@ def wrap_again(conn: Connection, id: int, wrapped: bytes, kek: str) -> None:
 
 
 def check(settings: Encryption, there: Sequence[DataKey]) -> None:
-    """Raise SealError unless the site's key works, and opens all of these, such as the keys in a backup."""
+    """Raise SealError unless the site's key works, and opens all of these that nobody gave up, such as a backup's."""
     if settings.is_on:
-        _load_cipher().check(settings, there)
+        _load_cipher().check(settings, usable(there))
     elif there:
         raise SealError("the documents are encrypted: set encryption.key_file or encryption.key_command")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -36,8 +36,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import make_url
 
-from radbridge.audit import OURSELVES, Note, What
-from radbridge.case import CaseState
+from radbridge.audit import OURSELVES, Note, What, in_parts
+from radbridge.case import CaseKey, CaseState
 from radbridge.config.retention import Retention
 from radbridge.draft import DraftState
 from radbridge.journal import audit
@@ -73,6 +73,7 @@ from radbridge.journal.schema import (
 
 AT_ONCE: Final = 200
 """Rows in one transaction."""
+_AUDIT_EVENT: Final = "AuditEvent"
 _SUBSCRIPTION: Final = "Subscription"
 
 
@@ -132,11 +133,25 @@ def take(conn: Connection, kind: Kind, cut: Cut, rows: Sequence[Row[Any]]) -> in
     keys = [tuple(row[: len(kind.key)]) for row in rows]
     found = conn.execute(kind.again(cut).where(_among(kind.key, keys))).all()
     if found:
+        named = _cases_of(conn, kind, found)
         kind.remove(conn, found, cut)
         detail = {"kind": kind.name, "rows": str(len(found))}
         note = Note(at=datetime.now(UTC), what=What.PURGED, actor=cut.actor, via=cut.via, detail=detail)
-        audit.note(conn, [note])
+        first, *more = in_parts(note, named)
+        audit.note(conn, [first, *(replace(one, detail=detail | {"rows": "0"}) for one in more)])
     return len(found)
+
+
+def _cases_of(conn: Connection, kind: Kind, rows: Sequence[Row[Any]]) -> list[CaseKey]:
+    """Whose rows these are: of a note that outlives them, by accession alone, for no patient is to be kept by it."""
+    table = kind.key[0].table
+    if "accession" not in table.c:
+        return []
+    issuer = table.c.issuer if "issuer" in table.c else literal("")
+    keys = [tuple(row[: len(kind.key)]) for row in rows]
+    query = select(table.c.accession, issuer.label("issuer")).where(_among(kind.key, keys), table.c.accession != "")
+    found = conn.execute(query.distinct().order_by(table.c.accession))
+    return [CaseKey(accession=row.accession, issuer=row.issuer) for row in found]
 
 
 def finish(url: str) -> None:
@@ -260,9 +275,12 @@ def _old_resources(cut: Cut) -> Select[Any]:
 
 
 def _find_resources(cut: Cut) -> Select[Any]:
-    """Those that nothing refers to. All references are read once, in a table of its own: no index is by value alone."""
+    """Those that nothing refers to but AuditEvents: who looked at it is no reason to keep it.
+
+    All references are read once, in a table of its own: no index is by value alone.
+    """
     r, i = resources, resource_index
-    meant = select(i.c.value).where(i.c.value.contains("/")).distinct().subquery("meant")
+    meant = select(i.c.value).where(i.c.value.contains("/"), i.c.type != _AUDIT_EVENT).distinct().subquery("meant")
     named = r.c.type + literal("/") + r.c.id
     unmeant = r.outerjoin(meant, meant.c.value == named)
     return _old_resources(cut).select_from(unmeant).where(meant.c.value.is_(None))

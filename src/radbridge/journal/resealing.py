@@ -24,7 +24,6 @@ from radbridge.journal.sealing import MARK, SEALED
 from radbridge.journal.types import Sealed
 
 AT_ONCE = 500
-_KEY = slice(len(SEALED), len(SEALED) + 4)
 
 
 class Mode(StrEnum):
@@ -79,7 +78,7 @@ def count_keys(conn: Connection) -> dict[int, int]:
         query = select(head.label("head"), func.count().label("rows")).where(place.stored != b"")
         is_sealed = func.substr(place.stored, 1, len(SEALED), type_=LargeBinary) == SEALED
         for row in conn.execute(query.where(is_sealed).group_by(head)):
-            number = int.from_bytes(bytes(row.head)[_KEY], "big")
+            number = sealing.key_of(bytes(row.head))
             counts[number] = counts.get(number, 0) + row.rows
         counts[0] = (
             counts.get(0, 0)
@@ -102,11 +101,11 @@ def reseal_some(
             > tuple_(*(bindparam(f"after_{c.name}", v, c.type) for c, v in zip(names, after, strict=True)))
         )
     rows = conn.execute(query).all()
-    newest = _newest(conn, place) if mode is Mode.NEWEST else 0
+    newest, lost = (_newest(conn, place), keys.lost(conn)) if mode is Mode.NEWEST else (0, frozenset[int]())
     changes = []
     for row in rows:
         old = bytes(row.stored or b"")
-        if old and _is_wanted(old, mode, newest):
+        if old and _is_wanted(old, mode, newest, lost):
             changes.append(
                 dict(zip((f"of_{c.name}" for c in names), row[:-1], strict=True))
                 | {"old": old, "new": _turn(conn, place, mode, old)}
@@ -161,13 +160,13 @@ def _update(place: Place, names: list[Column[Any]]) -> Any:
     return update(place.table).where(*same, unchanged).values({place.column.name: new})
 
 
-def _is_wanted(old: bytes, mode: Mode, newest: int) -> bool:
+def _is_wanted(old: bytes, mode: Mode, newest: int, lost: frozenset[int]) -> bool:
     is_sealed = old.startswith(SEALED)
     if mode is Mode.SEALED:
         return not is_sealed
     if mode is Mode.PLAIN:
         return is_sealed
-    return is_sealed and int.from_bytes(old[_KEY], "big") != newest
+    return is_sealed and sealing.key_of(old) != newest and sealing.key_of(old) not in lost
 
 
 def _turn(conn: Connection, place: Place, mode: Mode, old: bytes) -> bytes:
@@ -177,4 +176,4 @@ def _turn(conn: Connection, place: Place, mode: Mode, old: bytes) -> bytes:
 
 def _newest(conn: Connection, place: Place) -> int:
     """The key that new values get: what a value sealed now says."""
-    return int.from_bytes(sealing.seal(conn.dialect, MARK, place.name)[_KEY], "big")
+    return sealing.key_of(sealing.seal(conn.dialect, MARK, place.name))

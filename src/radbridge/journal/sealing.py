@@ -19,6 +19,7 @@ MARK = b"\0RB"
 """How everything begins that isn't simply the value: no message, no JSON and no DICOM object begins so."""
 ESCAPED = MARK + b"0"
 SEALED = MARK + b"1"
+_KEY = slice(len(SEALED), len(SEALED) + 4)
 _ATTRIBUTE = "radbridge_sealer"
 
 
@@ -67,6 +68,11 @@ def unseal(dialect: Dialect, value: bytes, place: str) -> bytes:
     if sealer is None:
         raise SealError("the journal is encrypted: set encryption.key_file or encryption.key_command")
     return sealer.unseal(value, place)
+
+
+def key_of(stored: bytes) -> int:
+    """The number of the key that a value is sealed with; 0: it isn't."""
+    return int.from_bytes(stored[_KEY], "big") if stored.startswith(SEALED) else 0
 
 
 def escape(value: bytes) -> bytes:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from rich.console import Console
 from rich.progress import Progress
 
+from radbridge.audit import What
 from radbridge.errors import NothingToLearn, RadBridgeError, RegistryError, TrainingFault
 from radbridge.flow.personas import choose_personas
+from radbridge.journal import learning
 from radbridge.journal.schema import LoraAction
 from radbridge_training.optimize.figures import Tell
 from radbridge_training.turn import folder
@@ -23,6 +26,7 @@ from radbridge_training.turn.gating import GATE, gate_jobs, read_learned
 from radbridge_training.turn.job import Job, Outcome, Owner, State
 from radbridge_training.turn.lock import alone
 from radbridge_training.turn.marked import settle_marked
+from radbridge_training.turn.noting import note_reading
 from radbridge_training.turn.plan import Reason, find_champion
 from radbridge_training.turn.publishing import Lineage, Publisher
 from radbridge_training.turn.ready import check_room, try_base
@@ -32,6 +36,7 @@ from radbridge_training.turn.workshop import Workshop, make_job, open_turn
 from radbridge_training.turn_recipe import TurnRecipe
 
 _PUBLISH = "6-publish"
+_COMMAND = "train run"
 log = structlog.get_logger(__name__)
 
 
@@ -66,6 +71,9 @@ def _choose_personas(shop: Workshop) -> None:
     """Who stands in for those without weights of their own; without that the turn goes on."""
     try:
         with shop.stores.connect() as conn:
+            counts = learning.count_reports(conn)
+            told = {"step": "personas", "radiologists": str(len(counts)), "reports": str(sum(counts.values()))}
+            note_reading(shop.stores, What.VIEWED, _COMMAND, **told)
             choose_personas(conn, shop.site)
     except RegistryError:
         log.warning("personas can't be chosen", exc_info=True)
@@ -123,7 +131,16 @@ class _Drive:
         went_on = {outcome.owner for outcome in outcomes if self._goes_on(outcome)}
         return [job for job in jobs if job.owner.owner in went_on]
 
+    def _note_gate(self, job: Job) -> None:
+        """The gate reads by what patients are told, of the cases that were learned from."""
+        with suppress(RadBridgeError, OSError):  # `radbridge forget` took them away: the gate says so
+            cases = str(len(read_learned(job.folder / EXAMPLES)))
+            told = {"step": "gate", "radiologist": job.owner.radiologist, "cases": cases}
+            note_reading(self._shop.stores, What.VIEWED, _COMMAND, **told)
+
     def _gate(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._note_gate(job)
         with self._shop.stores.connect() as conn:
             verdicts = gate_jobs(
                 jobs,

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from radbridge.audit import What
 from radbridge.config import Site
 from radbridge.errors import NothingToLearn
 from radbridge.journal.learning import read_reports
@@ -37,6 +38,7 @@ from radbridge_training.optimize.figures import Tell
 from radbridge_training.rows import write_rows
 from radbridge_training.turn.checking import check_examples, check_reports
 from radbridge_training.turn.job import Job
+from radbridge_training.turn.noting import note_reading
 from radbridge_training.turn.plan import Reason
 
 REPORTS, LEARN, DEV, LATER = "reports.jsonl", "learn.jsonl", "dev.jsonl", "later.jsonl"
@@ -58,12 +60,13 @@ class MakeExamples:
     name = EXAMPLES
     after = ""
 
-    def __init__(self, site: Site, stores: Stores, ways: Ways, secret: bytes) -> None:
-        """`secret` is the site's, for pseudonyms and canaries."""
+    def __init__(self, site: Site, stores: Stores, ways: Ways, secret: bytes, *, command: str = "train run") -> None:
+        """`secret` is the site's, for pseudonyms and canaries; `command` is who reads, for the audit trail."""
         self._site = site
         self._stores = stores
         self._ways = ways
         self._secret = secret
+        self._command = command
 
     def inputs(self, job: Job) -> str:
         """Not the journal's state: of a turn that goes on, the rows stay those that it began with."""
@@ -113,7 +116,10 @@ class MakeExamples:
         """In one transaction, so that no half of a withdrawal is seen."""
         consent = self._site.training.has_consent
         with self._stores.connect() as conn:
-            return read_reports(conn, secret=self._secret, radiologist=radiologist, consent=consent)
+            found = read_reports(conn, secret=self._secret, radiologist=radiologist, consent=consent)
+        told = {"radiologist": radiologist, "reports": str(len(found))}
+        note_reading(self._stores, What.EXPORTED, self._command, **told)
+        return found
 
     def _show(self, reports: Sequence[TrainingReport], wanted: Collection[str]) -> Mapping[str, Shown]:
         """Those that are wanted, by id, each beside what was signed before it: that is what takes the time."""

@@ -12,6 +12,7 @@ import structlog
 from radbridge.errors import LoraRefused
 from radbridge.journal import sources
 from radbridge.journal.schema import LoraAction
+from radbridge.loras import Act
 from radbridge.registry import owner_of
 from radbridge_training.turn.folder import Turn
 from radbridge_training.turn.job import State
@@ -36,9 +37,12 @@ def settle_marked(shop: Workshop, turn: Turn) -> None:
         with suppress(LoraRefused):  # damaged: it drafts for nobody
             aliases = shop.registry.aliases(owner)
             challenger, champion = aliases.challenger, aliases.champion
-            if challenger and challenger.name in marked and shop.registry.lose(challenger):
-                publisher.tell(owner, challenger.name, LoraAction.WITHDRAWN, _REASON)
+            if challenger and challenger.name in marked:
+                publisher.want(challenger.name, Act.WITHDRAW, _REASON)
+                if shop.registry.lose(challenger):
+                    publisher.tell(owner, challenger.name, LoraAction.WITHDRAWN, _REASON)
             if champion and champion.name in marked and owner not in due:
+                publisher.want(owner, Act.RETIRE, _REASON)
                 shop.registry.retire(owner)
                 publisher.tell(owner, owner, LoraAction.ROLLED_BACK, _REASON)
                 log.warning("a LoRA has been taken out of service", owner=owner, version=champion.name, reason=_REASON)

@@ -1,7 +1,8 @@
 """The last step: a candidate that passed the gate becomes a version with its lineage, on trial or in service.
 
 Killed anywhere, it can be done again: the same weights are the same version, lineage is a set, an alias flips to where
-it stands already, and an event that was recorded isn't recorded twice.
+it stands already, and an event that was recorded isn't recorded twice. Files flip in no transaction: so the audit trail
+knows of each try before, whatever happens behind it.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from radbridge.audit import Note, What
 from radbridge.case import CaseKey
 from radbridge.config.training import Trial
-from radbridge.journal import learning, lora_events, sources
+from radbridge.journal import audit, learning, lora_events, sources
 from radbridge.journal.lora_events import LoraEvent
 from radbridge.journal.schema import LoraAction
 from radbridge.journal.sources import Mark
 from radbridge.journal.stores import Stores
+from radbridge.loras import Act
 from radbridge.registry import LoraRegistry, LoraVersion
 
 ACTOR = "radbridge train"
+_WITHDRAWN = "withdrawn while it was trained"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +62,7 @@ class Publisher:
         self, weights: Path, owner: str, lineage: Lineage, *, reason: str, metrics: Mapping[str, float] | None = None
     ) -> LoraVersion:
         """A new version, not served yet. It is marked where something it learned from was withdrawn meanwhile."""
+        self.want(owner, "publish", reason)
         with self._stores.connect() as conn:
             keys = learning.keys_of(conn, lineage.ids, secret=self._secret)
             span = learning.signed_between(conn, keys)
@@ -88,15 +93,18 @@ class Publisher:
         if any(event.version == version.name and event.action is action for event in events):
             return action
         if action is LoraAction.PROMOTED:
+            self.want(version.name, Act.PROMOTE, reason)
             self._registry.promote(version)
         elif self._registry.alias_names(version.owner).champion != version.folder:  # the same weights once more
             before = self._registry.alias_names(version.owner).challenger
+            self.want(version.name, Act.CHALLENGE, reason)
             self._registry.challenge(version)
             if before and before != version.folder:
                 self.tell(
                     version.owner, f"{version.owner}@{before}", LoraAction.WITHDRAWN, f"{version.folder} is newer"
                 )
         if version.name in (marked := self._read_marked()):  # withdrawn while it was flipped
+            self.want(version.name, Act.WITHDRAW, _WITHDRAWN)
             self._registry.lose(version, barred=marked)
             return None
         self.tell(version.owner, version.name, action, reason)
@@ -105,6 +113,13 @@ class Publisher:
     def _read_marked(self) -> frozenset[str]:
         with self._stores.connect() as conn:
             return sources.marked(conn)
+
+    def want(self, name: str, act: str, reason: str) -> None:
+        """Have it noted that a version or an owner is about to be changed."""
+        detail = {"lora": name, "wanted": act, "reason": reason}
+        note = Note(at=datetime.now(UTC), what=What.CONFIGURATION, actor=self._actor, detail=detail)
+        with self._stores.begin() as conn:
+            audit.note(conn, [note])
 
     def tell(self, owner: str, version: str, action: LoraAction, reason: str) -> None:
         """Record an event."""
@@ -119,7 +134,7 @@ class Publisher:
             if not any(e.version == version.name and e.action is LoraAction.PUBLISHED for e in events):
                 lora_events.record(conn, [self._event(version.owner, version.name, LoraAction.PUBLISHED, reason)])
             if learning.count_kept(conn, keys) < len(lineage.ids) or lineage.parent in sources.marked(conn):
-                mark = Mark(at=datetime.now(UTC), actor=self._actor, reason="withdrawn while it was trained")
+                mark = Mark(at=datetime.now(UTC), actor=self._actor, reason=_WITHDRAWN)
                 sources.mark(conn, [version.name], mark)
 
     def _event(self, owner: str, version: str, action: LoraAction, reason: str) -> LoraEvent:

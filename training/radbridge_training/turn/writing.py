@@ -23,7 +23,7 @@ def write_examples(
     """Owner, what was written, or why nothing was. Raises ConfigError for somebody in `only` who has no report."""
     with shop.stores.connect() as conn:
         counts = count_asked(conn, only)
-    step = MakeExamples(shop.site, shop.stores, shop.serving.ways, shop.secret)
+    step = MakeExamples(shop.site, shop.stores, shop.serving.ways, shop.secret, command="train examples")
     for radiologist, reports in counts.items():
         name = owner_of("rad", radiologist)
         job = Job(

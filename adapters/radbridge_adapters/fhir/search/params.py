@@ -56,6 +56,15 @@ PARAMS: Mapping[str, Mapping[str, Param]] = {
     "AuditEvent": {
         "date": _param(Kind.DATE, "date", "recorded", about="When it was recorded"),
         "type": _param(Kind.TOKEN, "type", about="What kind of event"),
+        "entity": _param(Kind.REFERENCE, "entity", "entity.what", about="A resource that was shown or stored"),
+        "patient": _param(
+            Kind.REFERENCE,
+            "patient",
+            "entity.what",
+            stored_as="entity",
+            target="Patient",
+            about="A Patient that was shown or stored itself",
+        ),
     },
     "Composition": {
         "identifier": _IDENTIFIER,

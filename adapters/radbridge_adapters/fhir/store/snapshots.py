@@ -118,6 +118,7 @@ class Snapshots:
 
     def _load_around(self, foci: Sequence[Document]) -> None:
         """Read everything within reach of the foci: a query for each hop, for all of them together."""
+        self._look_beside([key_of(focus) for focus in foci if focus["resourceType"] == "DiagnosticReport"])
         edge = [*foci, *(one for focus in foci for one in self._compositions_of(focus))]
         seen: set[str] = set()
         for _ in range(HOPS):
@@ -136,6 +137,17 @@ class Snapshots:
             found |= {key_of(d): d for d in edge}
         found.pop(key_of(focus), None)
         return list(found.values())[:MAX_NEIGHBOURS]
+
+    def _look_beside(self, reports: Sequence[str]) -> None:
+        """Find the Compositions of many reports by one query; where there are too many, each is asked for alone."""
+        wanted = [name for name in dict.fromkeys(reports) if name not in self._beside and name not in self._new_names]
+        if not 1 < len(wanted) <= MAX_NEIGHBOURS or any(v.type == "Composition" for v in self._versions):
+            return
+        i = resource_index
+        rows = select(i.c.id, i.c.value).where(i.c.type == "Composition", i.c.param == "entry", i.c.value.in_(wanted))
+        found = self._conn.execute(rows.limit(MAX_NEIGHBOURS + 1)).all()
+        if len(found) <= MAX_NEIGHBOURS:
+            self._beside |= {name: [f"Composition/{row.id}" for row in found if row.value == name] for name in wanted}
 
     def _compositions_of(self, focus: Document) -> list[Document]:
         """The Compositions that have a report as an entry: R4 has no element that points the other way."""

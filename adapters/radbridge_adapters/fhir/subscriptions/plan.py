@@ -24,6 +24,8 @@ from radbridge_adapters.resources.times import read_moment
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 BASE_EXTENSION = f"{CANONICAL}/StructureDefinition/notification-base"
 """What the subscriber calls this server: kept, for notifications are sent without a request to look at."""
+MAX_CRITERIA = 16
+"""Parameters of a Subscription's search."""
 MASKED = "***"
 
 _FHIR_JSON = re.compile(r"application/(fhir\+)?json(\s*;.*)?", re.IGNORECASE)
@@ -140,7 +142,7 @@ def _read_filter(document: Mapping[str, Any]) -> tuple[str, SearchQuery | None]:
 
 def _parse(kind: str, search: str) -> SearchQuery:
     try:
-        return parse(kind, parse_qsl(search, keep_blank_values=True, max_num_fields=16), strict=True)
+        return parse(kind, parse_qsl(search, keep_blank_values=True, max_num_fields=MAX_CRITERIA), strict=True)
     except Issues as fault:
         raise _unsupported("criteria", f"the search can't be evaluated: {fault}") from None
     except ValueError:

@@ -27,8 +27,10 @@ audit_events = Table(
     Column("document", Sealed("audit_event.document"), nullable=False),
     Column("prev", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("patient", Words, nullable=True),  # NULL: chained before 0010, and only its document knows
     Index("audit_event_by_entity", "entity"),
     Index("audit_event_by_time", "at"),
+    Index("audit_event_by_patient", "patient"),
 )
 
 audit_anchors = Table(
@@ -49,4 +51,5 @@ data_keys = Table(
     Column("seals", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Utc, nullable=False),
     Column("retired_at", Utc, nullable=True),
+    Column("lost_at", Utc, nullable=True),  # since when somebody says that nothing opens what it sealed
 )

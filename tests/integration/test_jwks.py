@@ -30,11 +30,13 @@ async def publishing(body: bytes) -> AsyncIterator[Publisher]:
     place = Publisher(body)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        place.asked += 1
-        head = f"HTTP/1.1 {place.status} x\r\ncontent-length: {len(place.body)}\r\nconnection: close\r\n\r\n"
-        writer.write(head.encode() + place.body)
-        writer.close()
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            place.asked += 1
+            head = f"HTTP/1.1 {place.status} x\r\ncontent-length: {len(place.body)}\r\nconnection: close\r\n\r\n"
+            writer.write(head.encode() + place.body)
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:

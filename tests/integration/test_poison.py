@@ -74,13 +74,15 @@ async def test_a_lane_waits_and_the_others_go_on(tmp_path: Path, monkeypatch: py
         await flow.say(accession="A1", dictate="Good. More.")
         await flow.say(accession="A2", dictate="Other. More.")
         await flow.until(lambda: findings(flow, "A2"))
-        for _ in range(2):
-            await flow.until(lambda: rests(flow))
-            assert findings(flow, "A1") == ""
+        await flow.until(lambda: rests(flow))
+        assert findings(flow, "A1") == ""
+        while not findings(flow, "A1"):
             await come_due(flow)
-        await flow.until(lambda: findings(flow, "A1") == "Good. More.")
-        assert states(flow)[:3] == [("quarantined", 2), ("done", 0), ("done", 0)]
-        assert fault.tries >= 3
+            await flow.until(lambda: rests(flow) or findings(flow, "A1"))
+        assert findings(flow, "A1") == "Good. More."
+        assert states(flow)[0] == ("quarantined", 2)
+        assert [state for state, _ in states(flow)[1:3]] == ["done", "done"]
+        assert fault.tries >= 2
         assert b"radbridge_quarantined_total 1.0" in flow.metrics.page()
 
 

@@ -23,11 +23,13 @@ async def answering(raw: bytes, *, then_close: bool = True) -> AsyncIterator[tup
     heads: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(raw)
-        if not then_close:
-            await reader.read()  # until the other side hangs up
-        writer.close()
+        try:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(raw)
+            if not then_close:
+                await reader.read()  # until the other side hangs up
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:

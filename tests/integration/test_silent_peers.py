@@ -126,8 +126,10 @@ async def test_a_pacs_that_says_nothing_to_the_association(journal: Journal) -> 
     """One that never accepts an association has got nothing: no copy is counted, and it is tried again."""
 
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
+        try:
+            await reader.read()
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(hold, "127.0.0.1", 0)
     sink = dicom_sink(server.sockets[0].getsockname()[1], journal)

@@ -170,12 +170,14 @@ async def serving(papers: Papers, reply: Reply) -> AsyncIterator[Server]:
     server = Server()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                server.heard += data
-                writer.write(reply(data))
-                await writer.drain()
-        writer.close()
+        try:
+            with suppress(OSError):
+                while data := await reader.read(65536):
+                    server.heard += data
+                    writer.write(reply(data))
+                    await writer.drain()
+        finally:
+            writer.close()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(papers.server)

@@ -116,9 +116,9 @@ class JournalIntake(Desk):
         traced.end()
         accepted = future.result()
         is_new = accepted.new
-        self._metrics.messages.labels(received.wire, received.kind, "accepted" if is_new else "duplicate").inc()
+        self._metrics.took_in(received.wire, received.kind, "accepted" if is_new else "duplicate")
         if is_new and accepted.reused:
-            self._metrics.reused_ids.inc()
+            self._metrics.reused()
             log.warning("control id used before for another message", wire=received.wire, message_id=accepted.id)
         self._on_accepted()  # where its group failed behind the commit, a new one found itself and looks repeated
 
@@ -162,11 +162,11 @@ class JournalIntake(Desk):
     async def reject(self, rejected: Rejected) -> None:
         """Commit a message that was not taken in, with its reason."""
         await self._journal.write_first(messages.reject, rejected)
-        self._metrics.messages.labels(rejected.wire, "", f"rejected:{rejected.reason}").inc()
+        self._metrics.took_in(rejected.wire, "", f"rejected:{rejected.reason}")
 
     def count(self, wire: str, kind: str, outcome: str) -> None:
         """Count a message that `commit` or the store took in."""
-        self._metrics.messages.labels(wire, kind, outcome).inc()
+        self._metrics.took_in(wire, kind, outcome)
 
     async def draft_of(self, key: CaseKey, findings_digest: str, *, at_most_s: float) -> StoredDraft | None:
         """The newest draft of exactly these findings, waited for; None when there is none in time."""

@@ -141,7 +141,7 @@ class Journal:
     async def close(self) -> None:
         """Commit what is queued, then close."""
         for lane in self._lanes:
-            await asyncio.to_thread(lane.close)
+            await lane.close()
         if self._reads:
             await asyncio.wait(set(self._reads))
         self._stores.dispose()

@@ -93,6 +93,7 @@ class Lane:
         self._meter = meter
         self._work = threading.Condition()
         self._closed = False
+        self._is_rung = False
         self._conns: dict[Engine, Connection] = {}
         """Kept from one transaction to the next: to take one from the pool and give it back costs as much as an ACK."""
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -102,21 +103,27 @@ class Lane:
         self._thread.start()
 
     def put(self, line: deque[Write], operation: Operation[Item, Result], item: Item) -> asyncio.Future[Result]:
-        """Queue a write. Raises JournalError when the lane is closed."""
+        """Queue a write; on the loop, as all that isn't `_run`. Raises JournalError when the lane is closed."""
+        if self._closed:
+            raise JournalError
         future: asyncio.Future[Result] = self._loop.create_future()
-        with self._work:
-            if self._closed:
-                raise JournalError
-            line.append(Write(operation, item, future))
-            self._work.notify()
+        line.append(Write(operation, item, future))
+        if not self._is_rung:
+            self._is_rung = True
+            self._loop.call_soon(self._ring)
         return future
 
-    def close(self) -> None:
-        """Commit what is queued, then end."""
+    def _ring(self) -> None:
+        """Wake the thread for all that came in this turn of the loop: woken by the first, it would commit it alone."""
+        self._is_rung = False
         with self._work:
-            self._closed = True
             self._work.notify()
-        self._thread.join()
+
+    async def close(self) -> None:
+        """Commit what is queued, then end."""
+        self._closed = True
+        self._ring()
+        await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         while group := self._next_group():

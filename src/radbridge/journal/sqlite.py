@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from pathlib import Path
-from sqlite3 import SQLITE_BUSY
-from typing import Any
+from sqlite3 import SQLITE_BUSY, Error
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from radbridge.errors import ConfigError, JournalError
 from radbridge.journal.schema import messages
@@ -24,10 +25,10 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_d
 
 secure_delete: what was deleted or sealed doesn't stay in the file until something else needs the room.
 """
-_ADD = (
-    f"INSERT INTO message (received_at, state, reason, {', '.join(ARRIVING)})"  # noqa: S608 - our own names
-    f" VALUES (?, 'accepted', '', {', '.join('?' * len(ARRIVING))})"
-)
+_AT_ONCE = 64
+"""Rows that one statement adds: a whole group of the journal's."""
+_STATEMENTS = 256
+"""Prepared ones that a connection keeps: there is one for each size of a group, twice."""
 _PRIMARY = 0xFF
 """Of an error's number: what it is, without the details."""
 _WAIT_S = 30.0
@@ -41,10 +42,10 @@ def make_engine(url: URL, *, begin: str) -> Engine:
     write were what begins it; that is Python's own way.
     """
     # An error names its statement, and no value: that may be PHI, and tracebacks are logged.
-    arguments = {"timeout": _WAIT_S, "isolation_level": None}
+    arguments = {"timeout": _WAIT_S, "isolation_level": None, "cached_statements": _STATEMENTS}
     engine = create_engine(url, connect_args=arguments, hide_parameters=True)
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql(begin))
+    event.listen(engine, "begin", lambda conn: _execute(conn, begin, ()))
     return engine
 
 
@@ -83,7 +84,7 @@ def is_locked(error: OperationalError) -> bool:
 
 def find_used(conn: Connection, keys: Collection[str]) -> set[str]:
     """Which of these keys senders have used before; each costs the same, however often it was used."""
-    return set(conn.exec_driver_sql(_use(len(keys)), tuple(keys)).scalars())
+    return {key for (key,) in _run(conn, _use(len(keys)), tuple(keys)).rows}
 
 
 def find_messages(conn: Connection, names: Collection[tuple[str, str]]) -> Sequence[Sequence[Any]]:
@@ -113,9 +114,45 @@ def _marks(count: int, mark: str) -> str:
 def add_messages(conn: Connection, received_at: datetime, rows: Sequence[tuple[Any, ...]]) -> range:
     """Store new messages, in the order of ARRIVING; their ids."""
     at = _time_writer()(received_at)
-    conn.exec_driver_sql(_ADD, [(at, *row) for row in rows])
-    last = conn.exec_driver_sql("SELECT last_insert_rowid()").scalar_one()
+    for start in range(0, len(rows), _AT_ONCE):
+        some = rows[start : start + _AT_ONCE]
+        last = _run(conn, _addition(len(some)), (at, *chain.from_iterable(some))).lastrowid
     return range(last - len(rows) + 1, last + 1)  # one writer, and AUTOINCREMENT counts by one
+
+
+@cache
+def _addition(count: int) -> str:
+    """One statement for a whole group: Python's lock is let go of and taken again for each step of a statement.
+
+    FAIL: without a copy of each page for the case that only some rows can be stored. Then none is: see `Lane`.
+    """
+    row = f"(?1, 'accepted', '', {', '.join('?' * len(ARRIVING))})"
+    columns = f"received_at, state, reason, {', '.join(ARRIVING)}"
+    return f"INSERT OR FAIL INTO message ({columns}) VALUES {_marks(count, row)}"  # noqa: S608 - our own names
+
+
+class _Done(NamedTuple):
+    """What a statement gave, and the number of the last row that the connection added."""
+
+    rows: Sequence[tuple[Any, ...]]
+    lastrowid: int
+
+
+def _run(conn: Connection, statement: str, values: tuple[Any, ...]) -> _Done:
+    """Run a statement of the hot path past SQLAlchemy, which takes longer over it than SQLite. Raises its errors."""
+    if not conn.in_transaction():
+        conn.begin()  # as SQLAlchemy does at the first statement: each would be committed alone
+    return _execute(conn, statement, values)
+
+
+def _execute(conn: Connection, statement: str, values: tuple[Any, ...]) -> _Done:
+    try:
+        cursor = conn.connection.cursor()
+        cursor.execute(statement, values)
+        return _Done(cursor.fetchall(), cursor.lastrowid)
+    except Error as error:
+        known = DBAPIError.instance(statement, values, error, Error, hide_parameters=True, dialect=conn.dialect)
+        raise known from error
 
 
 @cache

@@ -59,7 +59,12 @@ class Service:
         self.shadow: Shadow | None = None
         strategies: Mapping[TaskName, Strategy] = {"impression": Extractive()}
         if engine:
-            self.keeper = LoraKeeper(engine=engine, chain=chain, retire_after_s=settings.lifecycle.retire_after_s)
+            self.keeper = LoraKeeper(
+                engine=engine,
+                chain=chain,
+                retire_after_s=settings.lifecycle.retire_after_s,
+                clock=time.monotonic,
+            )
             strategies = choose_strategies(settings, self.keeper, coarse)
         responders = {
             task: Responder(strategy=strategy, engine=engine, repair=settings.repair, lexicon=settings.lexicon)

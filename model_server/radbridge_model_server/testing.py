@@ -21,8 +21,9 @@ _ECHOED = "Preliminary: "
 class EchoEngine:
     """Answers with what `say` makes of a prompt: its preliminary impression, or its last line. Words count as tokens.
 
-    `delay_s` is what a prompt takes before its answer, `word_s` each word of it. At most `max_queue` may be under way,
-    and `max_batch` of them run. `load` is awaited whenever a LoRA comes into memory. `voices`: what LoRAs say, by name.
+    `delay_s` is what a prompt takes before its answer, `word_s` each word of it; none is answered before `hold` is set.
+    At most `max_queue` may be under way, and `max_batch` of them run. `load` is awaited whenever a LoRA comes into
+    memory. `voices`: what LoRAs say, by name.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class EchoEngine:
         max_queue: int = 64,
         delay_s: float = 0.0,
         word_s: float = 0.0,
+        hold: asyncio.Event | None = None,
         max_batch: int = 64,
         prompt_version: str = PROMPT_VERSION,
         template: Template = Template.PLAIN,
@@ -50,6 +52,7 @@ class EchoEngine:
         self._max_queue = max_queue
         self._delay_s = delay_s
         self._word_s = word_s
+        self._hold = hold
         self._load = load
         self._places = asyncio.Semaphore(max_batch)
         self._running = self._queued = 0
@@ -68,6 +71,8 @@ class EchoEngine:
         began = time.monotonic()
         try:
             async with asyncio.timeout_at(_loop_time(prompt.deadline)), self._place():
+                if self._hold:
+                    await self._hold.wait()
                 await asyncio.sleep(self._delay_s)
                 await self._speak(prompt, on_text)
         except TimeoutError:

@@ -67,7 +67,8 @@ async def test_a_new_text_in_an_observation(gateway: LiveGateway, client: httpx.
     """An Observation that changes is a new text of the report that refers to it: the old draft is withdrawn."""
     for address, document in parts("1").items():
         await client.put(address, json=document | {"id": address.split("/")[1]})
-    await gateway.until(lambda: gateway.drafts("A1"))
+    await gateway.until(lambda: not gateway.journal.read_now(lambda c: messages.waiting(c, buckets=ALL, at_most=1)))
+    await gateway.until(partial(has_draft, gateway, "A1"))
     await client.put("Observation/o1", json=observation("Left effusion.") | {"id": "o1"})
     await gateway.until(lambda: [d.draft.text for d in gateway.drafts("A1")][-1] == "Left effusion.")
     assert [d.state for d in gateway.drafts("A1")][-2:] == ["withdrawn", "current"]

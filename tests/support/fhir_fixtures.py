@@ -23,5 +23,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[LiveGateway]:
 @pytest.fixture
 async def client(gateway: LiveGateway) -> AsyncIterator[httpx.AsyncClient]:
     """A client of that gateway's FHIR server."""
-    async with httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON, timeout=60) as client:
+    # The server closes what is idle for 5 s: on a machine that stood still, just when the next request goes there.
+    anew = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON, timeout=60, limits=anew) as client:
         yield client

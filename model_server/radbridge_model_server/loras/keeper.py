@@ -75,7 +75,7 @@ class LoraKeeper:
     engine: Engine
     chain: LoraChain
     retire_after_s: float
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float]
     _held: dict[LoraVersion, _Held] = field(default_factory=dict, init=False)
     _refusals: dict[LoraVersion, _Refusal] = field(default_factory=dict, init=False)
     _ahead: dict[LoraVersion, asyncio.Task[None]] = field(default_factory=dict, init=False)

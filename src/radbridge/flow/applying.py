@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeGuard
 
 import structlog
 from sqlalchemy import Connection
@@ -241,9 +242,9 @@ def _is_expected(before: Case | None, fact: CaseEvent) -> bool:
     return isinstance(fact, ReportOpened)
 
 
-def is_theirs(case: Case) -> bool:
+def is_theirs(case: Case | None) -> TypeGuard[Case]:
     """Whether the case is open and known to be somebody's to sign."""
-    return cases.is_open(case) and bool(case.signer.id)
+    return case is not None and cases.is_open(case) and bool(case.signer.id)
 
 
 def is_newly_theirs(before: Case | None, after: Case) -> bool:

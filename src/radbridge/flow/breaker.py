@@ -19,6 +19,9 @@ from radbridge.journal.destinations import Health
 LONGEST_S = 900.0
 """A peer is tried at least this often: what waits for it grows old."""
 
+NOTED_EACH = timedelta(seconds=1)
+"""A destination that says yes and yes again is noted so often, not with each delivery."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Breaker:
@@ -54,6 +57,11 @@ class Breaker:
     def said_yes(self, health: Health, now: datetime) -> Health:
         """It took a message, or refused that one for good: it works."""
         return Health(answered_at=now)
+
+    def is_known(self, health: Health, now: datetime) -> bool:
+        """Whether a yes tells nothing new: the last one was noted a moment ago, and nothing else since."""
+        heard = health.answered_at
+        return heard is not None and health == Health(answered_at=heard) and timedelta(0) <= now - heard < NOTED_EACH
 
     def said_no_again(self, health: Health, now: datetime) -> Health:
         """It answered, and asked once more for the same message: one message that it chokes on opens nothing."""

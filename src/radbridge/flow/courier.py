@@ -4,15 +4,17 @@ A destination has as many couriers as `sessions` says. A case's messages always 
 bucket, and in a cluster one gateway has that courier's lease: so there is one connection at a time for each.
 
 What is urgent goes first (`radbridge.flow.turns`). What takes a draft back goes in closed hours too (rule 3).
+
+As long as the peer says yes, the end of one send and the begin of the next are one commit (`radbridge.flow.results`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic
@@ -21,17 +23,27 @@ import structlog
 from sqlalchemy import Connection
 
 from radbridge.config.delivery import Delivery as Rules
-from radbridge.errors import DeliveryFailed, DeliveryMoot, DeliveryRefused, JournalError, LeaseLost, SealBroken
-from radbridge.flow import results
+from radbridge.errors import (
+    DeliveryFailed,
+    DeliveryMoot,
+    DeliveryRefused,
+    JournalError,
+    JournalLost,
+    LeaseLost,
+    SealBroken,
+)
+from radbridge.flow import doubts, results
+from radbridge.flow.ahead import AT_ONCE, Ahead
+from radbridge.flow.doubts import Doubt
 from radbridge.flow.holding import SoleHolder
-from radbridge.flow.results import Begun, Doubt, Heard, Lane, Result, Start
-from radbridge.flow.turns import AHEAD, Turns
+from radbridge.flow.lane import Lane, wait_s
+from radbridge.flow.results import Heard, Ready, Result, Sending, Step
+from radbridge.flow.turns import AHEAD
 from radbridge.flow.wake import Alarm
 from radbridge.flow.windows import Windows
-from radbridge.journal import Journal, cases, deliveries, destinations, drafts
-from radbridge.journal.buckets import BUCKETS
+from radbridge.journal import Journal, cases, drafts
 from radbridge.journal.deliveries import Delivery
-from radbridge.journal.destinations import Destination
+from radbridge.journal.heads import Coming, Head, Look, Share
 from radbridge.journal.schema import DeliveryState, Purpose
 from radbridge.metrics import Metrics
 from radbridge.traces import Name, span
@@ -49,15 +61,6 @@ TRIPPED_S = 1.0
 """After an error that nobody foresaw."""
 _DEFAULTS = Rules()
 _RAN_OUT = "the lease ran out before the send was over"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Look:
-    """What is to be known before the next send."""
-
-    place: Destination
-    heads: list[Delivery | None]
-    """The next urgent delivery and the next other one."""
 
 
 class Courier:
@@ -93,16 +96,17 @@ class Courier:
             max_attempts=max_attempts,
             holder=holder or SoleHolder([lease]),
             lease=lease,
+            share=Share(number, rules.sessions),
             me=me,
+            ahead=ahead,
         )
-        self._buckets = _buckets_of(number, rules.sessions)
+        self._ahead = Ahead(journal, sink, self._lane)
         self._windows = Windows(rules.window, rules.timezone)
         self._poll_s = poll_s
         self._unreachable = 0
         self._doubtful: deque[Doubt] = deque()
         self._orphans_at = monotonic()
         """When to look next for what gateways that ended had begun to send."""
-        self._turns = Turns[Delivery](since=lambda delivery: delivery.created_at, ahead=ahead)
 
     @property
     def lease(self) -> str:
@@ -116,84 +120,116 @@ class Courier:
 
     async def run(self) -> None:
         """Deliver what is due, then wait for more."""
-        while True:
-            try:
-                wait_s = await self._deliver_next()
-            except JournalError:
-                log.exception("journal unavailable", retry_in_s=1.0)
-                wait_s = 1.0
-            except LeaseLost:
-                log.warning("another gateway delivers there now", destination=self._lane.name, lease=self._lane.lease)
-                wait_s = self._poll_s
-            except Exception:  # whatever it is, the other destinations and the gateway go on (rule 4)
-                log.exception("a courier tripped; it goes on", destination=self._lane.name, retry_in_s=TRIPPED_S)
-                wait_s = TRIPPED_S
-            if wait_s > 0:
-                await self.alarm.wait(min(wait_s, self._poll_s))
+        try:
+            while True:
+                left_s = await self._try_next()
+                if left_s > 0:
+                    await self.alarm.wait(min(left_s, self._poll_s))
+        finally:
+            self._ahead.stop()
+
+    async def _try_next(self) -> float:
+        """Deliver, whatever happens; seconds until it makes sense to look again."""
+        try:
+            return await self._deliver_next()
+        except JournalError:
+            log.exception("journal unavailable", retry_in_s=1.0)
+            return 1.0
+        except LeaseLost:
+            log.warning("another gateway delivers there now", destination=self._lane.name, lease=self._lane.lease)
+            return self._poll_s
+        except Exception:  # whatever it is, the other destinations and the gateway go on (rule 4)
+            log.exception("a courier tripped; it goes on", destination=self._lane.name, retry_in_s=TRIPPED_S)
+            return TRIPPED_S
 
     async def _deliver_next(self) -> float:
-        """Send the next delivery; seconds until it makes sense to look again."""
+        """Send what is next, and what follows; seconds until it makes sense to look again."""
         while self._doubtful:
-            await self._journal.write(results.make_good, self._doubtful[0])
+            await self._journal.write(doubts.make_good, self._doubtful[0])
             self._doubtful.popleft()
         held = self._held()
         if held is None:
             return self._poll_s
-        if self._lane.me and monotonic() >= self._orphans_at:
+        if self._looks_for_orphans():
             self._orphans_at = monotonic() + POLL_S
-            self._doubtful += await self._journal.read(
-                partial(results.find_orphans, lane=self._lane, buckets=self._buckets)
-            )
+            self._doubtful += await self._journal.read(partial(doubts.find_orphans, lane=self._lane))
             if self._doubtful:
                 return 0.0
-        look = await self._journal.read(self._look)
+        look, coming = await self._journal.read(partial(self._look, self._ahead.known))
         now = datetime.now(UTC)
-        fresh = any(head and head.is_fresh for head in look.heads)
-        wait_s = self._lane.breaker.wait_s(look.place.health, now, fresh=fresh)
-        if look.place.is_paused or wait_s > 0:
-            return wait_s or self._poll_s
-        waits = [_wait_s(head, now) if head else None for head in look.heads]
-        urgent, other = (
-            deque([head] if head and wait == 0 else []) for head, wait in zip(look.heads, waits, strict=True)
-        )
-        delivery = self._turns.take(urgent, other)
-        if delivery is None:
-            return min((wait for wait in waits if wait is not None), default=self._poll_s)
-        try:
-            await self._deliver(delivery, held)
-        except SealBroken as error:  # others have documents that can be opened
-            log.error("delivery can't be opened", control_id=delivery.control_id, destination=delivery.destination)  # noqa: TRY400 - no traceback: the reason is in the journal
-            await self._journal.write(results.end, self._result(delivery, held, DeliveryState.DEAD, str(error), None))
+        fresh = any(head.delivery.is_fresh for head in look.heads)
+        left_s = self._lane.breaker.wait_s(look.place.health, now, fresh=fresh)
+        if look.place.is_paused or left_s > 0:
+            return left_s or self._poll_s
+        head = self._lane.choose(look, now)
+        if head is None:
+            return min((wait_s(head.delivery, now) for head in look.heads), default=self._poll_s)
+        if coming is not None:
+            self._ahead.expect(coming)
+        await self._deliver(head, held)
         return 0.0
 
-    async def _deliver(self, delivery: Delivery, held: Mapping[str, int]) -> None:
-        if delivery.broken:
-            raise SealBroken(delivery.broken)
-        payload = delivery.payload or await self._compose(delivery, held)
-        if not payload:
+    async def _deliver(self, head: Head, held: Mapping[str, int]) -> None:
+        delivery = head.delivery
+        try:
+            ready = await self._prepare(head, held)
+        except SealBroken as error:  # others have documents that can be opened
+            log.error("delivery can't be opened", control_id=delivery.control_id, destination=delivery.destination)  # noqa: TRY400 - no traceback: the reason is in the journal
+            await self._step(held, self._result(delivery, DeliveryState.DEAD, str(error), None))
+            return
+        if ready is None:
             return
         with self._lane.holder.using([self._lane.lease]):
-            has_begun = await self._send_and_note(Start(lane=self._lane, held=held, delivery=delivery, payload=payload))
+            has_begun = await self._send_in_turn(ready, held)
         if has_begun and self._unreachable:
             await asyncio.sleep(min(KNOCK_S, results.backoff(self._unreachable - 1)))
 
-    async def _send_and_note(self, start: Start) -> bool:
-        """Whether a send began. Where its commits got no answer, either may stand: the next ones make that good."""
-        result: Result | None = None
-        is_sent, sent_at = False, datetime.now(UTC)
+    async def _send_in_turn(self, ready: Ready, held: Mapping[str, int]) -> bool:
+        """Send this one, and those behind it as long as the peer says yes. Whether a send began."""
+        sending = await self._step(held, ready=ready)
+        has_begun = sending is not None
+        while sending is not None:
+            self._ahead.start(closed=self._is_closed)
+            result = await self._send_begun(sending, held)
+            goes_on = result.heard is Heard.YES and self._held() == held and not self._looks_for_orphans()
+            sending = await self._step(held, result, await self._ahead.next() if goes_on else None)
+        return has_begun
+
+    async def _step(
+        self, held: Mapping[str, int], result: Result | None = None, ready: Ready | None = None
+    ) -> Sending | None:
+        """Note what the last send came to and that the next one begins.
+
+        Where that gets no answer, either may stand: the next steps make that good. A fault in the begin of the next one
+        leaves the last one noted: else it would be sent again and again.
+        """
+        step = Step(lane=self._lane, held=held, result=result, ready=ready, closed=self._is_closed)
         try:
-            if await self._journal.write(results.begin, start) is not Begun.YES:
-                return False
-            self._demand(start.held)
-            is_sent = True
-            result = await self._send(start.delivery, start.payload, start.held)
-            await self._journal.write(results.end, replace(result, sent_at=sent_at))
-        except (JournalError, LeaseLost) as error:
-            is_lost = isinstance(error, LeaseLost) or not self._lane.holder.keeps(start.held)
-            is_late = is_lost and is_sent and (result is None or result.heard is not Heard.NOBODY)
-            self._doubtful.append(Doubt(delivery=start.delivery, sender=self._lane.me, mine=True, sent=is_late))
+            return await self._journal.write(results.step, step)
+        except Exception as error:
+            if ready is not None:
+                self._doubt(ready.delivery, is_late=False)
+                if result is not None and not isinstance(error, JournalLost | LeaseLost):
+                    await self._step(held, result)
+                    raise
+            if result is not None and isinstance(error, JournalError | LeaseLost):
+                is_lost = isinstance(error, LeaseLost) or not self._lane.holder.keeps(held)
+                self._doubt(result.delivery, is_late=is_lost and result.heard not in (None, Heard.NOBODY))
             raise
-        return True
+
+    def _doubt(self, delivery: Delivery, *, is_late: bool) -> None:
+        """Its end isn't noted; `is_late`: it may have arrived while another gateway had the lease."""
+        self._doubtful.append(Doubt(delivery=delivery, sender=self._lane.me, mine=True, sent=is_late))
+
+    async def _send_begun(self, sending: Sending, held: Mapping[str, int]) -> Result:
+        is_sent = False
+        try:
+            self._demand(held)
+            is_sent = True
+            return await self._send(sending, held)
+        except LeaseLost:
+            self._doubt(sending.delivery, is_late=is_sent)
+            raise
 
     def _demand(self, held: Mapping[str, int]) -> None:
         """Raise LeaseLost where another gateway may deliver there by now."""
@@ -233,29 +269,34 @@ class Courier:
         epoch = self._lane.holder.held(kind).get(self._lane.lease)
         return None if epoch is None else {self._lane.lease: epoch}
 
-    def _look(self, conn: Connection) -> _Look:
-        """The destination, and what is next to go there.
+    def _looks_for_orphans(self) -> bool:
+        """Whether it is time to look for what gateways that ended had begun to send."""
+        return bool(self._lane.me) and monotonic() >= self._orphans_at
 
-        In closed hours only what takes a draft back; behind a breaker what was never sent, where there is such.
-        """
-        closed = self._windows.wait_s(datetime.now(UTC)) > 0
-        place = destinations.load(conn, self._lane.name)
+    @property
+    def _is_closed(self) -> bool:
+        return self._windows.wait_s(datetime.now(UTC)) > 0
 
-        def heads(*, fresh_only: bool) -> list[Delivery | None]:
-            return [
-                deliveries.due(
-                    conn,
-                    self._lane.name,
-                    urgent=urgent,
-                    buckets=self._buckets,
-                    withdrawals_only=closed,
-                    fresh_only=fresh_only,
-                )
-                for urgent in (True, False)
-            ]
+    def _look(self, known: Collection[str], conn: Connection) -> tuple[Look, Sequence[Coming] | None]:
+        """What is next, and where that has to be composed and isn't `known` yet, what follows."""
+        closed = self._is_closed
+        look = self._lane.look(conn, closed=closed)
+        head = self._lane.choose(look, datetime.now(UTC))
+        if head is None or head.delivery.payload or head.delivery.broken or head.delivery.control_id in known:
+            return look, None
+        return look, self._lane.coming(conn, closed=closed, at_most=AT_ONCE)
 
-        fresh: list[Delivery | None] = [] if place.health.open_until is None else heads(fresh_only=True)
-        return _Look(place=place, heads=fresh if any(fresh) else heads(fresh_only=False))
+    async def _prepare(self, head: Head, held: Mapping[str, int]) -> Ready | None:
+        """What is to be sent. None where that can't be composed. Raises SealBroken."""
+        delivery = head.delivery
+        if delivery.broken:
+            raise SealBroken(delivery.broken)
+        if delivery.payload:
+            return Ready(delivery=delivery, payload=delivery.payload)
+        if (ready := await self._ahead.take(head)) is not None:
+            return ready
+        payload = await self._compose(delivery, held)
+        return Ready(delivery=delivery, payload=payload, saved_at=head.saved_at) if payload else None
 
     async def _compose(self, delivery: Delivery, held: Mapping[str, int]) -> bytes:
         case, stored = await self._journal.read(
@@ -270,46 +311,47 @@ class Courier:
             # A draft that can't be written down must not hold up the ones behind it.
             log.exception("delivery can't be composed", control_id=delivery.control_id)
             answer = f"can't be composed ({type(error).__name__})"
-            await self._journal.write(results.end, self._result(delivery, held, DeliveryState.DEAD, answer, None))
+            await self._step(held, self._result(delivery, DeliveryState.DEAD, answer, None))
             return b""
 
-    async def _send(self, delivery: Delivery, payload: bytes, held: Mapping[str, int]) -> Result:
+    async def _send(self, sending: Sending, held: Mapping[str, int]) -> Result:
+        delivery = sending.delivery
         try:
             with span(Name.DELIVER, delivery.trace, destination=delivery.destination, purpose=delivery.purpose):
                 async with self._while_ours(held):
-                    code = await self._sink.deliver(delivery.control_id, payload)
+                    code = await self._sink.deliver(delivery.control_id, sending.payload)
         except LeaseLost:
             raise
         except DeliveryRefused as error:
-            result = self._result(delivery, held, DeliveryState.REFUSED, str(error), Heard.YES)
+            result = self._result(delivery, DeliveryState.REFUSED, str(error), Heard.YES)
         except DeliveryMoot as error:
-            result = self._result(delivery, held, DeliveryState.CANCELLED, str(error), Heard.NOBODY)
+            result = self._result(delivery, DeliveryState.CANCELLED, str(error), Heard.NOBODY)
         except DeliveryFailed as error:
-            result = self._weigh(delivery, held, error)
+            result = self._weigh(delivery, error)
         except Exception as error:
             # A fault of ours in the midst of a send: whether the peer has it nobody knows.
             log.exception("a send tripped", destination=delivery.destination, control_id=delivery.control_id)
             failed = DeliveryFailed(delivery.destination, f"internal error ({type(error).__name__})", answered=False)
-            result = self._weigh(delivery, held, failed)
+            result = self._weigh(delivery, failed)
         else:
             self._metrics.delivery_seconds.observe((datetime.now(UTC) - delivery.created_at).total_seconds())
-            result = self._result(delivery, held, DeliveryState.CONFIRMED, code, Heard.YES)
+            result = self._result(delivery, DeliveryState.CONFIRMED, code, Heard.YES)
         is_absent = result.heard is Heard.NOBODY and result.state is DeliveryState.PENDING
         self._unreachable = self._unreachable + 1 if is_absent else 0
         self._tell(result)
-        return result
+        return replace(result, sent_at=sending.at)
 
-    def _weigh(self, delivery: Delivery, held: Mapping[str, int], error: DeliveryFailed) -> Result:
+    def _weigh(self, delivery: Delivery, error: DeliveryFailed) -> Result:
         """What a send without a yes comes to: only answers count against the message."""
         if not error.sent:  # the courier waits for an absent peer itself
-            return self._result(delivery, held, DeliveryState.PENDING, str(error), Heard.NOBODY)
+            return self._result(delivery, DeliveryState.PENDING, str(error), Heard.NOBODY)
         heard = Heard.ERROR if error.answered else Heard.NOTHING
         tries = delivery.nacks + 1
         if error.answered and tries >= self._lane.max_attempts:
             gone = f"gave up after {tries} attempts: {error}"
-            return self._result(delivery, held, DeliveryState.DEAD, gone, heard)
+            return self._result(delivery, DeliveryState.DEAD, gone, heard)
         wait_s = results.pause(error, delivery.attempts + 1)
-        return self._result(delivery, held, DeliveryState.PENDING, str(error), heard, wait_s=wait_s)
+        return self._result(delivery, DeliveryState.PENDING, str(error), heard, wait_s=wait_s)
 
     def _tell(self, result: Result) -> None:
         delivery = result.delivery
@@ -329,7 +371,6 @@ class Courier:
     def _result(
         self,
         delivery: Delivery,
-        held: Mapping[str, int],
         state: DeliveryState,
         answer: str,
         heard: Heard | None,
@@ -337,18 +378,4 @@ class Courier:
         wait_s: float = 0.0,
     ) -> Result:
         at = datetime.now(UTC) + timedelta(seconds=wait_s)
-        return Result(lane=self._lane, held=held, delivery=delivery, state=state, answer=answer, at=at, heard=heard)
-
-
-def _buckets_of(number: int, sessions: int) -> frozenset[int] | None:
-    """Whose cases a connection carries; None: everybody's."""
-    return None if sessions == 1 else frozenset(range(number, BUCKETS, sessions))
-
-
-def _wait_s(delivery: Delivery, now: datetime) -> float:
-    """Seconds until a delivery is due.
-
-    It is due now where it was never tried, or has to wait longer than any pause lasts: then a clock was wrong.
-    """
-    wait_s = (delivery.next_at - now).total_seconds()
-    return wait_s if delivery.attempts and 0 < wait_s <= results.LONGEST_PAUSE_S else 0.0
+        return Result(delivery=delivery, state=state, answer=answer, at=at, heard=heard)

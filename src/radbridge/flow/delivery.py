@@ -1,7 +1,10 @@
 """The delivery of what is in the outbox: couriers of their own for each destination, so that a slow one harms no other.
 
 radbridge.flow.courier    sends, one message at a time
-radbridge.flow.results    what is committed before a send and behind it
+radbridge.flow.ahead      composes what comes next meanwhile
+radbridge.flow.results    what is committed between one send and the next
+radbridge.flow.doubts     what is done about sends of which nobody knows what came
+radbridge.flow.lane       what goes next to a destination
 radbridge.flow.breaker    when a destination is left alone
 radbridge.flow.windows    when drafts may go out
 """
@@ -13,7 +16,8 @@ from datetime import timedelta
 
 from radbridge.config.delivery import Delivery as Rules
 from radbridge.flow.courier import POLL_S, Courier
-from radbridge.flow.results import LONGEST_PAUSE_S, backoff
+from radbridge.flow.lane import LONGEST_PAUSE_S
+from radbridge.flow.results import backoff
 from radbridge.flow.turns import AHEAD
 from radbridge.journal import Journal
 from radbridge.metrics import Metrics

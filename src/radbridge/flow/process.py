@@ -21,12 +21,12 @@ from sqlalchemy import Connection
 
 from radbridge.config.store import Flow
 from radbridge.errors import JournalError, LeaseLost, MessageFault
-from radbridge.events import Event
-from radbridge.flow.applying import Applier, Share, Step, Translate
+from radbridge.events import CaseEvent, Event
+from radbridge.flow.applying import Applier, Share, Step, Translate, is_theirs
 from radbridge.flow.holding import SoleHolder, buckets_of, cases_lease
 from radbridge.flow.ordering import Slip, make_lanes, make_slip, order_lanes
 from radbridge.flow.wake import Alarm
-from radbridge.journal import Journal, messages, queue
+from radbridge.journal import Journal, cases, messages, queue
 from radbridge.journal.schema import MessageState
 from radbridge.metrics import Metrics
 from radbridge.wire import Holder, Kind
@@ -108,8 +108,8 @@ class Processor:
         """Buckets that have to be probed again: the journal failed meanwhile."""
         self._noted = set[int]()
         """Messages whose try was noted for such a probe: a gateway ends no more than once."""
-        self._untold = set[int]()
-        """Messages whose senders wait to hear of them, and whose write met a journal that failed."""
+        self._untold: dict[int, Step] = {}
+        """Messages whose write met a journal that failed: it may be committed all the same."""
         self._told: dict[int, Step] = {}
         """Read before, and still waiting."""
         self._applier = Applier(
@@ -165,12 +165,16 @@ class Processor:
         return min(waits, default=None)
 
     async def _tell_untold(self) -> None:
-        """What was committed though the journal failed: whoever waits for its end hears of it."""
-        if self._untold:
-            waiting = await self._journal.read(partial(queue.find_waiting, ids=frozenset(self._untold)))
-            for id in self._untold - waiting:
-                self._on_end(id)
-            self._untold.clear()
+        """What was committed though the journal failed: whoever waits for its end, or may soon sign, is told of."""
+        if not self._untold:
+            return
+        steps, signers = await self._journal.read(partial(_find_committed, steps=tuple(self._untold.values())))
+        self._untold.clear()
+        for radiologist in signers:
+            self._on_signer(radiologist)
+        for step in steps:
+            if step.message.reply_to:
+                self._on_end(step.message.id)
 
     def _rest_s(self, step: Step, now: datetime) -> float:
         """Seconds until a message may be tried again; a rest longer than any was noted by a clock that was ahead."""
@@ -222,8 +226,7 @@ class Processor:
             log.info("message left to another gateway", message_id=step.message.id, bucket=step.message.bucket)
             return End.LOST
         except JournalError:
-            if step.message.reply_to:
-                self._untold.add(step.message.id)  # it may be committed all the same
+            self._untold[step.message.id] = step
             raise
         except Exception as error:
             log.exception("message can't be applied", message_id=step.message.id, kind=step.message.kind)
@@ -314,6 +317,15 @@ class Processor:
             return _failed(message, f"no wire named {message.wire!r} is installed")
         facts = translate(message.raw)
         return Step(message=message, facts=facts, slip=_slip_of(message, facts))
+
+
+def _find_committed(conn: Connection, steps: Sequence[Step]) -> tuple[list[Step], list[str]]:
+    """Those that wait no more, and who is to sign what they are about."""
+    waiting = queue.find_waiting(conn, {step.message.id for step in steps})
+    over = [step for step in steps if step.message.id not in waiting]
+    facts = [fact for step in over for fact in step.facts if isinstance(fact, CaseEvent)]
+    found = [cases.find(conn, fact.key, fact.patient.id) for fact in facts]
+    return over, list(dict.fromkeys(case.signer.id for case in found if is_theirs(case)))
 
 
 def _failed(message: messages.Waiting, fault: str, state: MessageState = MessageState.FAILED) -> Step:

@@ -1,14 +1,14 @@
-"""The two commits of a delivery: one before the send, one behind it.
+"""What is committed between two sends: what came of the last one, and that the next one begins.
 
-The first notes that a send begins, and only if the delivery is still wanted and its destination may be sent to. So a
-draft that went stale is never sent afterwards, and a crash can repeat a send only under the same control id with the
-same bytes.
+A send begins in the transaction that looks what is next, and only if it is still wanted, is as it was composed, and its
+destination may be sent to. So a draft that went stale is never sent afterwards, and a crash can repeat a send only
+under the same control id with the same bytes.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -16,23 +16,19 @@ from enum import Enum, auto
 from sqlalchemy import Connection
 
 from radbridge.config.delivery import Delivery as Rules
-from radbridge.draft import DraftState
 from radbridge.errors import DeliveryFailed
 from radbridge.flow import noting
-from radbridge.flow.breaker import Breaker
-from radbridge.journal import deliveries, destinations, drafts
+from radbridge.flow.lane import LONGEST_PAUSE_S, Lane
+from radbridge.journal import deliveries, destinations
 from radbridge.journal.deliveries import Delivery
-from radbridge.journal.destinations import Health
-from radbridge.journal.locks import Lock, hold, is_gone
+from radbridge.journal.destinations import Destination, Health
+from radbridge.journal.heads import Head, Look
+from radbridge.journal.locks import Lock, hold
 from radbridge.journal.schema import DeliveryState, Purpose
 from radbridge.wire import Holder
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 60.0
-LONGEST_PAUSE_S = 900.0
-"""A peer that wants to be left alone for longer is asked all the same: its drafts grow old."""
-_GOES = frozenset((DeliveryState.PENDING, DeliveryState.CONFIRMED))
-"""What is at its destination, or will be."""
 
 
 def backoff(attempts: int) -> float:
@@ -58,51 +54,20 @@ class Heard(Enum):
     """It wasn't reached."""
 
 
-class Begun(Enum):
-    """Whether a send may begin."""
-
-    YES = auto()
-    NO = auto()
-    """It isn't wanted any more, or it is dead."""
-    LATER = auto()
-    """Its destination is left alone."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lane:
-    """A destination as one courier works for it."""
+class Ready:
+    """A delivery whose bytes are there."""
 
-    name: str
-    rules: Rules
-    max_attempts: int
-    holder: Holder
-    lease: str
-    me: str = ""
-    """The gateway's id, where several share the journal."""
-
-    @property
-    def breaker(self) -> Breaker:
-        """When the destination is left alone."""
-        return Breaker(after=self.rules.breaker_after, first_s=self.rules.breaker_s)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Start:
-    """A send that is to begin."""
-
-    lane: Lane
-    held: Mapping[str, int]
-    """The lease that it was read under."""
     delivery: Delivery
     payload: bytes = field(repr=False)
+    saved_at: datetime | None = None
+    """When its case had been saved last as it was composed. None: that was for an earlier send."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """What one send came to."""
 
-    lane: Lane
-    held: Mapping[str, int]
     delivery: Delivery
     state: DeliveryState
     """PENDING: to be tried again at `at`."""
@@ -115,47 +80,84 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Doubt:
-    """A send whose end isn't noted, or which maybe arrived while another gateway had its lease.
+class Step:
+    """From one send to the next; either may be missing."""
 
-    That one may have taken the draft back before.
-    """
+    lane: Lane
+    held: Mapping[str, int]
+    """The lease that both were read under."""
+    result: Result | None = None
+    ready: Ready | None = None
+    """What is next, as far as is known; it begins only if it is. Not looked at behind anything but a yes."""
+    closed: bool = False
+    """Whether only what takes a draft back may go."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sending:
+    """A send that has begun: from here on the peer may have seen it."""
 
     delivery: Delivery
-    sender: str
-    """Whose send it was."""
-    mine: bool
-    """Else it is found in the journal, and its gateway is gone."""
-    sent: bool = True
-    """False where it is known that nothing left, or left while the lease was kept: only its mark is to go."""
+    payload: bytes = field(repr=False)
+    at: datetime
 
 
-def begin(conn: Connection, items: Sequence[Start]) -> list[Begun]:
-    """Note that sends begin."""
-    return [_begin_one(conn, item, datetime.now(UTC)) for item in items]
+def step(conn: Connection, items: Sequence[Step]) -> list[Sending | None]:
+    """Note what sends came to, and that the next ones begin; None where none does."""
+    held: dict[Holder, dict[str, int]] = {}
+    for item in items:
+        held.setdefault(item.lane.holder, {}).update(item.held)
+    for holder, names in held.items():
+        holder.fence(conn, names)
+    hold(conn, Lock.CASE, (item.ready.delivery.key.accession for item in items if item.ready is not None))
+    return [_step(conn, item, datetime.now(UTC)) for item in items]
 
 
-def _begin_one(conn: Connection, item: Start, now: datetime) -> Begun:
-    lane, delivery = item.lane, item.delivery
-    lane.holder.fence(conn, item.held)
-    hold(conn, Lock.CASE, [delivery.key.accession])
-    stored = drafts.by_id(conn, delivery.draft_id)
-    if delivery.purpose is Purpose.DRAFT and (stored is None or stored.state is not DraftState.CURRENT):
-        deliveries.end(conn, delivery, DeliveryState.CANCELLED, "withdrawn")
-        return Begun.NO
-    place = destinations.hold(conn, lane.name, now)
-    waiting = deliveries.find_waiting(conn, delivery)
-    if waiting is None:
-        return Begun.NO
+def _step(conn: Connection, item: Step, now: datetime) -> Sending | None:
+    lane, result = item.lane, item.result
+    if result is not None and result.heard not in (None, Heard.YES):
+        _settle_without_yes(conn, lane, result, now)
+        return None
+    if result is not None:
+        _end(conn, lane, result)
+    look = None if item.ready is None else lane.look(conn, closed=item.closed)
+    if result is not None and result.heard is Heard.YES:
+        _note_yes(conn, lane, destinations.load(conn, lane.name) if look is None else look.place, now)
+    return None if look is None or item.ready is None else _begin(conn, lane, look, item.ready, now)
+
+
+def _begin(conn: Connection, lane: Lane, look: Look, ready: Ready, now: datetime) -> Sending | None:
+    """Begin what is ready, if it is what is next. The case is held, so that nothing of it changes meanwhile."""
+    place = look.place
+    if place.health.open_until is not None:  # of all who may try one does
+        place = destinations.hold(conn, lane.name, now)
+    head = lane.choose(look, now)
+    if place.is_paused or head is None or head.delivery.control_id != ready.delivery.control_id:
+        return None
+    waiting = head.delivery
+    if waiting.purpose is Purpose.DRAFT and not head.stands:
+        deliveries.end(conn, waiting, DeliveryState.CANCELLED, "withdrawn")
+        return None
     health = lane.breaker.claim(place.health, now, fresh=waiting.is_fresh)
-    if place.is_paused or health is None:
-        return Begun.LATER
+    payload = _payload(head, ready)
+    if not payload or health is None:
+        return None
     if dead := _why_dead(waiting, lane.rules, place.health):
-        deliveries.end(conn, delivery, DeliveryState.DEAD, dead)
-        return Begun.NO
+        deliveries.end(conn, waiting, DeliveryState.DEAD, dead)
+        return None
     if health != place.health:
         destinations.note_health(conn, lane.name, health)
-    return Begun.YES if deliveries.begin(conn, waiting, item.payload, at=now, sender=lane.me) else Begun.NO
+    if not deliveries.begin(conn, waiting, payload, at=now, sender=lane.me):
+        return None
+    return Sending(delivery=waiting, payload=payload, at=now)
+
+
+def _payload(head: Head, ready: Ready) -> bytes:
+    """The bytes to send; empty: they can't be read, or have to be composed again, for the case was saved since."""
+    waiting = head.delivery
+    if waiting.broken or waiting.payload:
+        return waiting.payload
+    return ready.payload if ready.saved_at == head.saved_at else b""
 
 
 def _why_dead(waiting: Delivery, rules: Rules, health: Health) -> str:
@@ -174,95 +176,43 @@ def _why_dead(waiting: Delivery, rules: Rules, health: Health) -> str:
     return ""
 
 
-def end(conn: Connection, results: Sequence[Result]) -> list[None]:
-    """Note what sends came to."""
-    for result in results:
-        result.lane.holder.fence(conn, result.held)
-        before = _note_health(conn, result)
-        if result.state is DeliveryState.PENDING:
-            silent = result.heard is Heard.NOTHING
-            deliveries.retry(
-                conn,
-                result.delivery,
-                at=result.at,
-                answer=result.answer,
-                sent=result.heard is not Heard.NOBODY,
-                sent_at=result.sent_at if silent else None,
-                ignored=silent and before.failures == 0,
-                sender=result.lane.me,
-            )
-        else:
-            confirmed = result.at if result.state is DeliveryState.CONFIRMED else None
-            deliveries.end(
-                conn,
-                result.delivery,
-                result.state,
-                result.answer,
-                confirmed_at=confirmed,
-                sender=result.lane.me,
-            )
-            if confirmed:
-                noting.delivered(conn, result.delivery, result.answer)
-    return [None] * len(results)
+def _end(conn: Connection, lane: Lane, result: Result) -> None:
+    confirmed = result.at if result.state is DeliveryState.CONFIRMED else None
+    deliveries.end(conn, result.delivery, result.state, result.answer, confirmed_at=confirmed, sender=lane.me)
+    if confirmed:
+        noting.delivered(conn, result.delivery, result.answer)
 
 
-def find_orphans(conn: Connection, lane: Lane, buckets: Collection[int] | None) -> list[Doubt]:
-    """The sends to a destination whose gateways ended over them: killed, maybe, just when the bytes had left."""
-    found = deliveries.find_sent_by_others(conn, lane.name, me=lane.me, buckets=buckets)
-    gone = {id for id in {s for d in found for s in d.senders} - {lane.me} if is_gone(conn, id)}
-    return [Doubt(delivery=d, sender=s, mine=False) for d in found for s in d.senders if s in gone]
+def _settle_without_yes(conn: Connection, lane: Lane, result: Result, now: datetime) -> None:
+    before = destinations.hold(conn, lane.name, now).health
+    destinations.note_health(conn, lane.name, _health(lane, result, before, now))
+    if result.state is not DeliveryState.PENDING:
+        _end(conn, lane, result)
+        return
+    silent = result.heard is Heard.NOTHING
+    deliveries.retry(
+        conn,
+        result.delivery,
+        at=result.at,
+        answer=result.answer,
+        sent=result.heard is not Heard.NOBODY,
+        sent_at=result.sent_at if silent else None,
+        ignored=silent and before.failures == 0,
+        sender=lane.me,
+    )
 
 
-def make_good(conn: Connection, items: Sequence[Doubt]) -> list[None]:
-    """Have no draft stay at a peer that got it, maybe, after another gateway had taken it back there.
-
-    Under no lease, for it is the other's. A draft that stands needs nothing: what takes it back will come behind it.
-    """
-    now = datetime.now(UTC)
-    for doubt in items:
-        delivery = doubt.delivery
-        key, places = delivery.key, [delivery.destination]
-        hold(conn, Lock.CASE, [key.accession])
-        is_open = deliveries.forget_send(conn, delivery, doubt.sender)
-        if not doubt.sent or not (doubt.mine or is_open):
-            continue
-        standing, others = drafts.current_id(conn, key), deliveries.of_case(conn, key)
-        if delivery.purpose is Purpose.DRAFT:
-            if standing == delivery.draft_id or (not doubt.mine and any(_follows(d, delivery) for d in others)):
-                continue
-            deliveries.put(conn, places, Purpose.WITHDRAWAL, key, delivery.draft_id, at=now, urgent=delivery.urgent)
-        if delivery.purpose is Purpose.WITHDRAWAL and any(
-            d.control_id == delivery.control_id and d.state is DeliveryState.PENDING for d in others
-        ):
-            continue  # it goes out again, and what is behind it hasn't left yet
-        # It takes the newer draft away with it, where a peer has one place for both.
-        if standing is not None and any(
-            (d.draft_id, d.destination) == (standing, delivery.destination) and d.state in _GOES for d in others
-        ):
-            deliveries.put(conn, places, Purpose.DRAFT, key, standing, at=now, urgent=delivery.urgent)
-    return [None] * len(items)
+def _health(lane: Lane, result: Result, before: Health, now: datetime) -> Health:
+    """How a destination is, behind a send that got no yes."""
+    if result.heard is Heard.NOBODY:
+        return lane.breaker.unreached(before, now)
+    if result.heard is Heard.ERROR and result.delivery.nacks and before.open_until is None:
+        return lane.breaker.said_no_again(before, now)
+    return lane.breaker.failed(before, now, answered=result.heard is Heard.ERROR)
 
 
-def _follows(waiting: Delivery, sent: Delivery) -> bool:
-    """Whether this takes a draft back, and was never sent: it goes out behind whatever left before."""
-    is_its_withdrawal = waiting.purpose is Purpose.WITHDRAWAL and waiting.draft_id == sent.draft_id
-    is_to_come = waiting.state is DeliveryState.PENDING and waiting.is_fresh
-    return is_its_withdrawal and is_to_come and waiting.destination == sent.destination
-
-
-def _note_health(conn: Connection, result: Result) -> Health:
-    """Note what a send says of its destination; give how that was before."""
-    if result.heard is None:
-        return Health()
-    breaker, now = result.lane.breaker, datetime.now(UTC)
-    before = destinations.hold(conn, result.lane.name, now).health
-    if result.heard is Heard.YES:
-        health = breaker.said_yes(before, now)
-    elif result.heard is Heard.NOBODY:
-        health = breaker.unreached(before, now)
-    elif result.heard is Heard.ERROR and result.delivery.nacks and before.open_until is None:
-        health = breaker.said_no_again(before, now)
-    else:
-        health = breaker.failed(before, now, answered=result.heard is Heard.ERROR)
-    destinations.note_health(conn, result.lane.name, health)
-    return before
+def _note_yes(conn: Connection, lane: Lane, place: Destination, now: datetime) -> None:
+    """Note that a destination works. Where that is known its row isn't touched: all who send there would queue up."""
+    if not lane.breaker.is_known(place.health, now):
+        before = destinations.hold(conn, lane.name, now).health
+        destinations.note_health(conn, lane.name, lane.breaker.said_yes(before, now))

@@ -51,6 +51,11 @@ def load(conn: Connection, key: CaseKey) -> Case | None:
     return None if row is None else _CASE.validate_json(row.document)
 
 
+def read_case(document: bytes) -> Case:
+    """The case of a document. Raises pydantic's ValidationError."""
+    return _CASE.validate_json(document)
+
+
 def find(conn: Connection, key: CaseKey, patient_id: str) -> Case | None:
     """The case of a message. Some messages of an accession name its issuer and others don't: they mean one case.
 

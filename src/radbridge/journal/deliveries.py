@@ -4,47 +4,26 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, literal_column, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, literal_column, update
 
 from radbridge.case import CaseKey
 from radbridge.journal.buckets import bucket_of
 from radbridge.journal.schema import DeliveryState, Purpose, deliveries
-from radbridge.journal.tables.where import DELIVERY_WAITS, is_in
+from radbridge.journal.tables.where import DELIVERY_WAITS
 from radbridge.journal.types import as_stored, clean, open_stored
 from radbridge.traces import carried
 
 _ROWS = as_stored(deliveries, deliveries.c.payload)
-_earlier = deliveries.alias("earlier")
-_DUE = (
-    _ROWS.where(
-        DELIVERY_WAITS,
-        deliveries.c.destination == bindparam("to_destination"),
-        deliveries.c.urgent == bindparam("is_urgent"),
-        ~exists().where(
-            and_(
-                is_in(_earlier.c.state, DeliveryState.PENDING),
-                _earlier.c.destination == deliveries.c.destination,
-                _earlier.c.accession == deliveries.c.accession,
-                _earlier.c.issuer == deliveries.c.issuer,
-                _earlier.c.seq < deliveries.c.seq,
-            )
-        ),
-    )
-    .order_by(deliveries.c.next_at, deliveries.c.seq)
-    .limit(1)
-)
-_DUE_OF_LANE = _DUE.where(deliveries.c.bucket.in_(bindparam("of_buckets", expanding=True)))
 _SENT_BY_OTHERS = _ROWS.where(
     deliveries.c.senders != literal_column("''"),  # as the index says it
     deliveries.c.senders != bindparam("mark"),
     deliveries.c.destination == bindparam("to_destination"),
 ).order_by(deliveries.c.seq)
-_WITHDRAWN = deliveries.c.purpose == Purpose.WITHDRAWAL
 _OF_CASE = _ROWS.where(
     deliveries.c.accession == bindparam("in_accession"), deliveries.c.issuer == bindparam("in_issuer")
 ).order_by(deliveries.c.seq)
@@ -87,7 +66,6 @@ _END = _UPDATE.values(
     senders=_OTHER_SENDERS,
 )
 _FORGET = _UPDATE.where(deliveries.c.senders.contains(bindparam("mark"))).values(senders=_OTHER_SENDERS)
-_WAITING = _ROWS.where(_THIS, DELIVERY_WAITS).with_for_update()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,50 +158,16 @@ def withdraw(conn: Connection, key: CaseKey, draft_id: str, *, at: datetime) -> 
         if row.purpose != Purpose.DRAFT:
             return  # taken back already
         if row.state == DeliveryState.PENDING:
-            end(conn, _delivery(conn, row), DeliveryState.CANCELLED, "withdrawn")
+            end(conn, of_row(conn, row), DeliveryState.CANCELLED, "withdrawn")
         if row.attempts:
             seen.append(row.destination)
     put(conn, dict.fromkeys(seen), Purpose.WITHDRAWAL, key, draft_id, at=at, urgent=any(row.urgent for row in rows))
 
 
-def due(
-    conn: Connection,
-    destination: str,
-    *,
-    urgent: bool,
-    buckets: Collection[int] | None = None,
-    withdrawals_only: bool = False,
-    fresh_only: bool = False,
-) -> Delivery | None:
-    """The next urgent or the next other delivery to a destination, maybe due later; of some `buckets`, or of all.
-
-    `fresh_only` are those that were never sent.
-
-    Of one case only the oldest, so that its order is kept.
-    """
-    query = _DUE if buckets is None else _DUE_OF_LANE
-    query = query.where(_WITHDRAWN) if withdrawals_only else query
-    row = conn.execute(
-        query.where(deliveries.c.attempts == 0) if fresh_only else query,
-        {"to_destination": destination, "is_urgent": urgent}
-        | ({} if buckets is None else {"of_buckets": sorted(buckets)}),
-    ).first()
-    return None if row is None else _delivery(conn, row)
-
-
-def find_waiting(conn: Connection, delivery: Delivery) -> Delivery | None:
-    """A delivery that waits, to be changed in this transaction; None when it doesn't wait any more."""
-    row = conn.execute(_WAITING, {"row": delivery.seq, "of_id": delivery.control_id}).first()
-    return None if row is None else _delivery(conn, row)
-
-
-def find_sent_by_others(
-    conn: Connection, destination: str, *, me: str, buckets: Collection[int] | None = None
-) -> list[Delivery]:
+def find_sent_by_others(conn: Connection, destination: str, *, me: str) -> list[Delivery]:
     """What other gateways have begun to send there without a noted end."""
     asked = {"to_destination": destination, "mark": _mark(me)}
-    found = [_delivery(conn, row) for row in conn.execute(_SENT_BY_OTHERS, asked)]
-    return [d for d in found if buckets is None or bucket_of(clean(d.key.accession)) in buckets]
+    return [of_row(conn, row) for row in conn.execute(_SENT_BY_OTHERS, asked)]
 
 
 def begin(conn: Connection, delivery: Delivery, payload: bytes, *, at: datetime, sender: str = "") -> bool:
@@ -273,8 +217,7 @@ def end(
 def of_case(conn: Connection, key: CaseKey) -> list[Delivery]:
     """Every delivery of a case, oldest first."""
     return [
-        _delivery(conn, r)
-        for r in conn.execute(_OF_CASE, {"in_accession": key.accession, "in_issuer": key.issuer}).all()
+        of_row(conn, r) for r in conn.execute(_OF_CASE, {"in_accession": key.accession, "in_issuer": key.issuer}).all()
     ]
 
 
@@ -287,7 +230,8 @@ def _mark(sender: str) -> str:
     return f"{sender} " if sender else ""
 
 
-def _delivery(conn: Connection, row: Row[Any]) -> Delivery:
+def of_row(conn: Connection, row: Row[Any]) -> Delivery:
+    """A row with its payload as it is `stored`."""
     payload, broken = open_stored(conn, row.stored, "delivery.payload")
     return Delivery(
         seq=row.seq,

@@ -185,6 +185,11 @@ def by_id(conn: Connection, draft_id: str) -> StoredDraft | None:
     return None if row is None else _stored(row)
 
 
+def read_draft(document: bytes) -> DraftImpression:
+    """The draft of a document. Raises pydantic's ValidationError."""
+    return _DRAFT.validate_json(document)
+
+
 def blocked(conn: Connection, at_most: int) -> list[StoredDraft]:
     """The last drafts of open cases that the guard kept back, newest first."""
     return [_stored(r) for r in conn.execute(_BLOCKED, {"at_most": at_most})]

@@ -8,7 +8,8 @@
     ├── MessageFault             a peer sent what can't be taken in; it is told so, and the bytes are kept
     ├── JournalError             the journal can't commit: no positive ACK may leave
     │   └── SealError            a sealed document can't be opened: its key isn't there
-    │       └── SealBroken       nor ever will be: its bytes were changed, or its key was removed
+    │       ├── SealBroken       nor ever will be: its bytes were changed, or its key was removed
+    │       └── KeyUnfit         the site's key was asked, and it isn't the one that the journal's was wrapped under
     ├── LeaseLost                another gateway has this work now
     ├── AuditBroken              the audit trail isn't as it was written
     ├── BackupFault              a backup can't be made, read or restored
@@ -103,6 +104,10 @@ class SealError(JournalError):
 
 class SealBroken(SealError):
     """A sealed document can't be opened, and others can: its bytes were changed, or its key was removed."""
+
+
+class KeyUnfit(SealError):
+    """The site's key is there, and a key of the journal isn't wrapped under it. No key service that is away says so."""
 
 
 class AuditBroken(RadBridgeError):

@@ -82,7 +82,7 @@ def configure(*, level: str = "info", format: str = "json", stream: TextIO | Non
     `level` is a name of the standard library's, `format` is `json` or `console`, `stream` is standard error unless
     given. Calling it again replaces what the last call set up.
     """
-    out = stream or sys.stderr
+    out: Any = stream or _StandardError()
     ending: list[Processor] = [*_ENDING, _renderer(format, out)]
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level, *ending],
@@ -103,6 +103,19 @@ def configure(*, level: str = "info", format: str = "json", stream: TextIO | Non
         logging.getLogger(name).setLevel(least)
     sys.excepthook = _report_uncaught
     threading.excepthook = _report_thread
+
+
+class _StandardError:
+    """Standard error as it is when something is written, wherever that has been led meanwhile."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
 
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

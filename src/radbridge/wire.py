@@ -140,10 +140,7 @@ class Intake(Protocol):
         ...
 
     def count(self, wire: str, kind: str, outcome: str) -> None:
-        """Count a message that `commit` or the store took in, in fixed words.
-
-        `accept` and `reject` count by themselves.
-        """
+        """Count what `commit` or the store took in, in fixed words; `accept` and `reject` count by themselves."""
         ...
 
 
@@ -302,7 +299,10 @@ class Listener(Protocol):
 
 
 class Sink(Protocol):
-    """A destination for drafts."""
+    """A destination for drafts.
+
+    It composes in a thread, ahead of the turn: maybe during a `deliver` of its own, twice, or for nothing.
+    """
 
     @property
     def name(self) -> str: ...

@@ -10,7 +10,7 @@ from tests.support.dictation import listening
 from tests.support.gateway import GatewayProcess, is_alive
 from tests.support.ris import Ris
 
-MESSAGES = 400
+MESSAGES = 1_000
 CONNECTIONS = 8
 
 

@@ -31,4 +31,4 @@ def test_a_command_whose_extra_is_absent() -> None:
         assert called.stderr.count("\n") == 1
     other = run("--help")
     assert (other.returncode, other.stderr) == (0, "")
-    assert "Not installed here" in other.stdout
+    assert "Can't be loaded here" in other.stdout

@@ -16,8 +16,9 @@ from radbridge_adapters import cdshooks, fhir, fhircast
 from radbridge_adapters.console.auth import MAX_BYTES, MAX_FIELDS
 from radbridge_adapters.console.dispatch import Dispatcher
 from radbridge_adapters.console.protocols import MAX_HEAD_BYTES
-from radbridge_adapters.console.server import MAX_BODY_BYTES
+from radbridge_adapters.console.server import KEEP_ALIVE_S, MAX_BODY_BYTES
 from tests.support import people
+from tests.support.limits import clock_of_loop
 from tests.support.live import LiveGateway, live, make_site
 
 
@@ -96,6 +97,43 @@ async def test_headers_that_never_end_are_cut_off(begun: bytes, tmp_path: Path) 
         assert await talk(gateway, begun) == b""
         async with httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
             assert (await http.get("/healthz")).status_code == 200
+
+
+async def ask(gateway: LiveGateway, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """The status line of one request over a connection that stays."""
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+    return head.partition(b"\r\n")[0]
+
+
+async def test_an_idle_connection_is_kept_longer_than_its_caller_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is good for another request after more than a minute, closed when nobody can want it any more."""
+    async with live(make_site(tmp_path)) as gateway:
+        reader, writer = await asyncio.open_connection(*gateway.addresses["http"].rsplit(":", 1))
+        clock = clock_of_loop(monkeypatch)
+        for _ in range(3):
+            assert await ask(gateway, reader, writer) == b"HTTP/1.1 200 OK"
+            clock.skip(KEEP_ALIVE_S - 10)
+            await asyncio.sleep(0.01)
+        clock.skip(10)
+        async with asyncio.timeout(60):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_idle_connections_hold_up_no_end(tmp_path: Path) -> None:
+    """A gateway that stops closes them, and waits for none of them."""
+    async with live(make_site(tmp_path)) as gateway:
+        reader, writer = await asyncio.open_connection(*gateway.addresses["http"].rsplit(":", 1))
+        assert await ask(gateway, reader, writer) == b"HTTP/1.1 200 OK"
+    async with asyncio.timeout(60):  # which is less than they are kept
+        assert await reader.read() == b""
+        while asyncio.all_tasks() != {asyncio.current_task()}:
+            await asyncio.sleep(0.01)
+    writer.close()
 
 
 async def test_headers_that_are_too_long_are_cut_off(tmp_path: Path) -> None:

@@ -125,8 +125,10 @@ async def test_a_deadline_that_can_not_be_met_is_504(http: httpx.AsyncClient) ->
 async def test_a_late_fine_text_leaves_the_coarse_one(http: httpx.AsyncClient) -> None:
     """When only the fine text is late, the coarse one is the draft."""
     asked = {**CASES[0], "deadline_ms": 60}
-    while (answer := await http.post("/v1/drafts", json=asked)).status_code == 504:
-        pass  # a machine that stood still had no text at all in that time
+    for _ in range(5):  # a machine that stood still had no text at all in that time
+        answer = await http.post("/v1/drafts", json=asked)
+        if answer.status_code != 504:
+            break
     drafted = answer.json()
     assert drafted["stage"] == "coarse"
     assert "no fine text before the deadline" in drafted["fallback"]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, text, update
 
 from radbridge.case import CaseKey
 from radbridge.config.encryption import Encryption
-from radbridge.errors import SealBroken, SealError
+from radbridge.errors import JournalLost, SealBroken, SealError
+from radbridge.flow.applying import Step
 from radbridge.flow.courier import Courier
 from radbridge.flow.process import Processor
 from radbridge.journal import Journal, cases, dead, deliveries, messages, queue
 from radbridge.journal.buckets import ALL
+from radbridge.journal.schema import cases as case_rows
 from radbridge.metrics import Metrics
 from radbridge.testing import MemorySink
 from radbridge.wire import Received
@@ -154,3 +157,40 @@ async def test_a_key_that_is_away_is_an_outage(tmp_path: Path) -> None:
         await plain.read(lambda conn: queue.read_batch(conn, buckets=ALL, at_most=9))
     assert not isinstance(refused.value, SealBroken)
     await plain.close()
+
+
+def spoil_case(conn: Connection, items: Sequence[str]) -> list[None]:
+    """The document of a case is none any more, though it can be opened."""
+    for accession in items:
+        conn.execute(update(case_rows).where(case_rows.c.accession == accession).values(document=b"{}"))
+    return [None] * len(items)
+
+
+@pytest.mark.parametrize("spoilt", ["sealed", "read"])
+async def test_a_hint_from_a_broken_case(journal: Journal, monkeypatch: pytest.MonkeyPatch, spoilt: str) -> None:
+    """A message that was applied in an outage, and whose case can't be read since, holds up no other message."""
+    monkeypatch.setattr("radbridge.flow.process.OUTAGE_S", 0.02)
+    write, failed = journal.write, list[object]()
+
+    async def lose(operation: Callable[[Connection, Sequence[object]], Sequence[object]], item: object) -> object:
+        answer = await write(operation, item)
+        if not failed and isinstance(item, Step):
+            failed.append(item)
+            if spoilt == "read":
+                await write(spoil_case, "A1")
+            else:
+                await write(break_one, ('"case"', "document", "accession = 'A1'"))
+            raise JournalLost
+        return answer
+
+    def has(accession: str) -> bool:
+        return journal.read_now(lambda conn: cases.load(conn, CaseKey(accession=accession))) is not None
+
+    await journal.write(messages.accept, dictated("1", "A1"))
+    monkeypatch.setattr(journal, "write", lose)
+    ours = Processor(journal, {"test": translate}, settle_s=0.0, metrics=Metrics(), on_change=lambda: None, poll_s=0.02)
+    async with at_work(ours.run):
+        await until(lambda: failed)
+        for accession in ("A2", "A3"):  # the first is found while the buckets are probed again
+            await write(messages.accept, dictated(accession, accession))
+            await until(partial(has, accession))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine
@@ -47,7 +49,11 @@ def copy_new_journals() -> None:
     def copy(engine: Engine) -> None:
         name = engine.url.database if engine.dialect.name == "sqlite" else None
         if name and name != ":memory:" and not Path(name).exists():
-            Path(name).write_bytes(migrated())
+            beside = Path(f"{name}.{uuid4().hex}")
+            beside.write_bytes(migrated())
+            with suppress(FileExistsError):  # somebody else's is there meanwhile
+                Path(name).hardlink_to(beside)
+            beside.unlink()
         migrate(engine)
 
     migrate = stores.migrate

@@ -118,7 +118,7 @@ def test_after_a_rotation_old_values_open_and_new_ones_have_the_new_key(engine: 
     with engine.begin() as conn:
         running.tend(conn)
     new = running.seal(b"new", "p.q")
-    assert (cipher.key_of(old), cipher.key_of(new)) == (1, number)
+    assert (sealing.key_of(old), sealing.key_of(new)) == (1, number)
     assert (command.unseal(new, "p.q"), running.unseal(old, "p.q")) == (b"new", b"old")
 
 
@@ -129,7 +129,7 @@ def test_a_rotation_that_is_rolled_back_seals_nothing(engine: Engine, site: Encr
         ring.rotate(conn)
         ring.seal(b"x", "p.q")
         conn.rollback()
-    assert cipher.key_of(ring.seal(b"x", "p.q")) == 1
+    assert sealing.key_of(ring.seal(b"x", "p.q")) == 1
 
 
 def test_a_worn_key_is_changed(engine: Engine, site: Encryption, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_a_worn_key_is_changed(engine: Engine, site: Encryption, monkeypatch: py
     assert first.seals == 3
     assert first.retired_at is not None
     assert second.retired_at is None
-    assert cipher.key_of(ring.seal(b"x", "p.q")) == 2
+    assert sealing.key_of(ring.seal(b"x", "p.q")) == 2
 
 
 def test_another_site_key_wraps_the_same_keys(engine: Engine, site: Encryption, tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 65536
 """Of a request to the console itself: the wires have limits of their own."""
+KEEP_ALIVE_S = 75
+"""A connection may idle between two requests. Longer than nginx (60 s) and other balancers and clients keep one, so
+that the caller closes first: a request that crosses our closing is lost."""
 
 
 def make_app(site: Site, status: Status) -> FastAPI:
@@ -146,6 +149,7 @@ def _configure(settings: Http, app: Dispatcher) -> uvicorn.Config:
         ws="websockets-sansio",
         ws_max_size=settings.ws_max_bytes,
         ws_ping_interval=20.0,
+        timeout_keep_alive=KEEP_ALIVE_S,
         http=watch(AutoHTTPProtocol, settings.request_timeout_s),
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )

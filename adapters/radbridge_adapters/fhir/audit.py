@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from radbridge.audit import Note, Outcome, Subject, What, each, to_fhir
-from radbridge.errors import JournalError
+from radbridge.errors import JournalError, SealBroken
 from radbridge.flow.wake import Alarm
 from radbridge.journal import audit
 from radbridge.wire import Store
@@ -39,6 +39,8 @@ REST_S = 0.5
 HURRY = 5_000
 """Events from which on there is no rest."""
 RETRY_S = 1.0
+NOTES_AT_ONCE = 100
+"""Of one answer in one commit: between them the lane serves whoever else waits."""
 
 _REST = {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"}
 _INTERACTION = "http://hl7.org/fhir/restful-interaction"
@@ -113,7 +115,8 @@ class Audit:
         )
         if event.shows:
             notes = await self._notes([event])
-            await self._store.write_first(audit.record_all, notes)
+            for start in range(0, len(notes), NOTES_AT_ONCE):
+                await self._store.write_first(audit.record_all, notes[start : start + NOTES_AT_ONCE])
             event = replace(event, is_noted=True)
         if len(self._waiting) >= WAITING:
             self._waiting.popleft()
@@ -143,10 +146,31 @@ class Audit:
             if chunk:
                 notes = await self._notes([event for event in chunk if not event.is_noted])
                 await self._vault.commit(Change(versions=tuple(map(_version, chunk)), notes=tuple(notes)))
+        except Exception as error:  # one bad event must not end the worker, nor hold up all others
+            if isinstance(error, JournalError) and not isinstance(error, SealBroken):
+                log.exception("journal unavailable", retry_in_s=RETRY_S)
+                self._waiting.extendleft(reversed(chunk))
+                return False
+            if len(chunk) > 1:
+                self._waiting.extendleft(reversed(chunk))
+                for _ in chunk:
+                    if not await self._keep(1):
+                        return False
+                return True
+            log.exception("whose data an event is about can't be told: it is noted without")
+            return await self._keep_bare(chunk[0])
+        return True
+
+    async def _keep_bare(self, event: Event) -> bool:
+        """Note an event that something is wrong with by what was asked alone; False when the journal can't."""
+        try:
+            await self._store.write_first(audit.record_all, [] if event.is_noted else [_note(event)])
         except JournalError:
             log.exception("journal unavailable", retry_in_s=RETRY_S)
-            self._waiting.extendleft(reversed(chunk))
+            self._waiting.appendleft(event)
             return False
+        except Exception:  # not even that much of it can be written: all others still can
+            log.exception("audit events were lost: one can't be written", count=1)
         return True
 
     async def _notes(self, events: Sequence[Event]) -> list[Note]:

@@ -94,7 +94,7 @@ class FhirApp:
         views = request.views if request is not None else Views()
         try:
             await self._audit.note(found, answer, views, client=client.known_as, peer=_peer_of(scope))
-        except JournalError as error:  # what nobody can note, nobody is shown
+        except Exception as error:  # noqa: BLE001 - what can't be noted is not shown, whatever was the matter
             answer = await self._refuse(error, request)
             await self._audit.note(found, answer, views, client=client.known_as, peer=_peer_of(scope))
         return answer

@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from radbridge.config.encryption import Encryption
 from radbridge.config.files import OTHERS
-from radbridge.errors import ConfigError, JournalError, SealBroken, SealError
+from radbridge.errors import ConfigError, JournalError, KeyUnfit, SealBroken, SealError
 from radbridge.journal import keys
 from radbridge.journal.keys import DataKey
 from radbridge.journal.locks import Lock, hold
@@ -57,7 +57,7 @@ class Kek(Protocol):
     def wrap(self, key: bytes) -> bytes: ...
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """Raises SealError when it was wrapped under another key."""
+        """Raises KeyUnfit when it was wrapped under another key, SealError when nobody can say."""
         ...
 
 
@@ -80,9 +80,7 @@ class FileKek:
         try:
             return self._cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], b"data_key")
         except (InvalidTag, ValueError):
-            raise SealError(
-                "the key in encryption.key_file isn't the one that the journal is encrypted under"
-            ) from None
+            raise KeyUnfit("the key in encryption.key_file isn't the one that the journal is encrypted under") from None
 
 
 class CommandKek:
@@ -98,7 +96,8 @@ class CommandKek:
     def unwrap(self, wrapped: bytes) -> bytes:
         key = self._ask("unwrap", wrapped)
         if len(key) != KEY_BYTES:
-            raise SealError("encryption.key_command gave no key of 32 bytes")
+            # Nothing at all is what a program's failure looks like behind a pipe.
+            raise (KeyUnfit if key else SealError)("encryption.key_command gave no key of 32 bytes")
         return key
 
     def _ask(self, verb: str, value: bytes) -> bytes:
@@ -167,10 +166,14 @@ class AesRing:
 
     @staticmethod
     def check(settings: Encryption, there: Sequence[DataKey]) -> None:
-        """Raise SealError unless the site's key opens what it wraps, and all of these. Raises ConfigError."""
+        """Raise SealError unless the site's key opens what it wraps, KeyUnfit unless all these. Raises ConfigError."""
         kek = make_kek(settings)
         tried = secrets.token_bytes(KEY_BYTES)
-        if kek.unwrap(kek.wrap(tried)) != tried:
+        try:
+            is_well = kek.unwrap(kek.wrap(tried)) == tried
+        except KeyUnfit as error:  # by what it has wrapped itself: that says nothing of the journal's keys
+            raise SealError(str(error)) from None
+        if not is_well:
             raise SealError("encryption.key_command doesn't give back what it wrapped")
         for key in there:
             kek.unwrap(key.wrapped)

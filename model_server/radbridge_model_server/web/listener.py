@@ -12,6 +12,9 @@ from starlette.types import ASGIApp
 _PATIENCE_S = 10.0
 """For a port that a replica killed a moment ago still holds."""
 _PAUSE_S = 0.1
+KEEP_ALIVE_S = 75
+"""A connection may idle between two requests: longer than a gateway keeps one (30 s), and than nginx (60 s), so that
+the caller closes first. A request that crosses our closing is lost."""
 
 
 class Listener:
@@ -24,6 +27,7 @@ class Listener:
             log_level="warning",
             access_log=False,
             lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=round(grace_s),
         )
         self._server = uvicorn.Server(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import typer
 
@@ -28,3 +29,7 @@ def main(
     if version:
         typer.echo(__version__)
         raise typer.Exit
+    from radbridge import logs  # `--version` doesn't wait for it
+
+    # Whatever a command sets up later: until then an error would be shown with the reports that it was about.
+    logs.configure(level="warning", format="console" if sys.stderr.isatty() else "json")

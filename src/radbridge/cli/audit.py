@@ -71,19 +71,25 @@ def give_up(
         int | None, typer.Option(min=1, help="A key of the journal that is lost for good, as `store status` shows it.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Give the key up without asking.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="The key is there after all: take it back.")] = False,
 ) -> None:
     """Take out notes that wait for the chain and can't be opened: the key that they were sealed with is lost for good.
 
     It takes none whose key may come back, and none at all while the site's own key is away. Each leaves a note with the
     digest of its bytes, so that the trail says what it lacks, and the chain goes on. `--key` says of a key that neither
     the site's key nor a backup brings back that it is lost: then the journal opens without it, while no gateway runs.
+    `--key` with `--undo` takes a key back that the site's key opens after all.
 
     Example: [cyan]radbridge audit give-up --key 3 --reason "lost with the old key service" --config site.toml[/]
     """
     with told():
         site = site_of(config)
+        if undo and key is None:
+            raise ConfigError(["audit give-up: --undo takes a --key back"])
         if key is not None:
-            give_key_up(site, key, reason, ask=not yes)
+            give_key_up(site, key, reason, ask=not yes, undo=undo)
+    if undo:
+        return
     with told(), writing(site) as conn:
         note_of = partial(noted, What.DROPPED, "audit give-up", reason=reason)
         count = audit.give_up(conn, lambda detail: note_of(**detail))
@@ -113,11 +119,12 @@ def show(
     Example: [cyan]radbridge audit show --accession A100001 --config site.toml[/]
     """
     looked = partial(noted, What.VIEWED, "audit show", accession=accession, patient=patient)
+    nameless = 0
     with told(), reading(_site_to_show(config, accession, patient), looked()) as conn:
         if accession:
             found = audit.of_case(conn, accession)
         elif patient:
-            found = audit.of_patient(conn, patient)
+            found, nameless = audit.of_patient(conn, patient), audit.count_nameless(conn)
         else:
             found = audit.chained(conn, after=max(0, audit.head(conn).seq - limit), at_most=limit)
     table = Table("event", "at (UTC)", "what", "who", "case", "detail")
@@ -130,6 +137,8 @@ def show(
         detail = " ".join(f"{key}={value}" for key, value in note.detail.items())
         add_row(table, str(event.seq), clock(note.at), note.what, who, case, detail)
     out.print(table if found else "no event yet")
+    if nameless:
+        err.print(f"[yellow]{nameless} older events can't be read:[/] they may be of this patient too", highlight=False)
 
 
 @app.command()

@@ -65,15 +65,18 @@ class LazyGroup(TyperGroup):
 
 def _load(point: EntryPoint) -> Any:
     try:
-        found = point.load()
-    except ImportError as error:  # an extra that isn't installed, or somebody's plug-in: the others go on
+        return _build(point.name, point.load())
+    except Exception as error:  # noqa: BLE001 - an extra that isn't installed, or any fault of a plug-in: the others go on
         from radbridge.cli import absent
 
-        return _make(point.name, absent.stand_in(point.name, error), absent.SETTINGS)
+        return _make(point.name, absent.stand_in(point, error), absent.SETTINGS)
+
+
+def _build(name: str, found: Any) -> Any:
     if isinstance(found, typer.Typer):
-        info = TyperInfo(found, name=point.name)
+        info = TyperInfo(found, name=name)
         return get_group_from_info(info, pretty_exceptions_short=True, rich_markup_mode=_MARKUP, suggest_commands=True)
-    return _make(point.name, found, {})
+    return _make(name, found, {})
 
 
 def _make(name: str, function: Callable[..., None], settings: dict[str, Any]) -> Any:

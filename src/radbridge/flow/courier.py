@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -30,6 +30,7 @@ from radbridge.errors import (
     JournalError,
     JournalLost,
     LeaseLost,
+    RadBridgeError,
     SealBroken,
 )
 from radbridge.flow import doubts, results
@@ -59,6 +60,10 @@ LEASE_LOOK_S = 0.1
 """In the midst of a send. Less than the time between a lease that isn't trusted any more and one that is taken."""
 TRIPPED_S = 1.0
 """After an error that nobody foresaw."""
+AGAIN_S = 0.05
+"""A case that is saved, and saved again, while its message is composed has others get their turn at the processor."""
+LEAVE_S = 2.0
+"""For what is in doubt when the gateway ends."""
 _DEFAULTS = Rules()
 _RAN_OUT = "the lease ran out before the send was over"
 
@@ -105,6 +110,10 @@ class Courier:
         self._poll_s = poll_s
         self._unreachable = 0
         self._doubtful: deque[Doubt] = deque()
+        self._heard: tuple[Mapping[str, int], Result] | None = None
+        """A yes, and the lease it came under, that may not be noted: the commit got no answer."""
+        self._refused = ""
+        """The control id of what was to begin last and couldn't."""
         self._orphans_at = monotonic()
         """When to look next for what gateways that ended had begun to send."""
 
@@ -124,9 +133,17 @@ class Courier:
             while True:
                 left_s = await self._try_next()
                 if left_s > 0:
+                    self._ahead.forget()
                     await self.alarm.wait(min(left_s, self._poll_s))
+        except asyncio.CancelledError:
+            # Of the others one may be made good just now, and twice would be once too often.
+            self._doubtful = deque(doubt for doubt in self._doubtful if not doubt.left)
+            with suppress(RadBridgeError, TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await self._settle_doubts()
+            raise
         finally:
-            self._ahead.stop()
+            self._ahead.forget()
 
     async def _try_next(self) -> float:
         """Deliver, whatever happens; seconds until it makes sense to look again."""
@@ -144,9 +161,7 @@ class Courier:
 
     async def _deliver_next(self) -> float:
         """Send what is next, and what follows; seconds until it makes sense to look again."""
-        while self._doubtful:
-            await self._journal.write(doubts.make_good, self._doubtful[0])
-            self._doubtful.popleft()
+        await self._settle_doubts()
         held = self._held()
         if held is None:
             return self._poll_s
@@ -166,23 +181,32 @@ class Courier:
             return min((wait_s(head.delivery, now) for head in look.heads), default=self._poll_s)
         if coming is not None:
             self._ahead.expect(coming)
-        await self._deliver(head, held)
-        return 0.0
+        return await self._deliver(head, held)
 
-    async def _deliver(self, head: Head, held: Mapping[str, int]) -> None:
+    async def _settle_doubts(self) -> None:
+        while self._doubtful:
+            await self._journal.write(doubts.make_good, self._doubtful[0])
+            self._doubtful.popleft()
+        if self._heard is not None:
+            (held, result), self._heard = self._heard, None
+            await self._step(held, result)
+
+    async def _deliver(self, head: Head, held: Mapping[str, int]) -> float:
         delivery = head.delivery
         try:
             ready = await self._prepare(head, held)
         except SealBroken as error:  # others have documents that can be opened
             log.error("delivery can't be opened", control_id=delivery.control_id, destination=delivery.destination)  # noqa: TRY400 - no traceback: the reason is in the journal
-            await self._step(held, self._result(delivery, DeliveryState.DEAD, str(error), None))
-            return
+            await self._step(held, results.result_of(delivery, DeliveryState.DEAD, str(error), None))
+            return 0.0
         if ready is None:
-            return
+            return 0.0
         with self._lane.holder.using([self._lane.lease]):
             has_begun = await self._send_in_turn(ready, held)
         if has_begun and self._unreachable:
             await asyncio.sleep(min(KNOCK_S, results.backoff(self._unreachable - 1)))
+        again, self._refused = self._refused, "" if has_begun else delivery.control_id
+        return AGAIN_S if again and again == self._refused else 0.0
 
     async def _send_in_turn(self, ready: Ready, held: Mapping[str, int]) -> bool:
         """Send this one, and those behind it as long as the peer says yes. Whether a send began."""
@@ -192,7 +216,10 @@ class Courier:
             self._ahead.start(closed=self._is_closed)
             result = await self._send_begun(sending, held)
             goes_on = result.heard is Heard.YES and self._held() == held and not self._looks_for_orphans()
-            sending = await self._step(held, result, await self._ahead.next() if goes_on else None)
+            guess = await self._ahead.next() if goes_on else None
+            sending = await self._step(held, result, guess)
+            if sending is None and guess is not None:
+                self._ahead.put_back(guess)
         return has_begun
 
     async def _step(
@@ -200,26 +227,29 @@ class Courier:
     ) -> Sending | None:
         """Note what the last send came to and that the next one begins.
 
-        Where that gets no answer, either may stand: the next steps make that good. A fault in the begin of the next one
-        leaves the last one noted: else it would be sent again and again.
+        Where that gets no answer, either may stand: a yes is noted again, the rest made good. A fault in the begin of
+        the next one leaves the last one noted: else it would be sent again and again.
         """
         step = Step(lane=self._lane, held=held, result=result, ready=ready, closed=self._is_closed)
         try:
             return await self._journal.write(results.step, step)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # cancelled: the gateway ends, and the write goes on
             if ready is not None:
-                self._doubt(ready.delivery, is_late=False)
-                if result is not None and not isinstance(error, JournalLost | LeaseLost):
+                self._doubt(ready.delivery, is_late=False, left=False)
+                if result is not None and not isinstance(error, JournalLost | LeaseLost | asyncio.CancelledError):
                     await self._step(held, result)
                     raise
             if result is not None and isinstance(error, JournalError | LeaseLost):
                 is_lost = isinstance(error, LeaseLost) or not self._lane.holder.keeps(held)
-                self._doubt(result.delivery, is_late=is_lost and result.heard not in (None, Heard.NOBODY))
+                if isinstance(error, JournalLost) and result.heard is Heard.YES and not is_lost:
+                    self._heard = held, result
+                else:
+                    self._doubt(result.delivery, is_late=is_lost and result.heard not in (None, Heard.NOBODY))
             raise
 
-    def _doubt(self, delivery: Delivery, *, is_late: bool) -> None:
+    def _doubt(self, delivery: Delivery, *, is_late: bool, left: bool = True) -> None:
         """Its end isn't noted; `is_late`: it may have arrived while another gateway had the lease."""
-        self._doubtful.append(Doubt(delivery=delivery, sender=self._lane.me, mine=True, sent=is_late))
+        self._doubtful.append(Doubt(delivery=delivery, sender=self._lane.me, mine=True, sent=is_late, left=left))
 
     async def _send_begun(self, sending: Sending, held: Mapping[str, int]) -> Result:
         is_sent = False
@@ -228,7 +258,7 @@ class Courier:
             is_sent = True
             return await self._send(sending, held)
         except LeaseLost:
-            self._doubt(sending.delivery, is_late=is_sent)
+            self._doubt(sending.delivery, is_late=is_sent, left=is_sent)
             raise
 
     def _demand(self, held: Mapping[str, int]) -> None:
@@ -311,7 +341,7 @@ class Courier:
             # A draft that can't be written down must not hold up the ones behind it.
             log.exception("delivery can't be composed", control_id=delivery.control_id)
             answer = f"can't be composed ({type(error).__name__})"
-            await self._step(held, self._result(delivery, DeliveryState.DEAD, answer, None))
+            await self._step(held, results.result_of(delivery, DeliveryState.DEAD, answer, None))
             return b""
 
     async def _send(self, sending: Sending, held: Mapping[str, int]) -> Result:
@@ -323,35 +353,23 @@ class Courier:
         except LeaseLost:
             raise
         except DeliveryRefused as error:
-            result = self._result(delivery, DeliveryState.REFUSED, str(error), Heard.YES)
+            result = results.result_of(delivery, DeliveryState.REFUSED, str(error), Heard.YES)
         except DeliveryMoot as error:
-            result = self._result(delivery, DeliveryState.CANCELLED, str(error), Heard.NOBODY)
+            result = results.result_of(delivery, DeliveryState.CANCELLED, str(error), Heard.NOBODY)
         except DeliveryFailed as error:
-            result = self._weigh(delivery, error)
+            result = results.weigh(self._lane, delivery, error)
         except Exception as error:
             # A fault of ours in the midst of a send: whether the peer has it nobody knows.
             log.exception("a send tripped", destination=delivery.destination, control_id=delivery.control_id)
             failed = DeliveryFailed(delivery.destination, f"internal error ({type(error).__name__})", answered=False)
-            result = self._weigh(delivery, failed)
+            result = results.weigh(self._lane, delivery, failed)
         else:
             self._metrics.delivery_seconds.observe((datetime.now(UTC) - delivery.created_at).total_seconds())
-            result = self._result(delivery, DeliveryState.CONFIRMED, code, Heard.YES)
+            result = results.result_of(delivery, DeliveryState.CONFIRMED, code, Heard.YES)
         is_absent = result.heard is Heard.NOBODY and result.state is DeliveryState.PENDING
         self._unreachable = self._unreachable + 1 if is_absent else 0
         self._tell(result)
         return replace(result, sent_at=sending.at)
-
-    def _weigh(self, delivery: Delivery, error: DeliveryFailed) -> Result:
-        """What a send without a yes comes to: only answers count against the message."""
-        if not error.sent:  # the courier waits for an absent peer itself
-            return self._result(delivery, DeliveryState.PENDING, str(error), Heard.NOBODY)
-        heard = Heard.ERROR if error.answered else Heard.NOTHING
-        tries = delivery.nacks + 1
-        if error.answered and tries >= self._lane.max_attempts:
-            gone = f"gave up after {tries} attempts: {error}"
-            return self._result(delivery, DeliveryState.DEAD, gone, heard)
-        wait_s = results.pause(error, delivery.attempts + 1)
-        return self._result(delivery, DeliveryState.PENDING, str(error), heard, wait_s=wait_s)
 
     def _tell(self, result: Result) -> None:
         delivery = result.delivery
@@ -367,15 +385,3 @@ class Courier:
                 attempts=delivery.attempts + 1,
                 reason=result.answer,
             )
-
-    def _result(
-        self,
-        delivery: Delivery,
-        state: DeliveryState,
-        answer: str,
-        heard: Heard | None,
-        *,
-        wait_s: float = 0.0,
-    ) -> Result:
-        at = datetime.now(UTC) + timedelta(seconds=wait_s)
-        return Result(delivery=delivery, state=state, answer=answer, at=at, heard=heard)

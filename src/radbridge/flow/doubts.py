@@ -34,6 +34,8 @@ class Doubt:
     """Else it is found in the journal, and its gateway is gone."""
     sent: bool = True
     """False where it is known that nothing left, or left while the lease was kept: only its mark is to go."""
+    left: bool = True
+    """False where it is known that nothing left: it counts as no try, and the peer can't have seen it by that."""
 
 
 def find_orphans(conn: Connection, lane: Lane) -> list[Doubt]:
@@ -54,6 +56,8 @@ def make_good(conn: Connection, items: Sequence[Doubt]) -> list[None]:
         delivery = doubt.delivery
         key, places = delivery.key, [delivery.destination]
         hold(conn, Lock.CASE, [key.accession])
+        if not doubt.left:
+            deliveries.undo_begin(conn, delivery, doubt.sender)
         is_open = deliveries.forget_send(conn, delivery, doubt.sender)
         if not doubt.sent or not (doubt.mine or is_open):
             continue

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
@@ -17,10 +18,11 @@ from functools import partial
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from radbridge.config.store import Flow
-from radbridge.errors import JournalError, LeaseLost, MessageFault
+from radbridge.errors import JournalError, LeaseLost, MessageFault, SealBroken
 from radbridge.events import CaseEvent, Event
 from radbridge.flow.applying import Applier, Share, Step, Translate, is_theirs
 from radbridge.flow.holding import SoleHolder, buckets_of, cases_lease
@@ -323,9 +325,12 @@ def _find_committed(conn: Connection, steps: Sequence[Step]) -> tuple[list[Step]
     """Those that wait no more, and who is to sign what they are about."""
     waiting = queue.find_waiting(conn, {step.message.id for step in steps})
     over = [step for step in steps if step.message.id not in waiting]
-    facts = [fact for step in over for fact in step.facts if isinstance(fact, CaseEvent)]
-    found = [cases.find(conn, fact.key, fact.patient.id) for fact in facts]
-    return over, list(dict.fromkeys(case.signer.id for case in found if is_theirs(case)))
+    signers = []
+    for fact in (fact for step in over for fact in step.facts if isinstance(fact, CaseEvent)):
+        with suppress(SealBroken, ValidationError):  # a case that can't be read costs a hint, not all that waits
+            if is_theirs(case := cases.find(conn, fact.key, fact.patient.id)):
+                signers.append(case.signer.id)
+    return over, list(dict.fromkeys(signers))
 
 
 def _failed(message: messages.Waiting, fault: str, state: MessageState = MessageState.FAILED) -> Step:

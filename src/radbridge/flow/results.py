@@ -10,8 +10,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from time import monotonic
 
 from sqlalchemy import Connection
 
@@ -62,6 +63,8 @@ class Ready:
     payload: bytes = field(repr=False)
     saved_at: datetime | None = None
     """When its case had been saved last as it was composed. None: that was for an earlier send."""
+    at: float = field(default_factory=monotonic)
+    """When it was composed, in seconds of `monotonic`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +80,26 @@ class Result:
     """None: it was never tried."""
     sent_at: datetime | None = None
     """When it began."""
+
+
+def result_of(
+    delivery: Delivery, state: DeliveryState, answer: str, heard: Heard | None, *, wait_s: float = 0.0
+) -> Result:
+    """What a send came to just now; `wait_s`: before it is tried again."""
+    at = datetime.now(UTC) + timedelta(seconds=wait_s)
+    return Result(delivery=delivery, state=state, answer=answer, at=at, heard=heard)
+
+
+def weigh(lane: Lane, delivery: Delivery, error: DeliveryFailed) -> Result:
+    """What a send without a yes comes to: only answers count against the message."""
+    if not error.sent:  # the courier waits for an absent peer itself
+        return result_of(delivery, DeliveryState.PENDING, str(error), Heard.NOBODY)
+    heard = Heard.ERROR if error.answered else Heard.NOTHING
+    tries = delivery.nacks + 1
+    if error.answered and tries >= lane.max_attempts:
+        return result_of(delivery, DeliveryState.DEAD, f"gave up after {tries} attempts: {error}", heard)
+    wait_s = pause(error, delivery.attempts + 1)
+    return result_of(delivery, DeliveryState.PENDING, str(error), heard, wait_s=wait_s)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +145,7 @@ def _step(conn: Connection, item: Step, now: datetime) -> Sending | None:
         _end(conn, lane, result)
     look = None if item.ready is None else lane.look(conn, closed=item.closed)
     if result is not None and result.heard is Heard.YES:
-        _note_yes(conn, lane, destinations.load(conn, lane.name) if look is None else look.place, now)
+        _note_yes(conn, lane, destinations.load(conn, lane.name) if look is None else look.place, result.at)
     return None if look is None or item.ready is None else _begin(conn, lane, look, item.ready, now)
 
 
@@ -157,7 +180,7 @@ def _payload(head: Head, ready: Ready) -> bytes:
     waiting = head.delivery
     if waiting.broken or waiting.payload:
         return waiting.payload
-    return ready.payload if ready.saved_at == head.saved_at else b""
+    return ready.payload if ready.saved_at is not None and ready.saved_at == head.saved_at else b""
 
 
 def _why_dead(waiting: Delivery, rules: Rules, health: Health) -> str:
@@ -178,8 +201,9 @@ def _why_dead(waiting: Delivery, rules: Rules, health: Health) -> str:
 
 def _end(conn: Connection, lane: Lane, result: Result) -> None:
     confirmed = result.at if result.state is DeliveryState.CONFIRMED else None
-    deliveries.end(conn, result.delivery, result.state, result.answer, confirmed_at=confirmed, sender=lane.me)
-    if confirmed:
+    delivery, state = result.delivery, result.state
+    is_new = deliveries.end(conn, delivery, state, result.answer, confirmed_at=confirmed, sender=lane.me)
+    if confirmed and is_new:
         noting.delivered(conn, result.delivery, result.answer)
 
 
@@ -211,8 +235,12 @@ def _health(lane: Lane, result: Result, before: Health, now: datetime) -> Health
     return lane.breaker.failed(before, now, answered=result.heard is Heard.ERROR)
 
 
-def _note_yes(conn: Connection, lane: Lane, place: Destination, now: datetime) -> None:
-    """Note that a destination works. Where that is known its row isn't touched: all who send there would queue up."""
-    if not lane.breaker.is_known(place.health, now):
-        before = destinations.hold(conn, lane.name, now).health
-        destinations.note_health(conn, lane.name, lane.breaker.said_yes(before, now))
+def _note_yes(conn: Connection, lane: Lane, place: Destination, at: datetime) -> None:
+    """Note that a destination works, since it was heard, not since it is noted: another send may have begun between.
+
+    Where that is known its row isn't touched: all who send there would queue up.
+    """
+    if not lane.breaker.is_known(place.health, at):
+        before = destinations.hold(conn, lane.name, at).health
+        heard = max(at, before.answered_at or at)
+        destinations.note_health(conn, lane.name, lane.breaker.said_yes(before, heard))

@@ -12,7 +12,7 @@ told outside (`radbridge audit head`), and why `verify` takes an end that somebo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +37,7 @@ from radbridge.case import CaseKey
 from radbridge.errors import AuditBroken, SealBroken
 from radbridge.journal import keys, sealing
 from radbridge.journal.locks import Lock, hold
+from radbridge.journal.losses import Losses
 from radbridge.journal.schema import audit_anchors, audit_events, audit_pending
 from radbridge.journal.types import as_stored, clean
 
@@ -185,21 +186,30 @@ def verify(conn: Connection, *, start: int = 0, kept: Head | None = None) -> Ver
     last = _before(conn, start) if start > anchored.seq + 1 else anchored
     is_noted = row is None or last is not anchored
     is_kept = kept is None or kept == last
-    count = gone = 0
-    given_up = keys.lost(conn)
+    count, gone, begin = 0, 0, last.seq
+    given_up, losses = keys.lost(conn), Losses()
     for event in _rows(conn, last.seq):
         told = _check(conn, event, last, given_up)
         last, count = Head(seq=event.seq, hash=event.hash), count + 1
-        gone += told is None
-        is_noted = is_noted or told is None or _tells(told, anchored)
+        if told is None:
+            losses.add(event)
+            gone += 1
+        else:
+            losses.hear(told)
+            is_noted = is_noted or _tells(told, anchored)
         if kept is not None and kept.seq == last.seq:
             is_kept = kept == last
             if not is_kept:
                 raise AuditBroken(last.seq, "it isn't the event that the kept head is of")
     if kept is not None and not is_kept:
         raise AuditBroken(kept.seq, "the chain ends before the kept head")
-    if not is_noted and not _is_pending(conn, anchored):
+    if gone or not is_noted:
+        for told in _waiting(conn):
+            losses.hear(told)
+            is_noted = is_noted or _tells(told, anchored)
+    if not is_noted:
         raise AuditBroken(anchored.seq, "an anchor that no purge has noted")
+    losses.compare(after=begin)
     waiting, oldest = pending(conn)
     return Verified(
         events=count,
@@ -222,6 +232,18 @@ def give_up(conn: Connection, note_of: Callable[[dict[str, str]], Note]) -> int:
     conn.execute(delete(audit_pending).where(audit_pending.c.seq.in_(lost)))
     note(conn, [note_of({"pending": str(seq), "digest": digest}) for seq, digest in lost.items()])
     return len(lost)
+
+
+def tell_loss(conn: Connection, key: int) -> list[Mapping[str, str]]:
+    """What stands of a key that is given up in this transaction, and of the anchor: for notes that others can read."""
+    hold(conn, Lock.AUDIT, [""])
+    row = conn.execute(_ANCHOR).first()
+    anchored = Head() if row is None else Head(seq=row.seq, hash=row.hash)
+    losses = Losses()
+    for event in _rows(conn, 0):
+        if sealing.key_of(bytes(event.stored)) == key:
+            losses.add(event)
+    return [{**detail, "anchor": str(anchored)} for detail in losses.details(key)]
 
 
 def _find_unreadable(conn: Connection) -> dict[int, str]:
@@ -283,10 +305,17 @@ def of_case(conn: Connection, accession: str) -> list[Chained]:
 
 def of_patient(conn: Connection, number: str) -> list[Chained]:
     """What the chain says of a patient's number, of any issuer. Of events older than 0010 every document is read."""
-    patient = audit_events.c.patient
-    return [
-        event for event in _find(conn, or_(patient == clean(number), patient.is_(None))) if event.note.patient == number
-    ]
+    wanted, patient = clean(number), audit_events.c.patient
+    found = _find(conn, or_(patient == wanted, patient.is_(None)))
+    return [event for event in found if clean(event.note.patient) == wanted]
+
+
+def count_nameless(conn: Connection) -> int:
+    """Events older than 0010 whose key was given up: whose they are is known no more."""
+    if not (given_up := keys.lost(conn)):
+        return 0
+    query = _EVENTS.where(audit_events.c.patient.is_(None)).execution_options(yield_per=_CHUNK)
+    return sum(sealing.key_of(bytes(row.stored)) in given_up for row in conn.execute(query))
 
 
 def _find(conn: Connection, condition: ColumnElement[bool]) -> Iterator[Chained]:
@@ -339,12 +368,15 @@ def _before(conn: Connection, start: int) -> Head:
 
 
 def _tells(told: Note, anchored: Head) -> bool:
-    """Whether it is the note of that anchor."""
+    """Whether it is the note of that anchor, or of a key given up while it was the anchor: that one may be lost."""
+    if told.what is What.KEY_ROTATED:
+        return told.detail.get("anchor") == str(anchored)
     said = (told.detail.get("seq"), told.detail.get("hash"))
     return told.what is What.CHAIN_ANCHORED and said == (str(anchored.seq), anchored.hash.hex())
 
 
-def _is_pending(conn: Connection, anchored: Head) -> bool:
+def _waiting(conn: Connection) -> list[Note]:
+    """What waits to be chained and can be read."""
     lost = _find_unreadable(conn)
-    rows = conn.execute(select(audit_pending.c.at, audit_pending.c.document).where(audit_pending.c.seq.not_in(lost)))
-    return any(_tells(read(row.document, row.at), anchored) for row in rows)
+    rows = select(audit_pending.c.at, audit_pending.c.document).where(audit_pending.c.seq.not_in(lost))
+    return [read(row.document, row.at) for row in conn.execute(rows.order_by(audit_pending.c.seq))]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, literal_column, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, literal_column, or_, update
 
 from radbridge.case import CaseKey
 from radbridge.journal.buckets import bucket_of
@@ -57,13 +57,18 @@ _RETRY = _UPDATE.values(
     sent_at=bindparam("open_since"),
     senders=_OTHER_SENDERS,
 )
-_END = _UPDATE.values(
+_END = _UPDATE.where(or_(deliveries.c.confirmed_at.is_(None), deliveries.c.confirmed_at != bindparam("at"))).values(
     state=bindparam("to_state"),
     answer=bindparam("said"),
     confirmed_at=bindparam("at"),
     next_at=deliveries.c.next_at,
     sent_at=None,
     senders=_OTHER_SENDERS,
+)
+_UNDO = _UPDATE.where(
+    deliveries.c.attempts == bindparam("seen") + 1, deliveries.c.senders.contains(bindparam("mark"))
+).values(
+    attempts=deliveries.c.attempts - 1, sent_at=bindparam("sent_before"), first_sent_at=bindparam("first_sent_before")
 )
 _FORGET = _UPDATE.where(deliveries.c.senders.contains(bindparam("mark"))).values(senders=_OTHER_SENDERS)
 
@@ -176,6 +181,12 @@ def begin(conn: Connection, delivery: Delivery, payload: bytes, *, at: datetime,
     return conn.execute(_BEGIN, told).rowcount == 1
 
 
+def undo_begin(conn: Connection, delivery: Delivery, sender: str) -> None:
+    """A gateway's send of it never left: it is as it was before that began, `delivery`, if nobody sent it since."""
+    before = {"sent_before": delivery.sent_at, "first_sent_before": delivery.first_sent_at}
+    conn.execute(_UNDO, _row(delivery, sender) | before | {"seen": delivery.attempts})
+
+
 def forget_send(conn: Connection, delivery: Delivery, sender: str) -> bool:
     """Note that a gateway's send of it is over, whatever came of it. False where that was known."""
     return bool(sender) and conn.execute(_FORGET, _row(delivery, sender)).rowcount == 1
@@ -209,9 +220,13 @@ def end(
     *,
     confirmed_at: datetime | None = None,
     sender: str = "",
-) -> None:
-    """Note what became of a delivery in the end. Without its `sender`, a send that is under way stays so."""
-    conn.execute(_END, _row(delivery, sender) | {"to_state": state, "said": answer, "at": confirmed_at})
+) -> bool:
+    """Note what became of a delivery in the end; False where this very yes was noted before.
+
+    Without its `sender`, a send that is under way stays so.
+    """
+    told = _row(delivery, sender) | {"to_state": state, "said": answer, "at": confirmed_at}
+    return conn.execute(_END, told).rowcount == 1
 
 
 def of_case(conn: Connection, key: CaseKey) -> list[Delivery]:

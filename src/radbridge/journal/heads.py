@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from time import monotonic
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -101,6 +102,8 @@ class Coming:
     draft: DraftImpression = field(repr=False)
     saved_at: datetime
     """When its case was."""
+    at: float = field(default_factory=monotonic)
+    """When it was read, in seconds of `monotonic`."""
 
 
 _waiting = deliveries.alias("waiting")

@@ -7,7 +7,7 @@ sealed with it, `lost_at` that somebody has given it up: nothing opens what it s
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from sqlalchemy import Connection, Engine, bindparam, delete, func, select, update
 
 from radbridge.config.encryption import Encryption
-from radbridge.errors import SealError
+from radbridge.errors import KeyUnfit, SealError
 from radbridge.journal import sealing
 from radbridge.journal.schema import data_keys
 from radbridge.journal.sealing import Sealer
@@ -33,6 +33,7 @@ _LOSE = (
     .where(_ONE)
     .values(lost_at=bindparam("at"), retired_at=func.coalesce(data_keys.c.retired_at, bindparam("at")))
 )
+_FIND = update(data_keys).where(_ONE).values(lost_at=None)
 _WRAP = update(data_keys).where(_ONE).values(wrapped=bindparam("as_wrapped"), kek=bindparam("under"))
 
 
@@ -72,7 +73,7 @@ class Cipher(Protocol):
         ...
 
     def check(self, settings: Encryption, there: Sequence[DataKey]) -> None:
-        """Raise SealError unless the site's key opens what it wraps, and all of these. Raises ConfigError."""
+        """Raise SealError unless the site's key opens what it wraps, KeyUnfit unless all these. Raises ConfigError."""
         ...
 
 
@@ -105,15 +106,24 @@ def give_up(conn: Connection, id: int, *, at: datetime) -> None:
 
 
 def require_lost(settings: Encryption, key: DataKey | None) -> None:
-    """Raise SealError where the site's own key is away, or opens this one; None: its row is gone."""
+    """Raise SealError where the site's own key is away, opens this one, or fails for it; None: its row is gone."""
     check(settings, [])
-    if key is None:
+    if key is None or not key.wrapped:
         return
-    try:
-        check(settings, [key])
-    except SealError:
-        return
-    raise SealError(f"the site's key opens key {key.id} of the journal: it isn't lost")
+    for _ in range(2):  # with the site's own key tried before and behind: a key service may be away for a moment
+        try:
+            check(settings, [replace(key, lost_at=None)])
+        except KeyUnfit:
+            check(settings, [])
+        else:
+            raise SealError(f"the site's key opens key {key.id} of the journal: it isn't lost")
+
+
+def take_back(conn: Connection, settings: Encryption, id: int) -> None:
+    """A key that was given up is there after all. Raises SealError unless the site's key opens it and all others."""
+    there = load(conn)
+    check(settings, [replace(key, lost_at=None) if key.id == id else key for key in there])
+    conn.execute(_FIND, {"of_key": id})
 
 
 def retire(conn: Connection, id: int, *, at: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets as random
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, LargeBinary, delete, select, type_coerce
+from sqlalchemy import Connection, LargeBinary, select, type_coerce, update
 
 from radbridge.errors import ConfigError
 from radbridge.journal.schema import secrets
@@ -34,12 +34,32 @@ def refuse_sandbox(conn: Connection) -> None:
         raise ConfigError(["store.url: this journal is a replay's; a gateway would send its drafts once more"])
 
 
-def drop_sealed(conn: Connection, key: int) -> int:
-    """Forget those that nobody can read any more, for the key was given up: new ones are made. How many."""
+def set_aside(conn: Connection, key: int) -> int:
+    """Call those otherwise that nobody can read any more, for the key was given up: new ones are made. How many."""
     stored = select(secrets.c.name, type_coerce(secrets.c.value, LargeBinary).label("stored"))
-    lost = [row.name for row in conn.execute(stored) if key_of(bytes(row.stored)) == key and row.name != SANDBOX]
-    conn.execute(delete(secrets).where(secrets.c.name.in_(lost)))
+    sealed = [row.name for row in conn.execute(stored) if key_of(bytes(row.stored)) == key and row.name != SANDBOX]
+    lost = [name for name in sealed if not name.endswith(_aside(key))]
+    for name in lost:
+        _rename(conn, name, name + _aside(key))
     return len(lost)
+
+
+def put_back(conn: Connection, key: int) -> int:
+    """The key is there after all: those that were set aside count again, where no others were made since. How many."""
+    names = set(conn.execute(select(secrets.c.name)).scalars())
+    found = [name.removesuffix(_aside(key)) for name in names if name.endswith(_aside(key))]
+    back = [name for name in found if name not in names]
+    for name in back:
+        _rename(conn, name + _aside(key), name)
+    return len(back)
+
+
+def _aside(key: int) -> str:
+    return f" of key {key}"
+
+
+def _rename(conn: Connection, old: str, new: str) -> None:
+    conn.execute(update(secrets).where(secrets.c.name == old).values(name=new))
 
 
 def read(conn: Connection, name: str) -> bytes:

@@ -25,8 +25,10 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_d
 
 secure_delete: what was deleted or sealed doesn't stay in the file until something else needs the room.
 """
-_AT_ONCE = 64
-"""Rows that one statement adds: a whole group of the journal's."""
+_VALUES = 999
+"""That one statement takes; SQLite before 3.32 takes no more."""
+_AT_ONCE = _VALUES // (1 + len(ARRIVING))
+"""Rows that one statement adds: nearly a whole group of the journal's."""
 _STATEMENTS = 256
 """Prepared ones that a connection keeps: there is one for each size of a group, twice."""
 _PRIMARY = 0xFF
@@ -116,7 +118,8 @@ def add_messages(conn: Connection, received_at: datetime, rows: Sequence[tuple[A
     at = _time_writer()(received_at)
     for start in range(0, len(rows), _AT_ONCE):
         some = rows[start : start + _AT_ONCE]
-        last = _run(conn, _addition(len(some)), (at, *chain.from_iterable(some))).lastrowid
+        values = tuple(chain.from_iterable((at, *row) for row in some))
+        last = _run(conn, _addition(len(some)), values).lastrowid
     return range(last - len(rows) + 1, last + 1)  # one writer, and AUTOINCREMENT counts by one
 
 
@@ -125,8 +128,9 @@ def _addition(count: int) -> str:
     """One statement for a whole group: Python's lock is let go of and taken again for each step of a statement.
 
     FAIL: without a copy of each page for the case that only some rows can be stored. Then none is: see `Lane`.
+    No `?1` for the time that all share: some Pythons 3.12 warn of it.
     """
-    row = f"(?1, 'accepted', '', {', '.join('?' * len(ARRIVING))})"
+    row = f"(?, 'accepted', '', {', '.join('?' * len(ARRIVING))})"
     columns = f"received_at, state, reason, {', '.join(ARRIVING)}"
     return f"INSERT OR FAIL INTO message ({columns}) VALUES {_marks(count, row)}"  # noqa: S608 - our own names
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Sequence
@@ -16,12 +17,13 @@ from sqlalchemy.exc import OperationalError
 from radbridge.errors import SealBroken
 from radbridge.flow.intake import JournalIntake
 from radbridge.journal import Journal, messages, postgres
+from radbridge.journal.sqlite import _addition
 from radbridge.journal.stores import Stores
 from radbridge.metrics import Metrics
 from tests.support.journals import received
 from tests.support.sharing import until
 
-GROUPS, GROUP = 120, 16
+GROUPS, GROUP, WHOLE = 120, 16, 64
 
 
 def read_by_index(conn: Connection) -> int:
@@ -63,6 +65,15 @@ def test_more_than_one_statement_holds(conn: Connection) -> None:
     accepted = messages.accept(conn, [received(f"{n}", f"{n}".encode()) for n in range(2500)])
     stored = conn.exec_driver_sql("SELECT id, raw FROM message ORDER BY id").all()
     assert [(one.id, f"{n}".encode()) for n, one in enumerate(accepted)] == [tuple(row) for row in stored]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_any_sqlite_takes_a_group(conn: Connection) -> None:
+    """A whole group is stored with no more values than old SQLites take, and without numbers that a Python warns of."""
+    driver: Any = conn.connection.dbapi_connection
+    driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+    assert len(messages.accept(conn, [received(f"{n}") for n in range(WHOLE)])) == WHOLE
+    assert not re.search(r"\?\d", _addition(WHOLE))
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)

@@ -8,14 +8,19 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, event, select
 
-from radbridge.audit import Note, What, read
+from radbridge.audit import Note, Subject, What, read
+from radbridge.config import Site
 from radbridge.errors import JournalError
 from radbridge.journal import audit
 from radbridge.journal.schema import audit_pending
+from radbridge.journal.stores import Stores
 from radbridge_adapters import fhir
 from radbridge_adapters.fhir import audit as fhir_audit
+from radbridge_adapters.fhir.store import subjects
+from radbridge_adapters.fhir.store.snapshots import Snapshots
+from radbridge_adapters.resources.accession import Accessions
 from tests.support.fhir import JSON, patient, report
 from tests.support.live import LiveGateway, live, make_site
 
@@ -90,6 +95,61 @@ async def test_what_cannot_be_noted_is_not_shown(
         assert (await http.post("Patient", json=patient("900124"))).status_code == 201
     assert (await http.get(f"DiagnosticReport/{made['id']}")).status_code == 200
     await gateway.until(lambda: (What.MESSAGE_TAKEN, "", "900124") in noted(gateway, "create"))
+
+
+async def test_a_fault_in_finding_whose_data_it_is(
+    gateway: LiveGateway, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view whose subject can't be told for a fault of ours is refused, what is sent is noted all the same."""
+    made = await make_report(http, "900123")
+    find = subjects.find_subjects
+
+    def fail(conn: Connection, accessions: Accessions, names: Sequence[str]) -> dict[str, Subject]:
+        found = find(conn, accessions, names)
+        if any(subject.patient == "900666" or "DiagnosticReport" in name for name, subject in found.items()):
+            raise LookupError
+        return found
+
+    monkeypatch.setattr(fhir_audit, "find_subjects", fail)
+    refused = await http.get(f"DiagnosticReport/{made['id']}")
+    assert (refused.status_code, refused.json()["resourceType"]) == (500, "OperationOutcome")
+    assert "internal error" in refused.json()["issue"][0]["diagnostics"]
+    for number in ("900666", "900124"):
+        assert (await http.post("Patient", json=patient(number))).status_code == 201
+    both = {(What.MESSAGE_TAKEN, "", ""), (What.MESSAGE_TAKEN, "", "900124")}
+    await gateway.until(lambda: both <= noted(gateway, "create"))
+    assert (await http.post("Patient", json=patient("900125"))).status_code == 201
+    await gateway.until(lambda: (What.MESSAGE_TAKEN, "", "900125") in noted(gateway, "create"))
+
+
+async def test_a_large_answer_is_noted_in_parts(
+    gateway: LiveGateway, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The notes of a page of many patients don't hold the lane of the acknowledgements by one long write."""
+    for number in range(5):
+        await http.post("Patient", json=patient(f"90012{number}"))
+    record, sizes = audit.record_all, list[int]()
+
+    def listen(conn: Connection, groups: Sequence[Sequence[Note]]) -> list[None]:
+        sizes.extend(map(len, groups))
+        return record(conn, groups)
+
+    monkeypatch.setattr(audit, "record_all", listen)
+    monkeypatch.setattr(fhir_audit, "NOTES_AT_ONCE", 2)
+    await http.get("Patient?_count=100")
+    assert (sum(sizes), max(sizes)) == (6, 2)
+    assert len(noted(gateway, "search")) == 6
+
+
+def test_the_compositions_of_many_reports_are_found_together(stores: Stores) -> None:
+    """However many reports an answer has, they take a query for each 200 and not one each."""
+    foci = [{"resourceType": "DiagnosticReport", "id": f"r{n}", "meta": {"versionId": "1"}} for n in range(450)]
+    queries: list[str] = []
+    with stores.connect() as conn:
+        event.listen(conn, "before_cursor_execute", lambda _conn, _cursor, query, *_: queries.append(query))
+        found = Snapshots(conn, Accessions.of(Site()), ()).beside(foci)
+    assert len(found) == 450
+    assert len(queries) == 3
 
 
 async def test_a_report_that_is_moved_is_noted_for_both(gateway: LiveGateway, http: httpx.AsyncClient) -> None:

@@ -60,6 +60,12 @@ def test_a_patient_is_asked_for(stores: Stores) -> None:
         assert audit.verify(conn).events == 8
 
 
+def test_a_number_that_no_column_takes_is_found(stores: Stores) -> None:
+    """A patient whose number holds what isn't text to PostgreSQL is found as their case is."""
+    chain(stores, make_note(1, patient="9000\x0001"))
+    assert of_patient(stores, "9000\x0001") == of_patient(stores, "900001") == [1]
+
+
 def test_another_patient_in_the_column_is_found(stores: Stores) -> None:
     """Who writes somebody else's number beside an event, so that it isn't found, is found by verify."""
     chain(stores, make_note(1))

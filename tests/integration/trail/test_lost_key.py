@@ -9,25 +9,26 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, column, delete, insert, select, table, update
 from typer.testing import CliRunner, Result
 
 from radbridge.audit import Note, What
 from radbridge.cli.app import app
 from radbridge.cli.common import account
 from radbridge.config.encryption import Encryption
-from radbridge.errors import SealBroken
-from radbridge.journal import audit, backup, keys, resealing
-from radbridge.journal.keys import Ring
+from radbridge.errors import AuditBroken, SealBroken, SealError
+from radbridge.journal import audit, backup, keys, resealing, secrets
+from radbridge.journal.keys import DataKey, Ring
 from radbridge.journal.resealing import Mode
-from radbridge.journal.schema import audit_events, audit_pending, data_keys, gateways, memory
-from radbridge.journal.sealing import sealer_of
+from radbridge.journal.schema import audit_anchors, audit_events, audit_pending, data_keys, gateways, memory
+from radbridge.journal.sealing import SEALED, sealer_of
 from radbridge.journal.stores import Stores, open_store
 from radbridge_adapters import cdshooks, fhir
 from tests.support.cds import REPORT_DRAFT, draft_call
 from tests.support.journals import make_key
 from tests.support.live import live, make_site
 from tests.support.planted import plant
+from tests.support.trail import make_note
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -156,6 +157,134 @@ def test_what_was_sealed_with_it_is_told_apart_from_a_change(config: Path, raw: 
         conn.execute(delete(audit_events).where(audit_events.c.seq == 2))
     broken = radbridge(config, "audit", "verify")
     assert (broken.exit_code, "event 2" in broken.output) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["document", "actor", "what", "patient", "entity"])
+def test_a_given_up_event_that_was_changed_is_found(config: Path, raw: Stores, url: str, name: str) -> None:
+    """What nobody can open is still what it was when its key was given up, bytes and columns: a digest is noted."""
+    give_up(config, 1, "--yes")
+    chained(url, config)
+    assert radbridge(config, "audit", "verify").exit_code == 0
+    changed = SEALED + (1).to_bytes(4, "big") + b"junk" if name == "document" else "viewed"
+    forge(raw, 2, {name: changed})
+    broken = radbridge(config, "audit", "verify")
+    assert (broken.exit_code, "isn't as it was then" in broken.output) == (1, True)
+
+
+def test_a_key_that_nobody_gave_up_in_the_trail_is_not_lost(config: Path, raw: Stores, url: str) -> None:
+    """A row that says of a key that it is lost hides no event behind it: only a note of the chain does."""
+    config.with_name("new").write_text(config.with_name("gone").read_text())
+    chained(url, config)
+    forge(raw, 2, {"document": SEALED + (999).to_bytes(4, "big") + b"junk", "actor": "somebody"})
+    with raw.begin() as conn:
+        keys.give_up(conn, 999, at=AT)
+    broken = radbridge(config, "audit", "verify")
+    assert (broken.exit_code, "nobody has given up the key" in broken.output) == (1, True)
+
+
+def forge(raw: Stores, seq: int, values: dict[str, object]) -> None:
+    """As whoever owns the database does it."""
+    with raw.begin() as conn:
+        audit.allow_purge(conn)
+        bare = table("audit_event", column("seq"), *map(column, values))  # nothing is escaped or sealed on the way
+        conn.execute(update(bare).where(bare.c.seq == seq).values(values))
+
+
+def cut(conn: Connection, last: int, *, is_noted: bool) -> None:
+    """Take the front of the chain, as a purge does, or as whoever owns the database."""
+    audit.allow_purge(conn)
+    digest = conn.execute(select(audit_events.c.hash).where(audit_events.c.seq == last)).scalar_one()
+    if is_noted:
+        audit.anchor(conn, audit.Head(seq=last, hash=digest), at=AT, reason="retention")
+    else:
+        conn.execute(insert(audit_anchors), {"seq": last, "hash": digest, "at": AT, "reason": "retention"})
+    conn.execute(delete(audit_events).where(audit_events.c.seq <= last))
+
+
+def test_a_purge_may_take_given_up_events(config: Path, raw: Stores, url: str) -> None:
+    """After a purge in the midst of a stretch the chain is whole; a change in a stretch behind it is found."""
+    opened = open_store(url, Encryption(key_file=config.with_name("gone")))
+    with opened.begin() as conn:
+        audit.note(conn, [make_note(n, at=AT) for n in range(250)])
+        audit.chain_pending(conn)
+    opened.dispose()
+    give_up(config, 1, "--yes")
+    chained(url, config)
+    opened = open_store(url, Encryption(key_file=config.with_name("new")))
+    with opened.begin() as conn:
+        cut(conn, 120, is_noted=True)
+    with opened.connect() as conn:
+        assert audit.verify(conn).lost == 254 - 120
+        assert audit.verify(conn, start=230).lost == 25
+    forge(raw, 210, {"actor": "somebody"})
+    with opened.connect() as conn, pytest.raises(AuditBroken, match="event 201"):
+        audit.verify(conn)
+    opened.dispose()
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_a_made_up_anchor_is_found_behind_a_lost_key(config: Path, raw: Stores, url: str, *, is_noted: bool) -> None:
+    """A purge whose own note nobody can open is known by the note of the key; another anchor is none of a purge's."""
+    if is_noted:
+        opened = open_store(url, Encryption(key_file=config.with_name("gone")))
+        with opened.begin() as conn:
+            cut(conn, 1, is_noted=True)
+            audit.chain_pending(conn)
+        opened.dispose()
+    give_up(config, 1, "--yes")
+    if not is_noted:
+        chained(url, config)
+        with raw.begin() as conn:
+            cut(conn, 1, is_noted=False)
+    verified = radbridge(config, "audit", "verify")
+    assert (verified.exit_code, "no purge has noted" in verified.output) == ((0, False) if is_noted else (1, True))
+
+
+@pytest.mark.parametrize(
+    "answer", ["exit 3", "exec sleep 60", "exit 0", 'test -e "$0.2" && exit 3; echo > "$0.2"; echo AAAA']
+)
+def test_a_key_service_that_fails_loses_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    """Only an answer that isn't the key, given twice, says that a key is lost: one that stays away says nothing."""
+    program = tmp_path / "kms"
+    service = Encryption(key_command=(str(program),))
+    key = DataKey(id=1, wrapped=b"gone", kek="k", created_at=AT)
+    program.write_text(f'#!/bin/sh\nv=$(cat)\nif [ "$v" = Z29uZQ== ]; then {answer}; exit; fi\necho "$v"\n')
+    program.chmod(0o700)
+    with monkeypatch.context() as hasty:
+        hasty.setattr("radbridge_adapters.security.cipher.COMMAND_S", 2.0)
+        with pytest.raises(SealError):
+            keys.require_lost(service, key)
+    program.write_text("#!/bin/sh\ncat\n")
+    keys.require_lost(service, key)
+
+
+def test_a_key_that_turns_up_is_taken_back(config: Path, url: str) -> None:
+    """Whoever finds the site's old key names it, and takes back what was given up: all is read again."""
+    refused = give_up(config, 1, "--undo")
+    assert (refused.exit_code, "no key 1 was given up" in refused.output) == (2, True)
+    give_up(config, 1, "--yes")
+    refused = give_up(config, 1, "--undo")
+    assert (refused.exit_code, "isn't the one" in refused.output) == (1, True)
+    gone = config.with_name("gone")
+    assert radbridge(config, "store", "rewrap", "--to-key-file", str(gone)).exit_code == 0
+    config.with_name("new").write_text(gone.read_text())
+    assert give_up(config, 1, "--undo").exit_code == 0
+    verified = radbridge(config, "audit", "verify")
+    assert (verified.exit_code, "can't be read" in verified.output) == (0, False)
+    assert {note.patient for note in chained(url, config)[:3]} == {"ZYWICKA-PLANTED"}
+    opened = open_store(url, Encryption(key_file=gone))
+    with opened.connect() as conn:
+        assert secrets.read(conn, "x") == b"x"
+    opened.dispose()
+
+
+def test_older_events_that_nobody_can_read_are_counted(config: Path, raw: Stores) -> None:
+    """Where a patient's number stood in the document alone, an inquiry says how many events it couldn't ask."""
+    with raw.begin() as conn:
+        audit.allow_purge(conn)
+        conn.execute(update(audit_events).values(patient=None))
+    give_up(config, 1, "--yes")
+    assert "3 older events can't be read" in radbridge(config, "audit", "show", "--patient", "900001").output
 
 
 def test_a_journal_with_a_lost_key_is_kept_up(config: Path, raw: Stores, url: str, tmp_path: Path) -> None:

@@ -87,9 +87,11 @@ async def test_a_resource_is_noted_with_its_case(tmp_path: Path) -> None:
         entry = {"request": {"method": "GET", "url": f"DiagnosticReport/{first}"}}
         await http.post("", json={"resourceType": "Bundle", "type": "batch", "entry": [entry]})
         assert (await http.post(f"DiagnosticReport/{first}/$draft-impression")).json()["resourceType"] == "Bundle"
+        one, other = ("A1", "900123"), ("A2", "900123")
+        # A write's note comes behind its answer, a view's before it: whichever is chained last.
         await gateway.until(lambda: told(notes(gateway, "fhir"), "draft"))
+        await gateway.until(lambda: (What.MESSAGE_TAKEN, *other) in told(notes(gateway, "fhir"), "create"))
         found = notes(gateway, "fhir")
-    one, other = ("A1", "900123"), ("A2", "900123")
     assert told(found, "read") == {(What.VIEWED, "", "900123")}
     assert told(found, "history") == {(What.VIEWED, *one)}
     assert told(found, "search") == {(What.SEARCHED, "", ""), (What.VIEWED, *one), (What.VIEWED, *other)}

@@ -139,15 +139,17 @@ class Snapshots:
         return list(found.values())[:MAX_NEIGHBOURS]
 
     def _look_beside(self, reports: Sequence[str]) -> None:
-        """Find the Compositions of many reports by one query; where there are too many, each is asked for alone."""
+        """Find the Compositions of many reports together; where some have too many, each is asked for alone."""
         wanted = [name for name in dict.fromkeys(reports) if name not in self._beside and name not in self._new_names]
-        if not 1 < len(wanted) <= MAX_NEIGHBOURS or any(v.type == "Composition" for v in self._versions):
+        if len(wanted) < 2 or any(v.type == "Composition" for v in self._versions):
             return
         i = resource_index
-        rows = select(i.c.id, i.c.value).where(i.c.type == "Composition", i.c.param == "entry", i.c.value.in_(wanted))
-        found = self._conn.execute(rows.limit(MAX_NEIGHBOURS + 1)).all()
-        if len(found) <= MAX_NEIGHBOURS:
-            self._beside |= {name: [f"Composition/{row.id}" for row in found if row.value == name] for name in wanted}
+        for start in range(0, len(wanted), MAX_NEIGHBOURS):
+            part = wanted[start : start + MAX_NEIGHBOURS]
+            rows = select(i.c.id, i.c.value).where(i.c.type == "Composition", i.c.param == "entry", i.c.value.in_(part))
+            found = self._conn.execute(rows.limit(MAX_NEIGHBOURS + 1)).all()
+            if len(found) <= MAX_NEIGHBOURS:
+                self._beside |= {name: [f"Composition/{row.id}" for row in found if row.value == name] for name in part}
 
     def _compositions_of(self, focus: Document) -> list[Document]:
         """The Compositions that have a report as an entry: R4 has no element that points the other way."""

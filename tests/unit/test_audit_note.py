@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from radbridge.audit import KINDS, MOST_CASES, Note, Outcome, What, in_parts, read, to_fhir, write
 from radbridge.case import CaseKey
+from radbridge.errors import AuditBroken
 from radbridge.journal import audit
+from radbridge.journal.losses import Losses
 from radbridge_adapters.syslog.dicom_xml import to_xml
 from tests.support.trail import NOON, make_note
 
@@ -85,3 +87,11 @@ def test_an_event_of_many_cases_fits_its_forms() -> None:
     assert entities[-1]["detail"] == [{"type": "kind", "valueString": "cases"}]
     xml = to_xml(audit.Chained(seq=1, note=first, hash=bytes(32)))
     assert (xml.count("Accession Number"), len(xml) < 32_768) == (MOST_CASES, True)
+
+
+@pytest.mark.parametrize("detail", [{"key_id": "1", "events_from_x": "00"}, {"events_from_1": "00"}])
+def test_a_note_of_a_lost_key_that_nobody_wrote(detail: dict[str, str]) -> None:
+    """What somebody put into the trail by hand is told as such, at its place, and not as an error of ours."""
+    with pytest.raises(AuditBroken) as broken:
+        Losses().hear(make_note(what=What.KEY_ROTATED, detail=detail), 7)
+    assert broken.value.seq == 7

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -120,6 +121,16 @@ def test_after_a_rotation_old_values_open_and_new_ones_have_the_new_key(engine: 
     new = running.seal(b"new", "p.q")
     assert (sealing.key_of(old), sealing.key_of(new)) == (1, number)
     assert (command.unseal(new, "p.q"), running.unseal(old, "p.q")) == (b"new", b"old")
+
+
+def test_what_is_new_has_a_new_key_when_the_newest_is_lost(engine: Engine, site: Encryption) -> None:
+    """A key that was retired seals nothing any more, also where the one behind it was given up."""
+    ring = AesRing(engine, engine, site)
+    with engine.begin() as conn:
+        keys.give_up(conn, ring.rotate(conn), at=datetime.now(UTC))
+    again = AesRing(engine, engine, site)
+    assert sealing.key_of(again.seal(b"x", "p.q")) == 3
+    assert again.unseal(ring.seal(b"old", "p.q"), "p.q") == b"old"
 
 
 def test_a_rotation_that_is_rolled_back_seals_nothing(engine: Engine, site: Encryption) -> None:

@@ -13,9 +13,11 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 
 from radbridge.audit import Note, Outcome, Subject, What, each, to_fhir
 from radbridge.errors import JournalError, SealBroken
@@ -178,8 +180,19 @@ class Audit:
         names = [name for event in events for name in event.names]
         found: Mapping[str, Subject] = {}
         if names:
-            found = await self._store.read(lambda conn: find_subjects(conn, self._accessions, names))
+            found = await self._store.read(partial(_find_readable, self._accessions, names))
         return [note for event in events for note in _notes(event, found)]
+
+
+def _find_readable(accessions: Accessions, names: Sequence[str], conn: Connection) -> Mapping[str, Subject]:
+    """Whose they are. One beside which something can't be opened, for good, is left out."""
+    try:
+        return find_subjects(conn, accessions, names)
+    except SealBroken:
+        if len(names) == 1:
+            log.warning("whose data was shown can't be told: what it refers to can't be opened")
+            return {}
+    return {name: subject for one in names for name, subject in _find_readable(accessions, [one], conn).items()}
 
 
 def _targets_of(found: Found, answer: Answer) -> tuple[str, ...]:

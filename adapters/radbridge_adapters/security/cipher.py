@@ -157,10 +157,10 @@ class AesRing:
         self._current = 0
         self._counts = Counter[int]()
         self._learn()
-        if not self._current:
+        if not any(key.is_current for key in self._known.values()):
             with writer.begin() as conn:
                 hold(conn, Lock.KEYS, [""])
-                if not keys.usable(keys.load(conn)):  # another gateway's first key may have won
+                if not any(key.is_current for key in keys.load(conn)):  # another gateway's new key may have won
                     self.rotate(conn)
             self._learn()
 

@@ -169,7 +169,7 @@ class Ahead:
             payload = await asyncio.to_thread(compose, coming.case, coming.draft, delivery.control_id)
         except Exception:  # noqa: BLE001 - it is composed again once its turn has come, and what is wrong is told then
             return None
-        return Ready(delivery=delivery, payload=payload, saved_at=coming.saved_at)
+        return Ready(delivery=delivery, payload=payload, saved_at=coming.saved_at, at=coming.at)
 
 
 def _key(one: Head | Coming | Ready) -> tuple[str, datetime | None]:

@@ -216,7 +216,11 @@ class Courier:
             self._ahead.start(closed=self._is_closed)
             result = await self._send_begun(sending, held)
             goes_on = result.heard is Heard.YES and self._held() == held and not self._looks_for_orphans()
-            guess = await self._ahead.next() if goes_on else None
+            guess = None
+            if goes_on:
+                self._heard = held, result  # a gateway that ends just now notes it
+                guess = await self._ahead.next()
+                self._heard = None
             sending = await self._step(held, result, guess)
             if sending is None and guess is not None:
                 self._ahead.put_back(guess)
@@ -241,7 +245,7 @@ class Courier:
                     raise
             if result is not None and isinstance(error, JournalError | LeaseLost):
                 is_lost = isinstance(error, LeaseLost) or not self._lane.holder.keeps(held)
-                if isinstance(error, JournalLost) and result.heard is Heard.YES and not is_lost:
+                if isinstance(error, JournalLost) and result.heard is Heard.YES:  # the fence says if it may be noted
                     self._heard = held, result
                 else:
                     self._doubt(result.delivery, is_late=is_lost and result.heard not in (None, Heard.NOBODY))

@@ -195,7 +195,7 @@ def verify(conn: Connection, *, start: int = 0, kept: Head | None = None) -> Ver
             losses.add(event)
             gone += 1
         else:
-            losses.hear(told)
+            losses.hear(told, last.seq)
             is_noted = is_noted or _tells(told, anchored)
         if kept is not None and kept.seq == last.seq:
             is_kept = kept == last
@@ -205,7 +205,7 @@ def verify(conn: Connection, *, start: int = 0, kept: Head | None = None) -> Ver
         raise AuditBroken(kept.seq, "the chain ends before the kept head")
     if gone or not is_noted:
         for told in _waiting(conn):
-            losses.hear(told)
+            losses.hear(told, last.seq + 1)
             is_noted = is_noted or _tells(told, anchored)
     if not is_noted:
         raise AuditBroken(anchored.seq, "an anchor that no purge has noted")

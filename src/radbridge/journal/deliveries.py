@@ -68,7 +68,10 @@ _END = _UPDATE.where(or_(deliveries.c.confirmed_at.is_(None), deliveries.c.confi
 _UNDO = _UPDATE.where(
     deliveries.c.attempts == bindparam("seen") + 1, deliveries.c.senders.contains(bindparam("mark"))
 ).values(
-    attempts=deliveries.c.attempts - 1, sent_at=bindparam("sent_before"), first_sent_at=bindparam("first_sent_before")
+    payload=bindparam("bytes_before"),
+    attempts=deliveries.c.attempts - 1,
+    sent_at=bindparam("sent_before"),
+    first_sent_at=bindparam("first_sent_before"),
 )
 _FORGET = _UPDATE.where(deliveries.c.senders.contains(bindparam("mark"))).values(senders=_OTHER_SENDERS)
 
@@ -183,7 +186,11 @@ def begin(conn: Connection, delivery: Delivery, payload: bytes, *, at: datetime,
 
 def undo_begin(conn: Connection, delivery: Delivery, sender: str) -> None:
     """A gateway's send of it never left: it is as it was before that began, `delivery`, if nobody sent it since."""
-    before = {"sent_before": delivery.sent_at, "first_sent_before": delivery.first_sent_at}
+    before = {
+        "bytes_before": delivery.payload,
+        "sent_before": delivery.sent_at,
+        "first_sent_before": delivery.first_sent_at,
+    }
     conn.execute(_UNDO, _row(delivery, sender) | before | {"seen": delivery.attempts})
 
 

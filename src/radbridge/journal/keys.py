@@ -51,6 +51,11 @@ class DataKey:
     retired_at: datetime | None = None
     lost_at: datetime | None = None
 
+    @property
+    def is_current(self) -> bool:
+        """Whether what is new may be sealed with it."""
+        return self.retired_at is None and self.lost_at is None
+
 
 @runtime_checkable
 class Ring(Sealer, Protocol):

@@ -47,8 +47,8 @@ class Losses:
         place = key_of(stored), _first(event.seq)
         self._stand[place] = hashlib.sha256(self._stand.get(place, b"") + json.dumps(told).encode()).digest()
 
-    def hear(self, told: Note) -> None:
-        """A note that can be read: it may be of a key that was given up."""
+    def hear(self, told: Note, seq: int) -> None:
+        """A note that can be read, the event `seq`: it may be of a key that was given up. Raises AuditBroken."""
         if told.what is not What.KEY_ROTATED:
             return
         if UNDONE in told.detail:
@@ -56,7 +56,10 @@ class Losses:
                 del self._noted[place]
         for word, digest in told.detail.items():
             if word.startswith(_FROM):
-                self._noted[int(told.detail[_KEY]), int(word.removeprefix(_FROM))].add(digest)
+                key, first = told.detail.get(_KEY, ""), word.removeprefix(_FROM)
+                if not (key.isdecimal() and first.isdecimal()):
+                    raise AuditBroken(seq, "a note of a key that was given up isn't one that RadBridge writes")
+                self._noted[int(key), int(first)].add(digest)
 
     def details(self, key: int) -> Iterator[Mapping[str, str]]:
         """What stands of this key, for notes; one at least."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection, delete
 
-from radbridge.case import CaseKey
+from radbridge.case import Case, CaseKey
 from radbridge.config import Delivery as Rules
+from radbridge.draft import DraftImpression
 from radbridge.errors import JournalLost, LeaseLost
-from radbridge.flow import doubts, results
+from radbridge.flow import ahead, doubts, results
 from radbridge.flow.courier import Courier
 from radbridge.flow.doubts import Doubt
 from radbridge.flow.holding import SoleHolder
@@ -30,6 +32,7 @@ from tests.support.delivering import NAME, queue, withdraw
 from tests.support.sharing import at_work, until
 
 A1 = CaseKey(accession="A1")
+Operation = Callable[[Connection, Sequence[object]], Sequence[object]]
 ONCE = Rules(resend_unanswered=False)
 LANE = Lane(name=NAME, rules=ONCE, max_attempts=3, holder=SoleHolder(), lease="deliver:d:0", me="one")
 
@@ -62,6 +65,7 @@ def test_what_never_left(conn: Connection, me: str) -> None:
     doubts.make_good(conn, [Doubt(delivery=first.delivery, sender=me, mine=True, sent=False, left=False)])
     undone = of_a1(conn)
     assert (undone.attempts, undone.sent_at, undone.first_sent_at, undone.senders) == (0, None, None, ())
+    assert undone.payload == b""  # it is composed again, of the case as it is by then
     assert begin(conn, first, lane) is not None
 
 
@@ -140,7 +144,7 @@ async def test_no_answer(journal: Journal, monkeypatch: pytest.MonkeyPatch, lost
     """A commit without an answer, it may stand or not, costs no second copy and no message; a yes is noted once."""
     write, failed = journal.write, list[object]()
 
-    async def fail_once(operation: Callable[[Connection, Sequence[object]], Sequence[object]], item: object) -> object:
+    async def fail_once(operation: Operation, item: object) -> object:
         if failed or not isinstance(item, Step) or (item.result is None) != (lost == "begin"):
             return await write(operation, item)
         failed.append(item)
@@ -160,11 +164,71 @@ async def test_no_answer(journal: Journal, monkeypatch: pytest.MonkeyPatch, lost
     assert journal.read_now(delivered) == 1
 
 
+class Distrusting(SoleHolder):
+    """Its lease wasn't renewed for long, and is nobody else's."""
+
+    trusts = True
+
+    def keeps(self, held: Mapping[str, int]) -> bool:
+        """Not for sure."""
+        return self.trusts
+
+
+async def test_a_yes_in_a_long_outage(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A yes whose lease ran out with the database away is noted as soon as it is back, where nobody took the lease."""
+    write, failed, holder = journal.write, list[object](), Distrusting(["deliver:d:0"])
+
+    async def fail_thrice(operation: Operation, item: object) -> object:
+        if len(failed) == 3 or not isinstance(item, Step) or item.result is None:
+            return await write(operation, item)
+        failed.append(item)
+        holder.trusts = False
+        raise JournalLost
+
+    await journal.write(queue, ("A1", datetime.now(UTC)))
+    monkeypatch.setattr(journal, "write", fail_thrice)
+    sink = MemorySink(NAME)
+    ours = Courier(journal, sink, max_attempts=3, metrics=Metrics(), lease="deliver:d:0", holder=holder, me="one")
+    async with at_work(ours.run):
+        await until(lambda: journal.read_now(of_a1).state != "pending")
+    assert (journal.read_now(of_a1).state, len(failed), len(sink.tried)) == ("confirmed", 3, 1)
+
+
+class Slow(MemorySink):
+    """Composes the first one at once, the others when it may."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        self.entered, self.free = threading.Event(), threading.Event()
+
+    def compose(self, case: Case, draft: DraftImpression, control_id: str) -> bytes:
+        """As ever, and late."""
+        if case.key != A1:
+            self.entered.set()
+            assert self.free.wait(60)
+        return super().compose(case, draft, control_id)
+
+
+async def test_an_end_while_the_next_is_composed(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that is stopped before it noted a yes, since it waits for what comes next, notes it all the same."""
+    monkeypatch.setattr(ahead, "PATIENCE_S", 60)
+    for accession in ("A1", "A2"):
+        await journal.write(queue, (accession, datetime.now(UTC)))
+    sink = Slow()
+    ours = Courier(journal, sink, max_attempts=3, metrics=Metrics(), me="one", poll_s=0.02)
+    async with at_work(ours.run):
+        await until(lambda: sink.sent and sink.entered.is_set())
+        await asyncio.sleep(0.1)
+        assert journal.read_now(of_a1).state == "pending"
+    sink.free.set()
+    assert journal.read_now(of_a1).state == "confirmed"
+
+
 async def test_an_end_between_begin_and_send(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that is stopped while the begin of a send is committed leaves no try of what never left."""
     write, begun = journal.write, asyncio.Event()
 
-    async def hang(operation: Callable[[Connection, Sequence[object]], Sequence[object]], item: object) -> object:
+    async def hang(operation: Operation, item: object) -> object:
         answer = await write(operation, item)
         if isinstance(item, Step):
             begun.set()
@@ -186,7 +250,7 @@ async def test_an_end_while_it_is_made_good(journal: Journal, monkeypatch: pytes
     """A gateway that is stopped while it has a draft taken back once more has that done once."""
     write, made = journal.write, asyncio.Event()
 
-    async def hang(operation: Callable[[Connection, Sequence[object]], Sequence[object]], item: object) -> object:
+    async def hang(operation: Operation, item: object) -> object:
         answer = await write(operation, item)
         if isinstance(item, Doubt) and not made.is_set():
             made.set()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event, select
 
 from radbridge.audit import Note, Subject, What, read
 from radbridge.config import Site
-from radbridge.errors import JournalError
+from radbridge.errors import JournalError, SealBroken
 from radbridge.journal import audit
 from radbridge.journal.schema import audit_pending
 from radbridge.journal.stores import Stores
@@ -120,6 +120,26 @@ async def test_a_fault_in_finding_whose_data_it_is(
     await gateway.until(lambda: both <= noted(gateway, "create"))
     assert (await http.post("Patient", json=patient("900125"))).status_code == 201
     await gateway.until(lambda: (What.MESSAGE_TAKEN, "", "900125") in noted(gateway, "create"))
+
+
+async def test_what_refers_to_something_lost_is_shown(
+    gateway: LiveGateway, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page is shown though something beside one of its resources can't be opened; the others' cases are noted."""
+    await make_report(http, "900123")
+    find = subjects.find_subjects
+
+    def fail(conn: Connection, accessions: Accessions, names: Sequence[str]) -> dict[str, Subject]:
+        found = find(conn, accessions, names)
+        if any(subject.patient == "900666" for subject in found.values()):
+            raise SealBroken("case.document")
+        return found
+
+    monkeypatch.setattr(fhir_audit, "find_subjects", fail)
+    assert (await http.post("Patient", json=patient("900666"))).status_code == 201
+    shown = await http.get("Patient?_count=100")
+    assert (shown.status_code, len(shown.json()["entry"])) == (200, 2)
+    assert (What.VIEWED, "", "900123") in noted(gateway, "search")
 
 
 async def test_a_large_answer_is_noted_in_parts(

@@ -62,11 +62,14 @@ async def test_order_of_a_case_over_two_sessions(tmp_path: Path) -> None:
             assert [b"||R|||" in receiver.came[i][2] for i in place] == [True, False]
 
 
-async def test_a_message_that_is_never_answered(tmp_path: Path, limits: Limits) -> None:
+async def test_a_message_that_is_never_answered(
+    tmp_path: Path, limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A message that a peer never answers, though it answers others, is dead after three copies and blocks nobody.
 
     All copies are the same bytes under the same id, and no two were ever open at once.
     """
+    monkeypatch.setattr("radbridge.flow.results.backoff", lambda _: 600.0)  # the next copy leaves when we say so
 
     async def script(line: Line, control_id: str) -> None:
         if silent_about(line.receiver, "BAD"):
@@ -76,13 +79,14 @@ async def test_a_message_that_is_never_answered(tmp_path: Path, limits: Limits) 
 
     async with receiving(script) as receiver, delivering(tmp_path, receiver) as flow:
         await flow.queue("BAD")
-        for n in range(40):
+        for n in range(1, 4):
+            await flow.until(lambda: flow.of("BAD")[0].attempts == n)  # noqa: B023 - called at once
             await flow.queue(f"A{n}")
             await flow.until(lambda: flow.states(f"A{n}") == ["confirmed"])  # noqa: B023 - called at once
-            if flow.states("BAD") == ["dead"]:
-                break
-        assert flow.states("BAD") == ["dead"]
-        assert receiver.accessions().count("BAD") == 3
+            assert flow.states("BAD") == ["pending"]
+            await flow.make_due("BAD")
+        await flow.until(lambda: flow.states("BAD") == ["dead"])
+        assert receiver.accessions() == ["BAD", "A1", "BAD", "A2", "BAD", "A3"]
         assert len(receiver.copies("BAD")) == 1
         assert receiver.doubled == []
         assert "unanswered" in flow.of("BAD")[0].answer
@@ -157,10 +161,10 @@ async def test_a_fresh_message_wakes_it(tmp_path: Path, limits: Limits) -> None:
     """A message that was never tried goes before those that got nothing, as soon as the first stop would be over."""
 
     async def script(line: Line, control_id: str) -> None:
-        if silent_about(line.receiver, "BAD"):
-            limits.end()
-        else:
+        if not silent_about(line.receiver, "BAD"):
             await line.say(control_id)
+        elif line.receiver.accessions().count("BAD") < 3:  # the third copy, behind the yes, keeps waiting
+            limits.end()
 
     rules = {"breaker_after": 1, "breaker_s": 200}
     async with receiving(script) as receiver, delivering(tmp_path, receiver, **rules) as flow:
@@ -171,7 +175,7 @@ async def test_a_fresh_message_wakes_it(tmp_path: Path, limits: Limits) -> None:
         await flow.queue("A1")
         await flow.age(201)
         await flow.until(lambda: flow.states("A1") == ["confirmed"])
-        assert receiver.accessions() == ["BAD", "BAD", "A1"]
+        assert receiver.accessions()[:3] == ["BAD", "BAD", "A1"]
         assert flow.place().health.failures == 0
 
 

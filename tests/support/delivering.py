@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from radbridge.case import CaseKey
 from radbridge.config import Hl7Destination, Hl7v2
@@ -18,7 +18,7 @@ from radbridge.draft import DraftState
 from radbridge.flow.courier import Courier
 from radbridge.flow.delivery import make_couriers
 from radbridge.flow.holding import SoleHolder
-from radbridge.journal import Journal, cases, dead, deliveries, destinations, drafts
+from radbridge.journal import Journal, cases, dead, deliveries, destinations, drafts, schema
 from radbridge.journal.deliveries import Delivery
 from radbridge.journal.destinations import Destination, DestinationState, Order
 from radbridge.journal.schema import Purpose
@@ -140,6 +140,16 @@ class Delivering:
             return [None] * len(items)
 
         await self.journal.write(age, None)
+
+    async def make_due(self, accession: str) -> None:
+        """Have the pause before the next copy of a case's message be over."""
+
+        def make_due(conn: Connection, items: Sequence[str]) -> list[None]:
+            of_case = schema.deliveries.c.accession.in_(items)
+            conn.execute(update(schema.deliveries).where(of_case).values(next_at=datetime.now(UTC)))
+            return [None] * len(items)
+
+        await self.journal.write(make_due, accession)
 
     def place(self) -> Destination:
         """What the journal knows of the destination."""

@@ -18,6 +18,8 @@ from radbridge_adapters.resources.json import write_json
 _GOOD_CLOSES = frozenset((1000, 1001, 1012))
 """Normal closure and going away: no failure (2.5). 1012 is our own server, stopping."""
 _FAREWELL_S = 1.0
+_AT_THE_DOOR_S = 0.1
+"""For answers that came while this process stood still: then timers ring before it reads."""
 NORMAL, ENDED = 1000, 1008
 
 UNRESPONSIVE = "no answer to an event in time"
@@ -125,6 +127,8 @@ class Link:
                         await _send(send, text)
                 except TimeoutError:
                     return subscriber.overdue(monotonic() + limits.ack_s)
+            if subscriber.overdue(monotonic()) is not None:
+                await asyncio.sleep(_AT_THE_DOOR_S)
             now = monotonic()
             if (owed := subscriber.overdue(now)) is not None:
                 return owed

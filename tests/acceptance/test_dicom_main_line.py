@@ -96,9 +96,10 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         known = {"RADBRIDGE": ("RADBRIDGE", gateway.dicom_port)}
         async with orthanc(tmp_path_factory.mktemp("pacs"), modalities=known) as pacs:
             gateway.dicom = (
+                "association_timeout_s = 600.0\nidle_timeout_s = 600.0\n"
                 f'[[dicom.peers]]\nname = "pacs"\nae_title = "ORTHANC"\naddress = "127.0.0.1:{pacs.port}"\n'
                 '[[dicom.peers]]\nname = "mr1"\nae_title = "MODALITY"\n'
-                '[[dicom.destinations]]\nname = "archive"\npeer = "pacs"\n'
+                '[[dicom.destinations]]\nname = "archive"\npeer = "pacs"\ntimeout_s = 300.0\n'
             )
             await gateway.start()
             yield House(gateway=gateway, pacs=pacs, dictation=dictation)

@@ -161,10 +161,10 @@ async def test_send_command(gateway: GatewayProcess, tmp_path: Path) -> None:
     good.write_bytes(Ris(accession="A100006").dictated())
     bad.write_bytes(Ris(accession="").dictated())
     address = f"127.0.0.1:{gateway.hl7_port}"
-    status, said = await command("send", str(good), "--to", address)
+    status, said = await command("send", str(good), "--to", address, "--timeout", "60")
     assert status == 0
     assert "MSA|AA|" in said
-    status, said = await command("send", str(bad), "--to", address)
+    status, said = await command("send", str(bad), "--to", address, "--timeout", "60")
     assert status == 1
     assert "OBR" in said
     status, said = await command("problems", "--config", str(gateway.config))
@@ -176,8 +176,10 @@ async def test_health(gateway: GatewayProcess) -> None:
     """The HTTP port tells liveness, readiness by part, and metrics."""
     await send(gateway, Ris(accession="A100007").order())
     assert gateway.get("/healthz")[0] == 200
-    status, body = gateway.get("/readyz")
-    assert status == 200
+    async with asyncio.timeout(60):  # the model server has 5 s to answer in, which a machine may stand still for
+        while (told := await asyncio.to_thread(gateway.get, "/readyz"))[0] != 200:
+            await asyncio.sleep(0.1)
+    body = told[1]
     assert json.loads(body)["parts"] == dict.fromkeys(("dicom", "hl7v2", "http", "journal", "model"), True)
     assert b'radbridge_messages_total{kind="ORM^O01",outcome="accepted",wire="hl7v2"}' in gateway.get("/metrics")[1]
 

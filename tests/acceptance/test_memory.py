@@ -59,7 +59,7 @@ async def site(folder: Path) -> AsyncIterator[tuple[GatewayProcess, HttpPeer]]:
         await answer(200, RESPONSE.dump_python(response, mode="json"))(asked, writer)
 
     async with run_peer({"/v1/drafts": draft, "/readyz": answer(200, {})}) as peer:
-        gateway = GatewayProcess(folder, model=f'url = "{peer.url}"\n[memory]\nwait_s = 30')
+        gateway = GatewayProcess(folder, model=f'url = "{peer.url}"\n[memory]\nwait_s = 60')
         try:
             yield gateway, peer
         finally:

@@ -124,6 +124,10 @@ async def talk_cds(http: httpx.AsyncClient) -> list[httpx.Response]:
     return [*said, await http.post("/oauth2/token", data=form)]
 
 
+def url_of(gateway: GatewayProcess) -> str:
+    return f"http://127.0.0.1:{gateway.http_port}"
+
+
 def is_refusal(answer: httpx.Response) -> bool:
     return answer.status_code >= 400
 
@@ -132,9 +136,10 @@ async def test_no_marker_in_logs_metrics_and_refusals(tmp_path: Path) -> None:
     """Markers sent over every web wire turn up in no log line, no metric, and no answer that refuses something."""
     model = 'url = "embedded"\nstrategy = "coarse"\n[guard.policy]\nidentifier = "flag"'
     debug = {"RADBRIDGE_LOG__LEVEL": "debug"}
+    anew = httpx.Limits(max_keepalive_connections=0)  # as in tests.support.fhircast_client
     async with (
         GatewayProcess(tmp_path, model=model, environment=debug) as gateway,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.http_port}", trust_env=False, timeout=60) as http,
+        httpx.AsyncClient(base_url=url_of(gateway), trust_env=False, timeout=60, limits=anew) as http,
     ):
         said = [*await talk_fhir(http), *await talk_cast(str(http.base_url), http), *await talk_cds(http)]
         drafts = "SELECT count(*) >= 3 FROM draft WHERE state <> 'stale'"

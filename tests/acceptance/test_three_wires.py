@@ -83,14 +83,16 @@ async def drafted(dictation: Dictation, count: int) -> str:
 
 async def test_one_case_on_three_wires(tmp_path: Path) -> None:
     """Dictated by HL7, changed by FHIRcast: MLLP, two FHIR servers and the hub have the same text, flags and digest."""
+    anew = httpx.Limits(max_keepalive_connections=0)  # as in tests.support.fhircast_client
     async with (
         listening() as dictation,
         fhir_server() as ehr,
-        httpx.AsyncClient(trust_env=False, timeout=60) as http,
+        httpx.AsyncClient(trust_env=False, timeout=60, limits=anew) as http,
         GatewayProcess(
             tmp_path,
             [dictation.port],
-            model=f'url = "embedded"\nstrategy = "coarse"\n[[fhir.destinations]]\nname = "ehr"\nurl = "{ehr}"\n',
+            more="[fhircast]\nack_timeout_s = 600.0\n"
+            f'[[fhir.destinations]]\nname = "ehr"\nurl = "{ehr}"\ntimeout_s = 60.0\n',
         ) as gateway,
     ):
         base = f"http://127.0.0.1:{gateway.http_port}"

@@ -143,7 +143,8 @@ async def measure(quick: bool) -> Report:
 @asynccontextmanager
 async def packaged_service() -> AsyncIterator[Service]:
     """The model server's own service with the packaged model; each style signs under its name."""
-    service = await start_service(Settings(personas={style: f"persona/{style}" for style in STYLES}))
+    personas = {style: f"persona/{style}" for style in STYLES}
+    service = await start_service(Settings(personas=personas, deadline_s=600))  # a slow machine is no crash
     try:
         yield service
     finally:

@@ -23,7 +23,7 @@ async def main(chart: str, kubeconfig: str) -> None:
     if wrong or found["Errors"]:
         raise SystemExit(f"lint: {wrong or found['Errors']}")
     try:
-        await helm_sdkpy.Install(config).run("rb", chart, json.load(sys.stdin), wait=False, timeout=60)
+        await helm_sdkpy.Install(config).run("rb", chart, json.load(sys.stdin), wait=False, timeout=600)
     except helm_sdkpy.HelmError as error:
         raise SystemExit(f"install: {error}") from None
 

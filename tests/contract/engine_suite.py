@@ -100,7 +100,7 @@ async def test_a_late_prompt_is_dropped(engine: Engine) -> None:
 async def test_a_full_queue_refuses_at_once(engine: Engine) -> None:
     """More prompts than the queue holds raise ModelOverloaded with a time to return; those that wait are answered."""
     overloaded = engine.stats().overloaded
-    asked = await asyncio.gather(*(engine.generate(_prompt()) for _ in range(4 * MAX_QUEUE)), return_exceptions=True)
+    asked = await asyncio.gather(*(engine.generate(_prompt()) for _ in range(16 * MAX_QUEUE)), return_exceptions=True)
     refused = [a for a in asked if isinstance(a, ModelOverloaded)]
     assert refused
     assert refused[0].retry_after_s > 0

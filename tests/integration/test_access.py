@@ -182,7 +182,7 @@ async def test_a_proxy_on_the_same_machine_opens_nothing(
     wires = (fhir.wire, fhircast.wire, cdshooks.wire)
     async with (
         live(make_site(tmp_path, **tables), *wires) as gateway,
-        httpx.AsyncClient(base_url=gateway.base, trust_env=False, headers=headers) as http,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, headers=headers, timeout=60) as http,
     ):
         assert [await ask(http, "GET", path, "") for path in ("/api/v1/me", "/fhir/Patient")] == [status] * 2
         hook = await http.post("/cds-services/radbridge-report-draft", json={})
@@ -202,7 +202,7 @@ async def test_a_loopback_with_clients_asks_at_the_api_too(tmp_path: Path) -> No
     clients = [{"id": "pacs", "jwks": es384().jwks, "scopes": ["system/*.rs"]}]
     async with (
         live(make_site(tmp_path, fhir={"clients": clients}), fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as http,
     ):
         assert [await ask(http, "GET", path, "") for path in ("/api/v1/dead", "/fhir/Patient")] == [401, 401]
 
@@ -211,7 +211,7 @@ async def test_metrics_with_a_token(tmp_path: Path) -> None:
     """With `http.metrics_token_file`, /metrics shows itself to who has the token alone."""
     (tmp_path / "token").write_text("s3cret\n")
     site = make_site(tmp_path, http={"listen": "127.0.0.1:0", "metrics_token_file": str(tmp_path / "token")})
-    async with live(site) as gateway, httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
+    async with live(site) as gateway, httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as http:
         assert [await ask(http, "GET", "/metrics", token) for token in ("", "other", "s3cret")] == [401, 401, 200]
         odd = await http.get("/metrics", headers={b"authorization": b"Bearer \xe9"})
         assert odd.status_code == 401

@@ -31,14 +31,16 @@ Answer = tuple[LiveGateway, httpx.AsyncClient]
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has a caller's keys may be slow to give them."""
+    """Who has a caller's keys may be slow to give them, and so may a hospital's server."""
     monkeypatch.setattr("radbridge_adapters.security.fetching.TIMEOUT_S", 60.0)
+    monkeypatch.setattr("radbridge_adapters.rest.client._CONNECT_S", 60.0)
 
 
 @asynccontextmanager
 async def calling(
     folder: Path, model: FakeModel | None = None, *, model_table: dict[str, Any] | None = None, **tables: Any
 ) -> AsyncIterator[Answer]:
+    tables["cdshooks"] = {"deadline_s": 60.0} | tables.get("cdshooks", {})
     site = make_site(folder, **tables | ({"model": model_table} if model_table else {}))
     async with (
         live(site, cdshooks.wire, model=model) as gateway,
@@ -163,13 +165,16 @@ async def test_a_report_that_nobody_has_is_told_apart_from_one_that_was_not_fetc
 
 async def test_a_configured_server_is_asked_for_what_was_not_prefetched(tmp_path: Path) -> None:
     """The report, its findings and all are fetched from the hospital's server by its own name, not with the token."""
-    async with fhir_server() as url, httpx.AsyncClient(trust_env=False) as ehr:
+    async with fhir_server() as url, httpx.AsyncClient(trust_env=False, timeout=60) as ehr:
         made = await ehr.post(f"{url}/Observation", json=findings())
         whole = report() | {"result": [{"reference": f"Observation/{made.json()['id']}"}]}
         local = {name: whole[name] for name in whole if name not in {"subject", "resultsInterpreter"}}
         made = await ehr.post(f"{url}/DiagnosticReport", json=local)
         asked = call(context={"reportId": made.json()["id"]}, fhirServer=url)
-        async with calling(tmp_path, fhir={"destinations": [{"name": "ehr", "url": url}]}) as (gateway, http):
+        async with calling(tmp_path, fhir={"destinations": [{"name": "ehr", "url": url, "timeout_s": 60.0}]}) as (
+            gateway,
+            http,
+        ):
             said = await http.post(REPORT_DRAFT, json=asked)
             assert said.status_code == 200, said.text
             assert len(said.json()["cards"]) == 1
@@ -323,7 +328,7 @@ async def test_a_caller_has_one_rate_for_all_its_tokens(tmp_path: Path) -> None:
             headers = [{"authorization": f"Bearer {ehr.sign(service, sub=None)}"} for _ in range(2)]
             said = [await http.post(REPORT_DRAFT, json=draft_call(), headers=one) for one in headers]
     assert [one.status_code for one in said] == [200, 429]
-    assert said[1].headers["retry-after"] == "100"
+    assert 0 < int(said[1].headers["retry-after"]) <= 100
 
 
 async def test_a_web_page_is_let_in_by_name_only(tmp_path: Path) -> None:

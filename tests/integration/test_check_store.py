@@ -17,6 +17,12 @@ from tests.support.postgres import the_cluster
 MODEL = '[model]\nurl = "embedded"\n'
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database on a machine that stands still has its time."""
+    monkeypatch.setattr("radbridge.cli.check.PING_S", 600.0)
+
+
 def check(folder: Path, store: str, more: str = MODEL) -> tuple[int, str]:
     """Status, and all that it said."""
     file = folder / "site.toml"

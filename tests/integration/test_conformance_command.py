@@ -145,7 +145,7 @@ async def test_our_own_fhir_server_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("dialect", "broken"), [("stu3", set()), ("versionless", {"cast-versionless"})])
 async def test_a_hub_fails_on_just_what_it_breaks(tmp_path: Path, dialect: str, broken: set[str]) -> None:
     """Our own hub keeps every promise; in a vendor's loose dialect, it is told which one it doesn't."""
-    async with live(make_site(tmp_path, fhircast={"dialect": dialect}), fhircast_wire) as gateway:
+    async with live(make_site(tmp_path, fhircast={"dialect": dialect, "ack_timeout_s": 600}), fhircast_wire) as gateway:
         url = f"{gateway.base}/fhircast"
         args = ("--target", url, "--wire", "fhircast", "--json", str(tmp_path / "r"))
         status, kept, result = await check(*args)

@@ -124,8 +124,9 @@ async def test_nothing_is_committed_to(gateway: LiveGateway) -> None:
     assert "ReferencedSOPSequence" not in report
 
 
-async def test_a_peer_that_left_is_told_where_it_listens(tmp_path: Path) -> None:
+async def test_a_peer_that_left_is_told_where_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A modality that leaves before the report gets it at its own address."""
+    monkeypatch.setattr("radbridge_adapters.dicom.incoming.commitment.REPORT_TIMEOUT_S", 120.0)
     images, reports = [image()], Reports()
     with modality(reports) as listens:
         peer = {"name": "ct1", "ae_title": "MODALITY", "address": f"127.0.0.1:{listens}"}

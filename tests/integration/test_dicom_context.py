@@ -60,7 +60,7 @@ class Site:
         host, _, port = self.gateway.addresses["hl7v2"].rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(encode(message))
-        answer = await asyncio.wait_for(reader.readuntil(b"\x1c\r"), 10)
+        answer = await asyncio.wait_for(reader.readuntil(b"\x1c\r"), 60)
         writer.close()
         await writer.wait_closed()
         assert b"MSA|AA|" in answer

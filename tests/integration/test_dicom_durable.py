@@ -34,7 +34,7 @@ def send_until_it_dies(port: int, sender: int, stored: set[str]) -> None:
 @contextmanager
 def locked(database: Path) -> Iterator[None]:
     """Nobody else can write to the database."""
-    with closing(sqlite3.connect(database, isolation_level=None, timeout=30)) as connection:
+    with closing(sqlite3.connect(database, isolation_level=None, timeout=120)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("ROLLBACK")

@@ -25,6 +25,7 @@ async def test_dcmtk_echoes() -> None:
 def negotiate(port: int, contexts: dict[str, list[str]], called: str = "RADBRIDGE") -> dict[str, tuple[int, str]]:
     """What pynetdicom is given for each SOP class: result and transfer syntax."""
     ae = AE("MODALITY")
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 120
     for abstract, syntaxes in contexts.items():
         ae.add_requested_context(abstract, syntaxes)
     made = ae.associate("127.0.0.1", port, ae_title=called)

@@ -53,12 +53,12 @@ async def test_a_kill_before_the_answer_makes_no_second_object(tmp_path: Path) -
             gateway.model = f'url = "{model.url}"'
             gateway.dicom = (
                 f'[[dicom.peers]]\nname = "pacs"\nae_title = "STORESCP"\naddress = "127.0.0.1:{peer.port}"\n'
-                '[[dicom.destinations]]\nname = "archive"\npeer = "pacs"\n'
+                '[[dicom.destinations]]\nname = "archive"\npeer = "pacs"\ntimeout_s = 120\n'
             )
             await gateway.start()
             await asyncio.to_thread(_send, gateway.hl7_port, ris.order(), ris.dictated())
             assert gateway.process is not None
-            await asyncio.wait_for(gateway.process.wait(), 30)
+            await asyncio.wait_for(gateway.process.wait(), 120)
             async with gateway:
                 await gateway.until(DELIVERY.format("state"), "confirmed")
                 assert gateway.query(DELIVERY.format("attempts")) == [(2,)]

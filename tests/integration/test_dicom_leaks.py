@@ -68,14 +68,14 @@ def _counts() -> tuple[int, int, int]:
 
 
 async def test_two_thousand_bad_associations_leak_nothing() -> None:
-    """Threads, descriptors, tasks and connections are as many as before, and the next caller is served."""
+    """Threads, descriptors, tasks and connections are no more than before, and the next caller is served."""
     notes = Notes()
     turns = asyncio.Semaphore(50)
     async with listening(notes) as (listener, port):
         before = _counts()
         await asyncio.gather(*(_call(port, sent, waits=bool(n % 2), turns=turns) for n in range(100) for sent in WAYS))
         async with asyncio.timeout(60):
-            while listener.connections or _counts() != before:
+            while listener.connections or any(now > was for now, was in zip(_counts(), before, strict=True)):
                 await asyncio.sleep(0.01)
         async with associated(port) as peer:
             assert await peer.status(ECHO_RQ) == status.SUCCESS

@@ -142,8 +142,9 @@ async def test_a_peer_that_does_not_read_is_cut_off() -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_stop_answers_what_is_being_committed() -> None:
+async def test_stop_answers_what_is_being_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener that is stopped answers the object that is being committed, then aborts."""
+    monkeypatch.setattr("radbridge_adapters.dicom.network.listener._DRAIN_S", 120.0)
     notes = Notes(gate=asyncio.Event())
     async with listening(notes) as (listener, port), associated(port) as busy, associated(port) as idle:
         busy.writer.write(message(store_rq(), b""))

@@ -115,8 +115,10 @@ async def test_a_patient_is_asked_for_once(tmp_path: Path) -> None:
         assert [(query.QueryRetrieveLevel, query.PatientID) for query in archive.asked] == [("STUDY", "900001")]
 
 
-async def test_a_silent_archive(tmp_path: Path) -> None:
+async def test_a_silent_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An archive that never answers holds up no draft."""
+    for module in ("cache", "enquirer"):
+        monkeypatch.setattr(f"radbridge_adapters.dicom.asking.{module}.ALONE_S", 600.0)
     async with silent() as archive, asking(tmp_path, **site(archive.port, timeout_s=0.3)) as gateway:
         for number in range(5):
             await gateway.dictate(f"A{number}", patient=Patient(id=f"90000{number}"), study=NOW)

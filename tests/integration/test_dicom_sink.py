@@ -31,10 +31,12 @@ from radbridge_adapters.dicom.writing.sink import STATUSES, SrSink, max_attempts
 from radbridge_adapters.dicom.writing.withdraw import KEY_OBJECT_SELECTION
 from radbridge_adapters.hl7v2 import MllpClient, read_control_id
 from tests.support import dcmtk
+from tests.support.asking import silent
 from tests.support.certificates import Authority
 from tests.support.dicom_pacs import pacs
 from tests.support.drafts import CASE, DRAFT
 from tests.support.gateway import free_port
+from tests.support.limits import limits_of
 from tests.support.live import LiveGateway, live, make_site
 from tests.support.orthanc import Orthanc, orthanc
 from tests.support.ris import Ris
@@ -235,20 +237,13 @@ async def test_a_peer_without_the_class_refuses(tmp_path: Path) -> None:
                 await sink.deliver("C1", sink.compose(CASE, DRAFT, "C1"))
 
 
-async def test_a_silent_peer_is_given_up_in_time(tmp_path: Path) -> None:
+async def test_a_silent_peer_is_given_up_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A PACS that takes the connection and never answers holds the delivery for `timeout_s`."""
-    connected = asyncio.Event()
-
-    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connected.set()
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    async with server, sink_to(tmp_path, server.sockets[0].getsockname()[1], timeout_s=0.3) as sink:
-        with pytest.raises(DeliveryFailed):
+    limits = limits_of("radbridge_adapters.dicom.network.calling", monkeypatch)
+    async with silent(b"", limits.end) as peer, sink_to(tmp_path, peer.port, timeout_s=7) as sink:
+        with pytest.raises(DeliveryFailed, match="no answer within 7 s"):
             await asyncio.wait_for(sink.deliver("C1", sink.compose(CASE, DRAFT, "C1")), 60)
-    assert connected.is_set()
+    assert peer.connections == 1
 
 
 async def test_an_absent_pacs_gets_its_draft_once(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from radbridge_adapters.dicom.encoding.values import Elements
 from tests.support.asking import asking, peer, silent
 from tests.support.dicom_scu import STUDY, image
 from tests.support.gateway import free_port
+from tests.support.limits import clock_of_loop
 from tests.support.orthanc import orthanc
 
 NOW = Study(uid=f"{STUDY}.9", modality="CT", body_part="CHEST", at=datetime(2026, 3, 1, 10, 15, tzinfo=UTC))
@@ -36,7 +37,7 @@ async def no_pause(attempt: int) -> None:
 
 
 def archive(url: str, **more: Any) -> WebArchive:
-    web = Dicomweb.model_validate({"url": url} | more)
+    web = Dicomweb.model_validate({"url": url, "timeout_s": 300} | more)
     return WebArchive(web, asking=Asking(name="dicomweb", retries=0, cache_s=0, pause=no_pause))
 
 
@@ -47,6 +48,7 @@ class Server:
     url: str = ""
     requests: list[str] = field(default_factory=list)
     open: int = 0
+    dripped: int = 0
 
 
 @asynccontextmanager
@@ -63,6 +65,7 @@ async def answering(raw: bytes, *, then_drip: bool = False) -> AsyncIterator[Ser
             while then_drip and not leaving.done():
                 await asyncio.sleep(0.02)
                 writer.write(b" ")
+                made.dripped += 1
             leaving.cancel()
         writer.close()
         made.open -= 1
@@ -94,8 +97,10 @@ async def test_orthanc_is_asked(tmp_path: Path) -> None:
     assert (prior.modality, prior.body_part, prior.description) == ("CT", "CHEST", "Routine")
 
 
-async def test_it_stands_in_for_the_pacs(tmp_path: Path) -> None:
+async def test_it_stands_in_for_the_pacs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the PACS doesn't answer C-FIND, DICOMweb is asked; the PACS itself isn't asked study by study."""
+    for module in ("cache", "enquirer"):
+        monkeypatch.setattr(f"radbridge_adapters.dicom.asking.{module}.ALONE_S", 600.0)
     async with orthanc(tmp_path / "orthanc") as pacs, silent() as dead:
         await pacs.add(image("P2", study=f"{STUDY}.2", StudyDate="20250301"))
         query = {"peer": "pacs", "retries": 0, "timeout_s": 0.3}
@@ -156,12 +161,20 @@ async def test_odd_items(item: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK\r\nx-slow: ", b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n["])
-async def test_a_server_that_drips(raw: bytes) -> None:
+async def test_a_server_that_drips(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time limit is of the whole answer: a byte now and then doesn't lengthen it."""
+    clock = clock_of_loop(monkeypatch)
     async with answering(raw, then_drip=True) as server:
+        asked = asyncio.create_task(archive(server.url, timeout_s=300).studies("900001"))
+        while not asked.done():
+            before = server.dripped
+            assert before < 200
+            while server.dripped < before + 2 and not asked.done():
+                await asyncio.sleep(0.005)
+            clock.skip(50)  # of 300 s between two bytes
         with pytest.raises(DeliveryFailed, match="gave no answer"):
-            async with asyncio.timeout(60):
-                await archive(server.url, timeout_s=0.3).studies("900001")
+            await asked
+        assert server.dripped >= 6
 
 
 async def test_nobody_listens() -> None:

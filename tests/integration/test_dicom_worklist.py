@@ -129,7 +129,7 @@ def _rows(gateway: Asking, wire: str) -> int:
 
 async def test_a_silent_worklist_is_in_nobodys_way(tmp_path: Path) -> None:
     """A peer that accepts and never answers holds up no ACK and no draft, and isn't asked case by case."""
-    async with silent() as worklist, asking(tmp_path, **site(worklist.port, timeout_s=60)) as gateway:
+    async with silent() as worklist, asking(tmp_path, **site(worklist.port, timeout_s=300)) as gateway:
         for number in range(40):
             await gateway.dictate(f"A{number}")
         await gateway.gateway.until(lambda: all(gateway.gateway.drafts(f"A{n}") for n in range(40)))

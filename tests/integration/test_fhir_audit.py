@@ -85,7 +85,7 @@ async def test_a_stop_loses_nothing(tmp_path: Path) -> None:
     for at_least in (0, 30):
         async with (
             live(make_site(tmp_path), fhir.wire) as gateway,
-            httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON) as client,
+            httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON, timeout=60) as client,
         ):
             assert len(await events(client, at_least)) >= at_least
             for _ in range(30):

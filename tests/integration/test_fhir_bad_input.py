@@ -164,8 +164,9 @@ def _resident(gateway: GatewayProcess) -> int:
     return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
 
 
-async def test_large_bodies_wait_for_one_another(tmp_path: Path) -> None:
+async def test_large_bodies_wait_for_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many large bodies at once are taken one after the other, while small ones go on."""
+    monkeypatch.setattr("radbridge_adapters.fhir.body.WAIT_S", 600.0)
     async with (
         live(make_site(tmp_path), fhir.wire) as gateway,
         httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON, timeout=60) as client,

@@ -79,7 +79,7 @@ async def test_a_named_web_page_may_call(tmp_path: Path) -> None:
     site = make_site(tmp_path, fhir={"cors_origins": ["https://page.example"]})
     async with (
         live(site, fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON) as client,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON, timeout=60) as client,
     ):
         for origin, allowed in (("https://page.example", "https://page.example"), ("https://other.example", None)):
             answer = await client.get("metadata", headers={"origin": origin})
@@ -95,7 +95,7 @@ async def test_the_base_url_of_a_proxy(tmp_path: Path) -> None:
     site = make_site(tmp_path, fhir={"base_url": "https://radbridge.example/fhir", "open": True})
     async with (
         live(site, fhir.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON) as client,
+        httpx.AsyncClient(base_url=gateway.base + "/fhir/", headers=JSON, timeout=60) as client,
     ):
         made = await client.post("Patient", json=patient())
         assert made.headers["location"].startswith("https://radbridge.example/fhir/Patient/")

@@ -89,7 +89,7 @@ async def test_medplum_and_fhir_kit_work(tmp_path: Path) -> None:
     signer = es384()
     clients = [{"id": signer.client, "jwks": signer.jwks, "scopes": ["system/*.cruds"]}]
     async with live(make_site(tmp_path, fhir={"clients": clients}), fhir.wire) as gateway:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             token_url = f"{gateway.base}/oauth2/token"
             form = signer.form(token_url, scope="system/*.cruds")
             token = (await http.post(token_url, data=form)).json()["access_token"]

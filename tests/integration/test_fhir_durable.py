@@ -44,7 +44,7 @@ async def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
     await gateway.process.wait()
     await gateway.start(ready=False)
     try:
-        async with httpx.AsyncClient(base_url=base, headers=JSON, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=base, headers=JSON, timeout=60) as client:
             for accession, id in made.items():
                 assert (await client.get(f"DiagnosticReport/{id}")).json()["identifier"][0]["value"] == accession
                 condition = {"if-none-exist": f"identifier={accession}"}

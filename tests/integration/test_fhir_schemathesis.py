@@ -27,6 +27,7 @@ async def test_answers_are_what_openapi_says(tmp_path: Path, document: str, only
         process = await asyncio.create_subprocess_exec(
             *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{gateway.base}/{document}"),
             *("--include-path-regex", only, "--max-examples", str(examples), "--phases", "coverage,fuzzing"),
+            *("--request-timeout", "120", "--suppress-health-check", "too_slow"),
             *("--checks", CHECKS, "--seed", "1", "--no-color", "--generation-database", ":memory:"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -28,7 +28,7 @@ async def serving(folder: Path) -> AsyncIterator[LiveGateway]:
 
 async def as_client(gateway: LiveGateway, scope: str) -> httpx.AsyncClient:
     """A client with a token of just this scope."""
-    async with httpx.AsyncClient(base_url=gateway.base, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as http:
         form = RIS.form(f"{gateway.base}/oauth2/token") | {"scope": scope}
         said = await http.post("/oauth2/token", data=form)
     assert said.status_code == 200, said.text
@@ -66,7 +66,7 @@ async def test_each_verb_of_each_type(tmp_path: Path) -> None:
             "GET DiagnosticReport?patient.identifier=900001": 403,
             "GET metadata": 200,
         }
-        async with httpx.AsyncClient(base_url=gateway.base + "/fhir/") as nobody:
+        async with httpx.AsyncClient(base_url=gateway.base + "/fhir/", timeout=60) as nobody:
             answer = await nobody.get("DiagnosticReport")
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
             assert answer.json()["resourceType"] == "OperationOutcome"
@@ -110,7 +110,7 @@ async def test_refusals_are_on_record(tmp_path: Path) -> None:
     async with serving(tmp_path) as gateway:
         async with await as_client(gateway, READER) as reader:
             await reader.get("Patient/p1")
-        async with httpx.AsyncClient(base_url=gateway.base + "/fhir/") as nobody:
+        async with httpx.AsyncClient(base_url=gateway.base + "/fhir/", timeout=60) as nobody:
             await nobody.get("Patient/p1")
         async with await as_client(gateway, "system/AuditEvent.rs") as auditor, asyncio.timeout(60):
             while (trail := (await auditor.get("AuditEvent")).json())["total"] < 2:

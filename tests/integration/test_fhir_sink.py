@@ -37,9 +37,15 @@ ACCESSIONS = Accessions(types=frozenset({"ACSN"}), systems=frozenset())
 SECOND = replace(DRAFT, id="D2", text="Changed.")
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hospital's server may be slow to let us in."""
+    monkeypatch.setattr("radbridge_adapters.rest.client._CONNECT_S", 60.0)
+
+
 def make_sink(url: str, *, in_one: bool) -> FhirServerSink:
     composer = Composer(lambda key: "ca5e", ttl=timedelta(hours=24))
-    return FhirServerSink(FhirClient("hospital", url), composer, ACCESSIONS, in_one=in_one)
+    return FhirServerSink(FhirClient("hospital", url, timeout_s=60.0), composer, ACCESSIONS, in_one=in_one)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -51,7 +57,7 @@ async def server() -> AsyncIterator[str]:
 @pytest.fixture
 async def hospital(server: str) -> AsyncIterator[httpx.AsyncClient]:
     """The hospital's server, empty."""
-    async with httpx.AsyncClient(base_url=server) as client:
+    async with httpx.AsyncClient(base_url=server, timeout=60) as client:
         (await client.delete(server)).raise_for_status()
         yield client
 
@@ -183,14 +189,15 @@ async def test_killed_before_the_answer(hospital: httpx.AsyncClient, tmp_path: P
     async with relay(str(hospital.base_url).rstrip("/"), lambda p: None) as between:
         async with running(tmp_path, between.url) as (base, process):
             between.after = lambda p: process.kill() if is_transaction(p) else None
-            async with httpx.AsyncClient(base_url=f"{base}/fhir/") as client:
+            async with httpx.AsyncClient(base_url=f"{base}/fhir/", timeout=60) as client:
                 assert (await client.post("DiagnosticReport", json=report())).status_code == 201
             await process.wait()
         between.after = lambda p: None
         confirmed = "SELECT count(*) FROM delivery WHERE destination = 'hospital' AND state = 'confirmed'"
-        async with running(tmp_path, between.url), asyncio.timeout(60):
-            while not read_journal(tmp_path, confirmed):
-                await asyncio.sleep(0.05)
+        async with running(tmp_path, between.url):
+            async with asyncio.timeout(60):
+                while not read_journal(tmp_path, confirmed):
+                    await asyncio.sleep(0.05)
     assert sum(is_transaction(p) for p in between.seen) == 1
     [made] = [one for one in await find(hospital, "DiagnosticReport") if one["status"] == "partial"]
     assert await versions(hospital, made) == 1
@@ -198,7 +205,7 @@ async def test_killed_before_the_answer(hospital: httpx.AsyncClient, tmp_path: P
 
 
 def read_journal(folder: Path, query: str) -> int:
-    with closing(sqlite3.connect(folder / "radbridge.db")) as conn:
+    with closing(sqlite3.connect(folder / "radbridge.db", timeout=60)) as conn:
         return int(conn.execute(query).fetchone()[0])
 
 

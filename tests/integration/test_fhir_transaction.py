@@ -180,8 +180,8 @@ async def test_only_batches_and_transactions(client: httpx.AsyncClient) -> None:
 
 async def test_a_bundles_identifier_is_none_of_a_message(gateway: LiveGateway, client: httpx.AsyncClient) -> None:
     """Two transactions under one identifier are two: what may come twice is told by If-None-Exist or If-Match."""
-    for accession in ("A1", "A2"):
-        named = bundle(post(report(accession))) | {"identifier": {"system": "urn:sender", "value": "1"}}
+    for accession in ("A1", "A2"):  # without a text: a draft of ours would be a report, too
+        named = bundle(post(report(accession, ""))) | {"identifier": {"system": "urn:sender", "value": "1"}}
         assert (await client.post("", json=named)).status_code == 200
     assert await total(client, "DiagnosticReport") == 2
     assert "radbridge_control_ids_reused_total 0.0" in gateway.metrics.page().decode()

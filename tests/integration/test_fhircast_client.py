@@ -21,6 +21,7 @@ from radbridge_adapters import fhircast
 from radbridge_adapters.fhircast import publish
 from radbridge_adapters.fhircast.client import HubClient
 from tests.support.fhircast import observation, put, report_context, update_context
+from tests.support.gateway import free_port
 from tests.support.held_model import HeldModel
 from tests.support.live import LiveGateway, live, make_site
 from tests.support.peers import running
@@ -32,6 +33,7 @@ KEY = CaseKey(accession="A1")
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed is tried again at once; a hub may take its time."""
     monkeypatch.setattr("radbridge_adapters.fhircast.client._TIMEOUT_S", 60.0)
+    monkeypatch.setattr("radbridge_adapters.rest.client._CONNECT_S", 60.0)
     monkeypatch.setattr("radbridge.flow.results.backoff", lambda _: 0.01)
     monkeypatch.setattr("radbridge_adapters.fhircast.client._FIRST_PAUSE_S", 0.05)
 
@@ -204,8 +206,8 @@ async def test_changed_findings_take_the_draft_away(tmp_path: Path) -> None:
         await hub.draft("Clear lungs.")
         await hub.share("Right effusion.")
         await hub.draft("Right effusion.")
-        published = (await hub.state())["published"]
-        methods = [e["event"]["context"][-1]["resource"]["entry"][0]["request"]["method"] for e in published]
+        taken = (await hub.state())["taken"]
+        methods = [e["event"]["context"][-1]["resource"]["entry"][0]["request"]["method"] for e in taken]
         assert methods == ["PUT", "DELETE", "PUT"]
 
 
@@ -292,10 +294,8 @@ async def test_a_ping_asks_the_hub(tmp_path: Path) -> None:
     async with foreign_hub() as hub, following(hub, tmp_path) as gateway:
         [sink] = [sink for wire in gateway.wires for sink in wire.sinks if sink.name == "hub"]
         await sink.ping()
-        hub_gone = hub.url
-    async with live(
-        make_site(tmp_path, fhircast={"hubs": [{"name": "hub", "url": hub_gone, "topic": "t"}]}), fhircast.wire
-    ) as gateway:
+    gone = [{"name": "hub", "url": f"http://127.0.0.1:{free_port()}", "topic": "t"}]
+    async with live(make_site(tmp_path, fhircast={"hubs": gone}), fhircast.wire) as gateway:
         [sink] = [sink for wire in gateway.wires for sink in wire.sinks if sink.name == "hub"]
         with pytest.raises(DeliveryFailed):
             await sink.ping()

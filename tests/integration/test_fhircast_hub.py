@@ -95,7 +95,7 @@ async def test_changed_findings_replace_the_draft(tmp_path: Path) -> None:
         await share(pacs, "Right effusion. Clear left lung.")
         second = await drafts_in(pacs, "Right effusion.")
         assert second["id"] == first["id"]
-        updates = [e for e in pacs.events if e["event"]["hub.event"] == "DiagnosticReport-update"]
+        updates = await pacs.wait(5, "DiagnosticReport-update")
         methods = [e["event"]["context"][-1]["resource"]["entry"][0]["request"]["method"] for e in updates]
         assert methods == ["PUT", "PUT", "PUT", "DELETE", "PUT"]
 
@@ -115,7 +115,7 @@ async def test_a_draft_for_a_report_that_nobody_has_open_goes_nowhere(tmp_path: 
         assert await pacs.context() == {"context.type": "", "context": []}
         await pacs.post("DiagnosticReport-open", report_context("A1"))
         await drafts_in(pacs, "Clear lungs.")
-        assert sent(gateway)[-1] == (Purpose.DRAFT, DeliveryState.CONFIRMED)
+        await gateway.until(lambda: sent(gateway)[-1] == (Purpose.DRAFT, DeliveryState.CONFIRMED))
         await share(pacs, "Right effusion.")
         await gateway.until(lambda: len(sent(gateway)) == 4)
         assert [purpose for purpose, _ in sent(gateway)].count(Purpose.WITHDRAWAL) == 1
@@ -225,7 +225,10 @@ async def test_an_event_is_sent_again_without_harm(tmp_path: Path) -> None:
 )
 async def test_what_is_no_event_is_told_so(tmp_path: Path, body: bytes, kind: str, status: int) -> None:
     """What is no event and no subscription is refused in plain text, and the hub goes on."""
-    async with live(make_site(tmp_path), fhircast.wire) as gateway, httpx.AsyncClient(trust_env=False) as http:
+    async with (
+        live(make_site(tmp_path), fhircast.wire) as gateway,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
+    ):
         answer = await http.post(f"{gateway.base}/fhircast", content=body, headers={"content-type": kind})
         assert (answer.status_code, answer.headers["content-type"]) == (status, "text/plain; charset=utf-8")
         assert (await http.get(f"{gateway.base}/fhircast/t")).json() == {"context.type": "", "context": []}
@@ -248,7 +251,10 @@ async def test_conflicts_change_nothing(tmp_path: Path) -> None:
 
 async def test_the_hub_says_what_it_can(tmp_path: Path) -> None:
     """The configuration is where the standard has it."""
-    async with live(make_site(tmp_path), fhircast.wire) as gateway, httpx.AsyncClient(trust_env=False) as http:
+    async with (
+        live(make_site(tmp_path), fhircast.wire) as gateway,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
+    ):
         said = (await http.get(f"{gateway.base}/fhircast/.well-known/fhircast-configuration")).json()
         assert said["websocketSupport"] is True
         assert "DiagnosticReport-update" in said["eventsSupported"]

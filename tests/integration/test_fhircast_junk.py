@@ -9,7 +9,7 @@ import websockets
 
 from radbridge_adapters import fhircast
 from tests.support.fhircast import report_context
-from tests.support.fhircast_client import application
+from tests.support.fhircast_client import application, connect, hear
 from tests.support.live import live, make_site
 
 JUNK: list[str | bytes] = [
@@ -29,12 +29,12 @@ async def test_junk_on_a_socket_harms_nothing(tmp_path: Path) -> None:
     """Texts and bytes that are no answers are passed over, and the session goes on for that subscriber too."""
     async with live(make_site(tmp_path), fhircast.wire) as gateway, application(f"{gateway.base}/fhircast") as good:
         odd = await good.form()
-        async with websockets.connect(odd.json()["hub.channel.endpoint"], proxy=None) as socket:
-            await socket.recv()
+        async with connect(odd.json()["hub.channel.endpoint"]) as socket:
+            await hear(socket)
             for junk in JUNK:
                 await socket.send(junk)
             await good.post("DiagnosticReport-open", report_context("A1"))
-            assert "DiagnosticReport-open" in str(await socket.recv())
+            assert "DiagnosticReport-open" in await hear(socket)
         await good.wait(1)
 
 
@@ -43,11 +43,11 @@ async def test_a_message_that_is_too_long_ends_only_its_socket(tmp_path: Path) -
     site = make_site(tmp_path, http={"ws_max_bytes": 4096})
     async with live(site, fhircast.wire) as gateway, application(f"{gateway.base}/fhircast") as good:
         odd = await good.form(subscriber_name="ODD")
-        async with websockets.connect(odd.json()["hub.channel.endpoint"], proxy=None, compression=None) as socket:
-            await socket.recv()
+        async with connect(odd.json()["hub.channel.endpoint"], compression=None) as socket:
+            await hear(socket)
             await socket.send("x" * 100_000)
             with pytest.raises(websockets.ConnectionClosedError) as caught:
-                await socket.recv()
+                await hear(socket)
             assert caught.value.rcvd is not None
             assert caught.value.rcvd.code == 1009
         [error] = await good.wait(1, "SyncError")
@@ -59,4 +59,4 @@ async def test_nobody_gets_in_by_guessing(tmp_path: Path) -> None:
     async with live(make_site(tmp_path), fhircast.wire) as gateway:
         for path in ("/fhircast/ws/", "/fhircast/ws/guess", "/fhircast", "/fhircast/topic"):
             with pytest.raises(websockets.InvalidStatus):
-                await websockets.connect(f"{gateway.base.replace('http', 'ws', 1)}{path}", proxy=None)
+                await connect(f"{gateway.base.replace('http', 'ws', 1)}{path}")

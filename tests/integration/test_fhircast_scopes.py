@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 
 import httpx
-import websockets
 
 from radbridge.errors import ModelUnavailable
 from radbridge_adapters import fhir, fhircast
 from radbridge_adapters.security.jwks import public_set
 from radbridge_adapters.security.keys import Algorithm, make_private
 from tests.support.fhircast import event, observation, put, report_context, update_context
+from tests.support.fhircast_client import connect, hear
 from tests.support.live import live, make_site
 from tests.support.smart import es384
 
@@ -26,7 +26,7 @@ async def test_a_hub_with_clients_asks_for_tokens_and_holds_them_to_their_scopes
     """Without a token 401; with one, events may be read and published as far as its scopes go, in any case."""
     clients = [{"id": "pacs", "jwks": PACS.jwks, "scopes": SCOPES}]
     site = make_site(tmp_path, fhir={"clients": clients})
-    async with live(site, fhir.wire, fhircast.wire) as gateway, httpx.AsyncClient(trust_env=False) as http:
+    async with live(site, fhir.wire, fhircast.wire) as gateway, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         url = f"{gateway.base}/fhircast"
         opened = event("DiagnosticReport-open", report_context("A1"))
         for answer in (
@@ -46,8 +46,8 @@ async def test_a_hub_with_clients_asks_for_tokens_and_holds_them_to_their_scopes
         assert (await http.post(url, data=SUBSCRIBE | {"hub.events": "Patient-open"})).status_code == 403
         assert (await http.post(url, data=SUBSCRIBE | {"hub.events": "*"})).status_code == 403
         said = await http.post(url, data=SUBSCRIBE | {"hub.events": "DiagnosticReport-open"})
-        async with websockets.connect(said.json()["hub.channel.endpoint"], proxy=None) as socket:
-            assert '"hub.mode":"subscribe"' in str(await socket.recv())
+        async with connect(said.json()["hub.channel.endpoint"]) as socket:
+            assert '"hub.mode":"subscribe"' in await hear(socket)
         assert (await http.get(f"{gateway.base}/fhircast/.well-known/fhircast-configuration")).status_code == 200
 
 
@@ -63,7 +63,10 @@ async def test_our_client_follows_a_hub_that_wants_tokens(tmp_path: Path) -> Non
     ]
     (tmp_path / "hub").mkdir()
     hub_site = make_site(tmp_path / "hub", fhir={"clients": clients})
-    async with live(hub_site, fhir.wire, fhircast.wire) as there, httpx.AsyncClient(trust_env=False) as http:
+    async with (
+        live(hub_site, fhir.wire, fhircast.wire) as there,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
+    ):
         url, token_url = f"{there.base}/fhircast", f"{there.base}/oauth2/token"
         known = {"client_id": "us", "key_file": str(key), "token_url": token_url}
         site = make_site(tmp_path, fhircast={"hubs": [{"name": "hub", "url": url, "topic": "topic", **known}]})

@@ -13,7 +13,7 @@ import websockets
 from radbridge import logs
 from radbridge_adapters import fhircast
 from tests.support.fhircast import observation, put, report_context, update_context
-from tests.support.fhircast_client import application
+from tests.support.fhircast_client import application, connect
 from tests.support.limits import clock_of
 from tests.support.live import live, make_site
 from tests.support.peers import running
@@ -46,6 +46,7 @@ async def test_no_log_line_and_no_table_holds_a_topic(
         hubs = [{"name": "hub", "url": ready["url"], "topic": TOPIC}]
         site = make_site(tmp_path, fhircast={"hubs": hubs, "ack_timeout_s": 600, "heartbeat_s": 0.05})
         async with live(site, fhircast.wire) as gateway:
+            await gateway.until(lambda: "hub followed" in log.getvalue())
             async with application(f"{gateway.base}/fhircast", TOPIC) as pacs:
                 await pacs.post("DiagnosticReport-open", report_context("zqname1"))
                 version = (await pacs.context())["context.versionId"]
@@ -57,12 +58,12 @@ async def test_no_log_line_and_no_table_holds_a_topic(
                 await pacs.http.get(f"{pacs.url}/{TOPIC}/{TOPIC}")
                 await pacs.http.post(pacs.url, content=TOPIC, headers={"content-type": "application/json"})
                 with pytest.raises(websockets.InvalidStatus):
-                    await websockets.connect(f"{pacs.endpoint}x", proxy=None)
+                    await connect(f"{pacs.endpoint}x")
                 pacs.mute = True
                 await pacs.post("DiagnosticReport-close", report_context("zqname1")[:1])
                 clock_of("radbridge_adapters.fhircast.link", monkeypatch).skip(601)
                 await pacs.until_closed()
-            async with httpx.AsyncClient(trust_env=False) as http:
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
                 state = (await http.get(f"{ready['url']}/control")).json()
                 assert state["forms"][0]["hub.topic"] == TOPIC
             page = gateway.metrics_page().decode().lower()

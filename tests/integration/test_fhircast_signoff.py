@@ -27,6 +27,7 @@ KEY = CaseKey(accession="A1")
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A report that isn't there yet is asked for again at once."""
     monkeypatch.setattr(signoff, "FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(signoff, "LAST_RETRY_S", 0.05)
 
 
 def site_with(server: str, folder: Path) -> Any:
@@ -78,7 +79,7 @@ REPORT = {"resourceType": "DiagnosticReport", "status": "preliminary", "code": {
 async def test_the_text_is_fetched_once_the_server_has_it(tmp_path: Path, where: str) -> None:
     """A sign-off counts at once; its text is asked for until the server has it, and is paired with the draft."""
     text = base64.b64encode(b"FINDINGS: Clear lungs.\nIMPRESSION: Normal chest.").decode()
-    async with fhir_server() as server, httpx.AsyncClient(trust_env=False) as http:
+    async with fhir_server() as server, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         report = await store(http, server, REPORT)
         async with live(site_with(server, tmp_path), fhircast.wire) as gateway, dictated(gateway, report) as pacs:
             await sign(pacs, report)
@@ -98,7 +99,7 @@ async def test_the_text_is_fetched_once_the_server_has_it(tmp_path: Path, where:
 
 async def test_a_text_that_a_crash_left_is_fetched_afterwards(tmp_path: Path) -> None:
     """A gateway that stopped before it had the text fetches it when it is started again, once."""
-    async with fhir_server() as server, httpx.AsyncClient(trust_env=False) as http:
+    async with fhir_server() as server, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         report = await store(http, server, REPORT)
         async with live(site_with(server, tmp_path), fhircast.wire) as gateway, dictated(gateway, report) as pacs:
             await sign(pacs, report)

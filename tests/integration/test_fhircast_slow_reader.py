@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import websockets
-
 from radbridge_adapters import fhircast
 from tests.support.fhircast import observation, put, report_context, update_context
-from tests.support.fhircast_client import Cast, application
+from tests.support.fhircast_client import Cast, application, connect
 from tests.support.live import live, make_site
 
 EVENTS = 120
@@ -21,7 +19,7 @@ async def test_who_reads_nothing_is_dropped_and_delays_nobody(tmp_path: Path) ->
     async with live(site, fhircast.wire) as gateway, application(f"{gateway.base}/fhircast") as good:
         slow = Cast(url=good.url, topic="topic", http=good.http)
         slow.endpoint = (await slow.form(subscriber_name="SLOW")).json()["hub.channel.endpoint"]
-        async with websockets.connect(slow.endpoint, proxy=None, max_queue=1, compression=None) as socket:
+        async with connect(slow.endpoint, max_queue=1, compression=None) as socket:
             await good.post("DiagnosticReport-open", report_context("A1"))
             for number in range(EVENTS):
                 heard = await good.wait(max(number, 1), "DiagnosticReport-update" if number else "")

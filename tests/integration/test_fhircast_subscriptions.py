@@ -12,7 +12,7 @@ import websockets
 from radbridge_adapters import fhircast
 from radbridge_adapters.fhircast.subscriptions import MAX_FIELDS
 from tests.support.fhircast import observation, put, report_context, update_context
-from tests.support.fhircast_client import Cast, application
+from tests.support.fhircast_client import Cast, application, connect, hear
 from tests.support.limits import Clock, clock_of
 from tests.support.live import LiveGateway, live, make_site
 
@@ -90,7 +90,7 @@ async def test_unsubscribing_ends_the_socket(tmp_path: Path, field: str) -> None
         assert await pacs.until_closed() == 1000
         assert (await pacs.form(hub_mode="unsubscribe", hub_channel_endpoint=pacs.endpoint)).status_code == 404
         with pytest.raises(websockets.InvalidStatus):
-            await websockets.connect(pacs.endpoint, proxy=None)
+            await connect(pacs.endpoint)
 
 
 async def test_a_lease_ends(tmp_path: Path, clock: Clock) -> None:
@@ -111,19 +111,19 @@ async def test_a_broken_socket_may_come_back(tmp_path: Path) -> None:
     async with (
         live(make_site(tmp_path), fhircast.wire) as gateway,
         application(f"{gateway.base}/fhircast") as other,
-        httpx.AsyncClient(trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
     ):
         pacs = Cast(url=other.url, topic="topic", http=http)
         pacs.endpoint = (await pacs.form(subscriber_name="PACS")).json()["hub.channel.endpoint"]
-        socket = await websockets.connect(pacs.endpoint, proxy=None)
-        await socket.recv()
+        socket = await connect(pacs.endpoint)
+        await hear(socket)
         socket.transport.abort()
         [error] = await other.wait(1, "SyncError")
         assert coded(error) == {"subscriber": "PACS"}
         await other.post("DiagnosticReport-open", report_context("A1"))
-        async with websockets.connect(pacs.endpoint, proxy=None) as again:
-            assert '"subscribe"' in str(await again.recv())
-            assert "DiagnosticReport-open" in str(await again.recv())
+        async with connect(pacs.endpoint) as again:
+            assert '"subscribe"' in await hear(again)
+            assert "DiagnosticReport-open" in await hear(again)
 
 
 async def test_a_second_connection_takes_over(tmp_path: Path) -> None:
@@ -131,13 +131,13 @@ async def test_a_second_connection_takes_over(tmp_path: Path) -> None:
     async with (
         live(make_site(tmp_path), fhircast.wire) as gateway,
         application(f"{gateway.base}/fhircast") as pacs,
-        websockets.connect(pacs.endpoint, proxy=None) as newer,
+        connect(pacs.endpoint) as newer,
     ):
-        assert '"hub.mode":"subscribe"' in str(await newer.recv())
+        assert '"hub.mode":"subscribe"' in await hear(newer)
         assert await pacs.until_closed() == 1008
         assert [told["hub.mode"] for told in pacs.told] == ["subscribe", "denied"]
         await pacs.post("DiagnosticReport-open", report_context("A1"))
-        assert "DiagnosticReport-open" in str(await newer.recv())
+        assert "DiagnosticReport-open" in await hear(newer)
 
 
 @pytest.mark.parametrize("answer", [{"status": 409}, {"status": "500"}, {"status": "nonsense"}])
@@ -165,10 +165,15 @@ def owed(gateway: LiveGateway) -> int:
     return sum(len(link.subscriber._unanswered) for link in links)  # noqa: SLF001
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is sent away hears why, however long the machine stands still."""
+    monkeypatch.setattr("radbridge_adapters.fhircast.link._FAREWELL_S", 60.0)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """How the hub tells that an answer or the end of a lease is due; with heartbeats it looks all the time."""
-    monkeypatch.setattr("radbridge_adapters.fhircast.link._FAREWELL_S", 60.0)
     return clock_of("radbridge_adapters.fhircast.link", monkeypatch)
 
 
@@ -213,10 +218,10 @@ async def test_who_does_not_answer_is_unsubscribed(tmp_path: Path, clock: Clock)
 async def test_heartbeats_come_and_need_no_answer(tmp_path: Path) -> None:
     """A silent session has heartbeats with their period; not answering them harms nobody."""
     site = make_site(tmp_path, fhircast={"ack_timeout_s": 0.2, "heartbeat_s": 0.05})
-    async with live(site, fhircast.wire) as gateway, httpx.AsyncClient(trust_env=False) as http:
+    async with live(site, fhircast.wire) as gateway, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         cast = Cast(url=f"{gateway.base}/fhircast", topic="topic", http=http)
         endpoint = (await cast.form()).json()["hub.channel.endpoint"]
-        async with websockets.connect(endpoint, proxy=None) as socket:
+        async with connect(endpoint) as socket:
             told = [str(await socket.recv()) for _ in range(12)]
         assert all('"hub.event":"heartbeat","context":[{"key":"period","decimal":"0.05"}]' in text for text in told[1:])
 
@@ -258,7 +263,7 @@ async def test_a_form_has_so_many_fields(tmp_path: Path) -> None:
     right = "hub.channel.type=websocket&hub.mode=subscribe&hub.topic=t&hub.events=Patient-open"
     async with (
         live(make_site(tmp_path), fhircast.wire) as gateway,
-        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(base_url=gateway.base, trust_env=False, timeout=60) as http,
     ):
         found = [
             (await http.post("/fhircast", content=right + "&x=1" * more, headers=form)).status_code

@@ -93,6 +93,7 @@ async def test_answer_that_comes_all_the_same(tmp_path: Path) -> None:
         await flow.until(lambda: model.asked)
         await flow.say(dictate="New text. More.")
         await flow.until(lambda: len(model.asked) == 2)
+        await flow.until(lambda: flow.states() == [DraftState.STALE])  # it answers as soon as its caller hangs up
         model.free.set()
         await flow.until(flow.delivered)
         assert flow.model.answered == ["Old text. More.", "New text. More."]
@@ -112,7 +113,8 @@ async def test_changed_findings_withdraw(tmp_path: Path) -> None:
 
 async def test_withdrawn_before_it_was_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no peer has seen is cancelled without a word."""
-    monkeypatch.setattr("radbridge.flow.results.backoff", lambda _: 60.0)  # one knock, and no second one in the way
+    monkeypatch.setattr("radbridge.flow.courier.KNOCK_S", 600.0)  # one knock, and no second one in the way
+    monkeypatch.setattr("radbridge.flow.results.backoff", lambda _: 600.0)
     down = MemorySink(answer=lambda _: DeliveryFailed("dictation", "nobody there", sent=False))
     async with running(tmp_path, sink=down) as flow:
         await flow.say(dictate="Old text. More.")

@@ -45,6 +45,12 @@ PLAN = GatePlan(reports=4, parity_prompts=2)
 RULES = load_rules().model_copy(update={"leakage": Leakage(run=12, samples=4)})
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server counts as lost where it can't be reached, not where the machine stands still."""
+    monkeypatch.setattr("radbridge_adapters.model.client._CONNECT_S", 600.0)
+
+
 class Here:
     """Model servers in this process. The first `dying` of them answer nothing."""
 

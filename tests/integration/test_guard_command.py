@@ -130,6 +130,7 @@ def test_several_processes_keep_the_order(tmp_path: Path) -> None:
 def test_a_long_audit_shows_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bar is shown once the audit takes its time, and none before that."""
     file = write(tmp_path / "in.jsonl", WRONG, RIGHT, RIGHT)
+    monkeypatch.setattr(module, "BAR_AFTER_S", 600.0)
     assert "3/3" not in run("--in", file, "--out", tmp_path / "out").stderr
     monkeypatch.setattr(module, "BAR_AFTER_S", 0.0)
     assert "3/3" in run("--in", file, "--out", tmp_path / "out").stderr

@@ -42,7 +42,8 @@ async def talking(
         processor.alarm.ring()
 
     desk = JournalIntake(journal, metrics, wake)
-    built = wire(Site(hl7v2=Hl7v2.model_validate({"listen": "127.0.0.1:0"} | settings)), desk)
+    patient: dict[str, object] = {"listen": "127.0.0.1:0", "application_ack_s": 600.0}
+    built = wire(Site(hl7v2=Hl7v2.model_validate(patient | settings)), desk)
     processor = Processor(
         journal,
         {built.name: built.translate},

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import socket
+import struct
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from time import monotonic, sleep
 
 import pytest
 
@@ -147,11 +152,20 @@ async def test_late_answer_is_not_the_next_ones(limits: Limits) -> None:
         assert receiver.connections == 2
 
 
+def stand_still_until_it_came(writer: asyncio.StreamWriter) -> None:
+    """Block the loop until the other end's system has all that was written."""
+    sock, end = writer.get_extra_info("socket"), monotonic() + PATIENCE_S
+    while struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]:
+        assert monotonic() < end
+        sleep(0.001)
+
+
 async def test_an_answer_at_the_door_counts(limits: Limits) -> None:
     """On a machine that stood still time is up when the answer has come and wasn't read: no second copy goes for it."""
 
     async def script(peer: Peer, raw: bytes) -> None:
-        await peer.say(ack(read_control_id(raw)))
+        peer.writer.write(ack(read_control_id(raw)))
+        stand_still_until_it_came(peer.writer)
         limits.end()
 
     async with receiving(script) as receiver, client_of(receiver) as client:
@@ -253,17 +267,15 @@ async def test_cancelled_send_leaves_no_answer_behind() -> None:
 
 async def test_nobody_listens() -> None:
     """Without a peer a delivery and a ping fail, naming the destination and no payload."""
-    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    sink = sink_for(port)
-    with pytest.raises(DeliveryFailed, match="no connection") as caught:
-        await sink.deliver("M1", message("M1"))
-    assert caught.value.destination == "dictation"
-    with pytest.raises(DeliveryFailed):
-        await sink.ping()
-    await sink.close()
+    with socket.socket() as deaf:  # it keeps the port and doesn't listen
+        deaf.bind(("127.0.0.1", 0))
+        sink = sink_for(deaf.getsockname()[1])
+        with pytest.raises(DeliveryFailed, match="no connection") as caught:
+            await sink.deliver("M1", message("M1"))
+        assert caught.value.destination == "dictation"
+        with pytest.raises(DeliveryFailed):
+            await sink.ping()
+        await sink.close()
 
 
 @pytest.mark.parametrize(

@@ -183,8 +183,9 @@ async def _until_alive(listener: Listener) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_stop_answers_what_is_under_way() -> None:
+async def test_stop_answers_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """`stop` waits for commits that are running, sends their answers, and takes nothing new."""
+    monkeypatch.setattr("radbridge_adapters.hl7v2.listener._DRAIN_S", 600.0)
     intake = _HeldIntake()
     async with listening(intake) as listener, connect(listener) as peer:
         await peer.send(encode(REPORT))

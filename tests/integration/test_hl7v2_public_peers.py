@@ -24,6 +24,7 @@ from radbridge_adapters.hl7v2 import wire
 from radbridge_adapters.hl7v2.compose import specimen
 from radbridge_adapters.hl7v2.sink import MllpSink
 from tests.support import dictation
+from tests.support.mllp import PATIENCE_S
 
 MESSAGES = Path(__file__).parents[1] / "messages"
 MLLP_SEND = Path(sys.executable).with_name("mllp_send")
@@ -47,7 +48,8 @@ def port_of(listener: Listener) -> int:
 
 
 def destination(port: int) -> MllpSink:
-    return MllpSink(Hl7v2(), Hl7Destination(name="dictation", address=f"127.0.0.1:{port}"))
+    there = Hl7Destination(name="dictation", address=f"127.0.0.1:{port}", ack_timeout_s=PATIENCE_S)
+    return MllpSink(Hl7v2(), there)
 
 
 async def test_mllp_send(listener: Listener, intake: MemoryIntake, tmp_path: Path) -> None:

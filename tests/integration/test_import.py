@@ -301,7 +301,8 @@ async def test_beside_a_running_gateway(tmp_path: Path, monkeypatch: pytest.Monk
     """A gateway that runs meanwhile applies nothing again, drafts nothing, and shows the reports from then on."""
     monkeypatch.setattr(remembering, "LOOK_S", 0.02)
     site = Site(tmp_path)
-    async with live(make_site(tmp_path, memory={"wait_s": 30})) as gateway:
+    # A fourth of the model's time is the most that a draft waits for its examples.
+    async with live(make_site(tmp_path, memory={"wait_s": 60}, model={"deadline_s": 240})) as gateway:
         file = site.write("reports.jsonl", *(row(n, radiologist="1001") for n in range(3)))
         result = await asyncio.to_thread(site.take, file)
         assert result.exit_code == 0, result.output

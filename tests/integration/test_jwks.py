@@ -44,6 +44,11 @@ async def publishing(body: bytes) -> AsyncIterator[Publisher]:
         yield place
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("radbridge_adapters.security.fetching.TIMEOUT_S", 60.0)
+
+
 KEYS = orjson.dumps(es384().jwks)
 
 
@@ -57,8 +62,9 @@ async def test_keys_are_fetched_once() -> None:
     assert place.asked == 1
 
 
-async def test_made_up_key_ids_cause_no_flood() -> None:
+async def test_made_up_key_ids_cause_no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown kid is looked for again, but not with every assertion."""
+    monkeypatch.setattr(jwks, "PAUSE_S", 600.0)
     async with publishing(KEYS) as place:
         source = KeySource({}, {"pacs": place.url})
         for number in range(20):

@@ -35,6 +35,11 @@ def remembered(gateway: LiveGateway) -> int:
     return gateway.journal.read_now(memory.count)
 
 
+def can_show(gateway: LiveGateway, count: int) -> bool:
+    """Whether so many reports are remembered, and drafts can be shown them: the index lags by a moment."""
+    return remembered(gateway) == count and f"\nradbridge_memory_reports {count}.0".encode() in gateway.metrics_page()
+
+
 async def command(folder: Path, *words: str) -> str:
     """Run `radbridge …` on the gateway's journal; what it prints."""
     config = folder / "site.toml"
@@ -54,11 +59,11 @@ async def test_shown_exported_and_forgotten(tmp_path: Path) -> None:
     """`radbridge show` and `radbridge edits` tell what a draft was made beside, until `radbridge memory forget`."""
     async with live(make_site(tmp_path, memory=PATIENCE)) as gateway:
         await send(gateway, FIRST.signed("Nodule. Dr. House was told."))
-        await gateway.until(lambda: remembered(gateway) == 1)
+        await gateway.until(lambda: can_show(gateway, 1))
         await send(gateway, SECOND.dictated())
         await gateway.until(lambda: gateway.drafts("A100002"))
         await send(gateway, SECOND.signed("Nodule."))
-        await gateway.until(lambda: remembered(gateway) == 2)
+        await gateway.until(lambda: can_show(gateway, 2))
 
         assert "memory m1/1: 1 example: A100001" in await command(tmp_path, "show", "A100002")
         (row,) = await export(tmp_path)
@@ -78,7 +83,7 @@ async def test_switched_off(tmp_path: Path) -> None:
     """With `enabled = false` no draft is shown an example and nothing is remembered; a correction still forgets."""
     async with live(make_site(tmp_path, memory=PATIENCE)) as gateway:
         await send(gateway, FIRST.signed("Nodule."), SECOND.signed("Small nodule."))
-        await gateway.until(lambda: remembered(gateway) == 2)
+        await gateway.until(lambda: can_show(gateway, 2))
     async with live(make_site(tmp_path, memory={"enabled": False})) as gateway:
         await send(gateway, FIRST.signed("Scar.", status="C", save=2), THIRD.dictated())
         await gateway.until(lambda: gateway.drafts("A100003"))

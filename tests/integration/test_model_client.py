@@ -23,16 +23,25 @@ from radbridge_model_server.service import Service
 from radbridge_model_server.settings import Settings
 from radbridge_model_server.testing import EchoEngine
 from radbridge_model_server.web.api import build_api
+from tests.support.limits import clock_of_loop, pass_until
 
+PATIENCE_S = 600.0
 REQUEST = DraftRequest(
     id="d1", findings="There is a 12 mm nodule in the right upper lobe.", radiologist="900001", sex="F", age=63
 )
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers on a machine that stands still have their time."""
+    for limit in ("_CONNECT_S", "_READY_S", "_PREFETCH_S"):
+        monkeypatch.setattr(f"radbridge_adapters.model.client.{limit}", PATIENCE_S)
+
+
 @asynccontextmanager
 async def model_server(engine: EchoEngine) -> AsyncIterator[str]:
     """The server's interface on uvicorn, without Ray."""
-    settings = Settings(engine="echo", max_body_kib=8)
+    settings = Settings(engine="echo", max_body_kib=8, deadline_s=600)
     chain = LoraChain(registry=None, packaged={}, personas={}, site_lora="")
     app = build_api(Service(settings=settings, engine=engine, chain=chain))
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -63,7 +72,7 @@ async def peer(answer: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> Asy
 
 
 @asynccontextmanager
-async def client_of(url: str, timeout_s: float = 20.0) -> AsyncIterator[ModelClient]:
+async def client_of(url: str, timeout_s: float = PATIENCE_S) -> AsyncIterator[ModelClient]:
     client = ModelClient(url, timeout_s)
     try:
         yield client
@@ -243,17 +252,24 @@ async def test_a_connection_cut_half_way_is_unavailable() -> None:
 
 async def test_silence_ends_at_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that never answers costs no more than the timeout, and a hint no more than its own."""
-    monkeypatch.setattr("radbridge_adapters.model.client._PREFETCH_S", 0.2)
-    released = asyncio.Event()
+    monkeypatch.setattr("radbridge_adapters.model.client._PREFETCH_S", PATIENCE_S / 10)
+    asked, released = asyncio.Event(), asyncio.Event()
 
     async def be_silent(_: asyncio.StreamWriter) -> None:
+        asked.set()
         await released.wait()
 
-    async with peer(be_silent) as url, client_of(url, 0.2) as client:
-        with pytest.raises(DeadlinePassed):
-            await client.draft(REQUEST)
-        with pytest.raises(DeadlinePassed):
-            await client.prefetch("900001")
+    async with peer(be_silent) as url, client_of(url) as client:
+        clock = clock_of_loop(monkeypatch)
+        for asking, limit_s in ((client.draft(REQUEST), PATIENCE_S), (client.prefetch("900001"), PATIENCE_S / 10)):
+            asked.clear()
+            waiting = asyncio.ensure_future(asking)
+            await asked.wait()
+            began = clock()
+            await pass_until(clock, waiting.done, by_s=limit_s / 2)
+            assert clock() - began < 5 * limit_s
+            with pytest.raises(DeadlinePassed, match=f"within {limit_s:g} s"):
+                await waiting
         released.set()
 
 

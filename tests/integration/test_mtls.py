@@ -19,6 +19,12 @@ from tests.support.certificates import Authority
 from tests.support.live import live, make_site
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may be slow to let us in."""
+    monkeypatch.setattr("radbridge_adapters.rest.client._CONNECT_S", 60.0)
+
+
 async def test_only_who_has_a_certificate_gets_in(tmp_path: Path) -> None:
     """With `client_ca`, a caller without a certificate of it is turned away before a byte of HTTP; so is plain HTTP."""
     ours, theirs = Authority(tmp_path), Authority(tmp_path, "else")
@@ -51,9 +57,9 @@ async def test_our_client_shows_its_certificate(tmp_path: Path) -> None:
     tls = {"tls_cert": str(server), "tls_key": str(server), "client_ca": str(ours.ca)}
     async with live(make_site(tmp_path, http=tls), cdshooks.wire) as gateway:
         url = gateway.base.replace("http://", "https://")
-        shown = FhirClient("ehr", url, trust=Trust(ca_file=ours.ca, cert_file=ours.issue("us")))
+        shown = FhirClient("ehr", url, timeout_s=60.0, trust=Trust(ca_file=ours.ca, cert_file=ours.issue("us")))
         assert (await shown.send("GET", "cds-services")).ok
-        hidden = FhirClient("ehr", url, trust=Trust(ca_file=ours.ca))
+        hidden = FhirClient("ehr", url, timeout_s=60.0, trust=Trust(ca_file=ours.ca))
         with pytest.raises(DeliveryFailed):
             await hidden.send("GET", "cds-services")
         await shown.close()
@@ -93,5 +99,5 @@ async def test_an_application_knows_the_certificate(tmp_path: Path) -> None:
         address = gateway.addresses["http"]
         async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as http:
             told = (await http.get(f"https://{address}/echo")).headers["x-pin"]
-        async with websockets.connect(f"wss://{address}/echo", ssl=context, proxy=None) as socket:
+        async with websockets.connect(f"wss://{address}/echo", ssl=context, proxy=None, open_timeout=60) as socket:
             assert await socket.recv() == told == read_pin(client)

@@ -32,6 +32,12 @@ CALLBACK = "http://127.0.0.1/auth/callback"
 ROLES = {"radiology-operators": ["operator"]}
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider may be slow to answer."""
+    monkeypatch.setattr("radbridge_adapters.security.fetching.TIMEOUT_S", 60.0)
+
+
 def settings(issuer: str, **more: Any) -> Oidc:
     return Oidc.model_validate({"issuer": issuer, "client_id": CLIENT, "redirect_url": CALLBACK, "roles": ROLES} | more)
 
@@ -231,8 +237,9 @@ async def test_a_provider_that_is_away(tmp_path: Path) -> None:
             await openid.depart()
 
 
-async def test_a_provider_that_is_away_is_asked_once(tmp_path: Path) -> None:
+async def test_a_provider_that_is_away_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who want to log in meanwhile are told at once, and don't wait for it one after another."""
+    monkeypatch.setattr("radbridge_adapters.security.oidc._AWAY_S", 600.0)
     asked = []
 
     async def broken(_: Asked, writer: asyncio.StreamWriter) -> None:

@@ -22,9 +22,11 @@ from radbridge.errors import (
     PromptTooLong,
 )
 from radbridge.registry import LoraVersion, read_personas
+from radbridge_model_server.engines import openai_server
 from radbridge_model_server.engines.engine import Finish, Prompt
 from radbridge_model_server.engines.openai_engine import OpenAIEngine, Patience
 from radbridge_model_server.settings import PACKAGED, OpenAI, Settings
+from tests.support.gateway import free_port
 from tests.support.http_peer import Asked, HttpPeer, Reply, answer, raw, run_peer, stream
 
 # PEFT 0.21 asks transformers 5.23 by a name that is on its way out.
@@ -32,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:Futu
 COMPLETIONS, MODELS = "/v1/completions", "/v1/models"
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 BASE = {"id": "base", "owned_by": "somebody"}
-PATIENCE = Patience()
+PATIENCE = Patience(ask_every_s=600.0, gone_after_s=600.0, stalled_after_s=600.0)
 KEY = "made-up-key"
 SECRET = "DOE^JANE"
 PROMPT = Prompt(text=f"Findings: {SECRET}.\nImpression:\n", max_new_tokens=16)
@@ -47,6 +49,13 @@ def piece(text: str, finish: str | None = None, **more: Any) -> dict[str, Any]:
 
 
 GOOD = stream(piece(" No"), piece(" effusion."), piece("", "stop"), b"data: [DONE]\n\n")
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers on a machine that stands still have their time."""
+    for limit in ("_CONNECT_S", "_PROBE_S", "_SILENT_S"):
+        monkeypatch.setattr(openai_server, limit, 600.0)
 
 
 @pytest.fixture(scope="module")
@@ -193,11 +202,11 @@ async def test_a_deadline_ends_the_wait_for_a_silent_server() -> None:
 
 async def test_a_server_that_is_away_is_used_when_it_comes_back(loras: list[LoraVersion]) -> None:
     """The engine starts without its server; prompts are ModelUnavailable until it is there."""
-    async with run_peer({}) as gone:
-        port = int(gone.url.rpartition(":")[2])
-    async with engine_for(gone.url) as engine:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with engine_for(url) as engine:
         engine.check_health()
-    async with engine_for(gone.url, patience=Patience(ask_every_s=0.05, gone_after_s=0.3)) as engine:
+    async with engine_for(url, patience=Patience(ask_every_s=0.05, gone_after_s=0.3)) as engine:
         with pytest.raises(ModelUnavailable, match="can't be reached"):
             await engine.generate(PROMPT)
         with pytest.raises(ModelUnavailable):
@@ -302,7 +311,7 @@ async def test_closing_ends_whoever_waits(loras: list[LoraVersion]) -> None:
             asyncio.create_task(engine.generate(Prompt(text="x", lora=loras[0], deadline=math.inf))),
             asyncio.create_task(engine.ensure_lora(loras[1])),
         ]
-        await until(lambda: len(peer.asked) == 4)
+        await until(lambda: (len(peer.asked_for(COMPLETIONS)), len(peer.asked_for(LOAD))) == (1, 2))
         await engine.close()
         answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(answer) for answer in answers] == [ModelUnavailable] * 3

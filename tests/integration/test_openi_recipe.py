@@ -54,7 +54,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the recipe leaves behind."""
     out = tmp_path_factory.mktemp("out")
-    load().main(data=data, out=out)
+    with pytest.MonkeyPatch.context() as patch:
+        for limit in ("START_TIMEOUT_S", "DEADLINE_S"):  # of a machine that stands still
+            patch.setenv(f"RADBRIDGE_MODEL__{limit}", "600")
+        load().main(data=data, out=out)
     return out
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from radbridge.case import Case, CaseKey
 from radbridge.errors import JournalError, SealBroken
-from radbridge.journal import cases
+from radbridge.journal import Journal, cases
 from tests.support.flow import Flow, running
 
 BAD = "Bad. More."
@@ -106,12 +106,14 @@ async def test_a_message_that_kills_is_found(tmp_path: Path) -> None:
         await flow.say(accession="A1", dictate="Good. More.")
         await flow.until(flow.applied)
 
-        def put_back(conn: Connection, items: Sequence[None]) -> list[None]:
-            conn.execute(text("UPDATE message SET state = 'accepted', tries = 3 WHERE id = 1"))
-            conn.execute(text('DELETE FROM "case"'))
-            return [None] * len(items)
+    def put_back(conn: Connection, items: Sequence[None]) -> list[None]:
+        conn.execute(text("UPDATE message SET state = 'accepted', tries = 3 WHERE id = 1"))
+        conn.execute(text('DELETE FROM "case"'))
+        return [None] * len(items)
 
-        await flow.journal.write(put_back, None)
+    journal = await Journal.open(f"sqlite:///{tmp_path}/radbridge.db")  # nobody is at work on it
+    await journal.write(put_back, None)
+    await journal.close()
     async with running(tmp_path) as flow:
         await flow.until(lambda: states(flow)[0][0] == "quarantined")
         assert findings(flow, "A1") == ""

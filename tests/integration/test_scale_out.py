@@ -29,9 +29,9 @@ from tests.support.ris import Ris
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 HEAD, NODE = "127.0.0.2", "127.0.0.3"
-START_S = 240
+START_S = 600
 REPORTS = 100
-DEADLINE_S = 120
+DEADLINE_S = 600
 """Two cores draft for two machines here; how fast is not the question."""
 SENDERS = 4
 OWNERS = [f"rad/{n}" for n in range(1001, 1013)]
@@ -43,7 +43,7 @@ sys.exit(supervise(lambda: subprocess.call(sys.argv[1:])))
 """
 """Runs a command. SIGTERM to it is SIGKILL to every process that came of the command, daemons too."""
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 class Cluster:
@@ -79,7 +79,7 @@ class Cluster:
         self._start_node(NODE, *self._command("ray start --address"), *limits)
         self.until(lambda: self._nodes_up() == {HEAD, NODE}, "second node")
         self.deploy()
-        self.until(lambda: len(self.replicas()) == 2, "two replicas")
+        self.await_replicas(HEAD, NODE)
 
     def deploy(self) -> None:
         """The recipe's `serve deploy`."""
@@ -95,7 +95,7 @@ class Cluster:
         """SIGKILL to every process of the node."""
         process = self._nodes.pop(node)
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(START_S)
 
     def stop(self) -> None:
         for node in list(self._nodes):
@@ -106,6 +106,11 @@ class Cluster:
         status = self._ask("/api/serve/applications/")["applications"].get("radbridge", {})
         running = status.get("deployments", {}).get("drafts", {}).get("replicas", [])
         return {f"{r['replica_id']}@{r['node_ip']}" for r in running if r["state"] == "RUNNING"}
+
+    def await_replicas(self, *nodes: str) -> None:
+        """Returns when the replicas that Serve says are running are on just these nodes, one on each."""
+        where = sorted(nodes)
+        self.until(lambda: sorted(name.partition("@")[2] for name in self.replicas()) == where, f"replicas on {where}")
 
     def _nodes_up(self) -> set[str]:
         nodes = self._ask("/nodes?view=summary")["data"]["summary"]
@@ -145,7 +150,7 @@ class Cluster:
     def _read_environment(self) -> dict[str, str]:
         settings = re.findall(r"^([A-Za-z_]+)=(\S+)", self._recipe, re.MULTILINE)
         # Two busy cores aren't two machines: only a refused connection is to count as a dead node here.
-        return {key: self._put_in(value) for key, value in settings} | {"RAY_health_check_timeout_ms": "10000"}
+        return {key: self._put_in(value) for key, value in settings} | {"RAY_health_check_timeout_ms": "600000"}
 
     def _put_in(self, text: str) -> str:
         for theirs, ours in self._replace.items():
@@ -190,12 +195,15 @@ async def ask(url: str, owners: Sequence[str]) -> dict[str, set[str]]:
 
 
 async def find_homes(url: str) -> dict[str, set[str]]:
-    """`ask` for every owner, again where a starved replica was too slow to say how busy it is and was passed over."""
-    for _ in range(5):
-        homes = await ask(url, OWNERS)
-        if all(len(home) == 1 for home in homes.values()):
-            break
-    return homes
+    """`ask` for every owner, who has `spread` homes, here one.
+
+    Again where a starved replica was too slow to say how busy it is and was passed over.
+    """
+    async with asyncio.timeout(START_S):
+        while True:
+            homes = await ask(url, OWNERS)
+            if all(len(home) == 1 for home in homes.values()):
+                return homes
 
 
 async def send_all(port: int, accessions: Sequence[str]) -> None:
@@ -215,19 +223,19 @@ async def _send(port: int, accessions: Sequence[str]) -> None:
 
 async def test_a_node_dies_under_load_and_no_draft_is_lost(cluster: Cluster, tmp_path: Path) -> None:
     """Every report gets its one draft though half the cluster hangs, then dies; its replica comes back elsewhere."""
-    replicas = cluster.replicas()
-    assert sorted(name.partition("@")[2] for name in replicas) == [HEAD, NODE]
-
     homes = await find_homes(cluster.url)
-    assert all(len(home) == 1 for home in homes.values()), "an owner has `spread` homes, here one"
-    assert set.union(*homes.values()) == replicas
-    assert (await ask(cluster.url, [""]))[""] == replicas, "without an owner, whoever is free"
+    replicas = set.union(*homes.values())
+    assert replicas == cluster.replicas()
+    free = set[str]()
+    async with asyncio.timeout(START_S):
+        while free != replicas:  # without an owner, whoever is free
+            free |= (await ask(cluster.url, [""]))[""]
 
     accessions = [f"S{n:05d}" for n in range(REPORTS)]
     model = f'url = "{cluster.url}"\ndeadline_s = {DEADLINE_S}'
     async with listening() as dictation, GatewayProcess(tmp_path, [dictation.port], model=model) as gateway:
         first = asyncio.create_task(send_all(gateway.hl7_port, accessions[: REPORTS // 2]))
-        await dictation.until(REPORTS // 10)
+        await dictation.until(REPORTS // 10, within_s=DEADLINE_S)
         cluster.freeze(NODE)
         await first
         await send_all(gateway.hl7_port, accessions[REPORTS // 2 :])
@@ -239,8 +247,7 @@ async def test_a_node_dies_under_load_and_no_draft_is_lost(cluster: Cluster, tmp
         assert gateway.query("SELECT count(*) FROM draft WHERE state <> 'current'") == [(0,)]
         check_drafts(dictation, accessions)
 
-    await asyncio.to_thread(cluster.until, lambda: len(cluster.replicas()) == 2, "second replica")
-    assert {name.partition("@")[2] for name in cluster.replicas()} == {HEAD}
+    await asyncio.to_thread(cluster.await_replicas, HEAD, HEAD)
 
 
 async def drafts_rest(dictation: Dictation) -> None:

@@ -28,7 +28,7 @@ async def test_a_listener_that_speaks_tls(tmp_path: Path) -> None:
     known = ("--ca-file", str(authority.ca), "--cert-file", str(ours), "--pin", read_pin(server))
     intake = MemoryIntake()
     async with mllp.listening(intake, tls=table) as listener:
-        to = ("--to", listener.address, "--timeout", "2")
+        to = ("--to", listener.address, "--timeout", "60")
         sent = await send(*to, "--tls", *known)
         assert sent.exit_code == 0, sent.output
         assert "MSA|AA|ORU1" in sent.output

@@ -28,7 +28,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_base_is_served_as_it_was_made(base: Path, tmp_path: Path) -> None:
     """`radbridge draft` with a site that names the folder and nothing else drafts by the base's own strategy."""
     site, cases, drafts = tmp_path / "site.toml", tmp_path / "cases.jsonl", tmp_path / "drafts.jsonl"
-    site.write_text(f'[model]\nbase = "{base}"\n')
+    site.write_text(f'[model]\nbase = "{base}"\ndeadline_s = 600\nstart_timeout_s = 600\n')
     cases.write_text(json.dumps({"id": "a", "findings": FINDINGS}) + "\n")
     words = ["draft", "--config", str(site), "--in", str(cases), "--out", str(drafts)]
     result = CliRunner().invoke(app, words)

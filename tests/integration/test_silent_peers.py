@@ -34,6 +34,7 @@ from tests.support.http_peer import Asked, HttpPeer, Reply, answer, run_peer
 from tests.support.sharing import at_work, until
 
 TIMEOUT_S = 0.3
+PATIENCE_S = 60.0
 ONCE = Delivery(resend_unanswered=False)
 NOTHING = {"resourceType": "Bundle", "type": "searchset"}
 SEARCHES = {f"/{kind}/_search": answer(200, NOTHING) for kind in (*KINDS, "ServiceRequest")}
@@ -106,7 +107,7 @@ async def test_a_fhir_server_that_says_nothing_when_asked(journal: Journal) -> N
             assert last(journal).attempts == 0
             assert "radbridge_unanswered_total{" not in metrics.page().decode()
         peer.replies = replies
-        async with going_to(journal, fhir_sink(peer, timeout_s=60)) as metrics:
+        async with going_to(journal, fhir_sink(peer, timeout_s=PATIENCE_S)) as metrics:
             await until(lambda: last(journal).state is DeliveryState.CONFIRMED)
             assert "radbridge_unanswered_total{" not in metrics.page().decode()
 
@@ -114,7 +115,7 @@ async def test_a_fhir_server_that_says_nothing_when_asked(journal: Journal) -> N
 async def test_a_pacs_that_takes_it_and_says_nothing(journal: Journal) -> None:
     """A C-STORE that is never answered counts as a copy that the PACS may have."""
     over = threading.Event()
-    with pacs(answer=lambda *_: int(not over.wait(30))) as peer:
+    with pacs(answer=lambda *_: int(not over.wait(PATIENCE_S))) as peer:
         try:
             async with going_to(journal, dicom_sink(peer.port, journal)) as metrics:
                 await no_second_copy(journal, metrics)
@@ -156,7 +157,7 @@ async def test_several_sessions(journal: Journal, wire: str) -> None:
     names = [f"A{n}" for n in range(1, 7)]
     for name in names[1:]:
         await journal.write(queue, (name, datetime.now(UTC)))
-    together = threading.Barrier(2, timeout=30)
+    together = threading.Barrier(2, timeout=PATIENCE_S)
     met: list[int] = []
 
     def meet(*_: Any) -> int:
@@ -169,7 +170,7 @@ async def test_several_sessions(journal: Journal, wire: str) -> None:
 
     with pacs(answer=meet) as archive:
         async with run_peer(SEARCHES | {"/": take}) as peer:
-            sink = dicom_sink(archive.port, journal, 30) if wire == "dicom" else fhir_sink(peer, 30)
+            sink = dicom_sink(archive.port, journal, PATIENCE_S) if wire == "dicom" else fhir_sink(peer, PATIENCE_S)
             async with going_to(journal, sink, Delivery(sessions=2)):
                 await until(lambda: [last(journal, name).state for name in names] == [DeliveryState.CONFIRMED] * 6)
             sent = len(archive.stored) if wire == "dicom" else len(peer.asked_for("/"))

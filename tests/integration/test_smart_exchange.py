@@ -24,11 +24,19 @@ from radbridge_adapters.security.jwks import public_set
 from radbridge_adapters.security.keys import Algorithm, make_private
 from radbridge_adapters.security.places import places_of
 from tests.support import people
+from tests.support.gateway import free_port
 from tests.support.live import LiveGateway, live, make_site
 from tests.support.smart import Signer, es384, rs384
 
 PACS, EHR = es384("pacs"), rs384("ehr")
 SCOPES = ["system/DiagnosticReport.cruds", "system/Patient.r"]
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is asked may be slow to answer."""
+    monkeypatch.setattr("radbridge_adapters.security.fetching.TIMEOUT_S", 60.0)
+    monkeypatch.setattr("radbridge_adapters.rest.client._CONNECT_S", 60.0)
 
 
 def fhir_clients(*signers: Signer) -> dict[str, Any]:
@@ -61,6 +69,13 @@ async def talking(folder: Path, *signers: Signer, **http: Any) -> AsyncIterator[
         httpx.AsyncClient(base_url=web.base, trust_env=False, timeout=60) as client,
     ):
         yield web, client
+
+
+def ehr(web: LiveGateway, key: Path, **more: str) -> FhirDestination:
+    """A gateway as a destination of ours."""
+    return FhirDestination.model_validate(
+        {"name": "ehr", "url": f"{web.base}/fhir", "key_file": key, "timeout_s": 60.0} | more
+    )
 
 
 @pytest.mark.parametrize("signer", [PACS, EHR], ids=["ES384", "RS384"])
@@ -108,10 +123,9 @@ async def test_no_token_and_a_foreign_one_are_turned_away(tmp_path: Path) -> Non
 
 async def test_an_assertion_counts_once_over_restarts(tmp_path: Path) -> None:
     """The same assertion again is refused, also by the process after this one; our log says why, the answer doesn't."""
-    port = {}
-    async with talking(tmp_path, PACS) as (web, client):
+    port = {"listen": f"127.0.0.1:{free_port()}"}
+    async with talking(tmp_path, PACS, **port) as (web, client):
         form = PACS.form(f"{web.base}/oauth2/token")
-        port = {"listen": web.base.removeprefix("http://")}
         assert (await client.post("/oauth2/token", data=form)).status_code == 200
         again = await client.post("/oauth2/token", data=form)
         assert (again.status_code, again.json()["error"]) == (401, "invalid_client")
@@ -179,13 +193,10 @@ async def test_we_get_tokens_as_a_client_too(tmp_path: Path, algorithm: Algorith
     key.write_text(json.dumps(document := make_private(algorithm)))
     clients = [{"id": "radbridge", "jwks": public_set([document]), "scopes": SCOPES}]
     (tmp_path / "restored").mkdir()
-    async with live(make_site(tmp_path, fhir={"clients": clients}), guarded) as web:
-        there = FhirDestination(
-            name="ehr", url=f"{web.base}/fhir", client_id="radbridge", key_file=key, scope="system/Patient.r"
-        )
-        client = make_client(there)
+    http = {"listen": f"127.0.0.1:{free_port()}"}
+    async with live(make_site(tmp_path, fhir={"clients": clients}, http=http), guarded) as web:
+        client = make_client(ehr(web, key, client_id="radbridge", scope="system/Patient.r"))
         assert (await client.read("Patient/1")).document["by"] == "radbridge"
-        http = {"listen": web.base.removeprefix("http://")}
     async with live(make_site(tmp_path / "restored", fhir={"clients": clients}, http=http), guarded):
         assert (await client.read("Patient/1")).ok  # from a journal that never issued the first token
         await client.close()
@@ -196,7 +207,7 @@ async def test_a_client_that_nobody_registered_is_told_by_name(tmp_path: Path) -
     key = tmp_path / "key.json"
     key.write_text(json.dumps(make_private(Algorithm.ES384)))
     async with talking(tmp_path, PACS) as (web, _):
-        client = make_client(FhirDestination(name="ehr", url=f"{web.base}/fhir", client_id="radbridge", key_file=key))
+        client = make_client(ehr(web, key, client_id="radbridge"))
         try:
             with pytest.raises(DeliveryFailed, match="HTTP 401 invalid_client"):
                 await client.read("Patient/1")
@@ -215,9 +226,7 @@ async def test_keys_are_fetched_from_the_registered_place(tmp_path: Path) -> Non
     async with live(make_site(tmp_path / "keys", fhir=publisher), guarded) as there:
         clients = [{"id": "us", "jwks_uri": f"{there.base}/oauth2/jwks", "scopes": SCOPES}]
         async with live(make_site(tmp_path, fhir={"clients": clients}), guarded) as web:
-            client = make_client(
-                FhirDestination(name="ehr", url=f"{web.base}/fhir", client_id="us", key_file=key, scope="system/*.rs")
-            )
+            client = make_client(ehr(web, key, client_id="us", scope="system/*.rs"))
             assert (await client.read("Patient/1")).document["by"] == "us"
             await client.close()
 

@@ -83,6 +83,14 @@ def papers(tmp_path: Path) -> Papers:
     return Papers.make(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may be slow to let us in, and to answer."""
+    for limit in ("rest.client._CONNECT_S", "model.client._CONNECT_S", "model.client._READY_S"):
+        monkeypatch.setattr(f"radbridge_adapters.{limit}", 60.0)
+    monkeypatch.setattr("radbridge_adapters.security.fetching.TIMEOUT_S", 60.0)
+
+
 # Whom we let in.
 
 
@@ -209,7 +217,7 @@ async def send_mllp(port: int, trust: dict[str, Any]) -> None:
 
 
 async def send_fhir(port: int, trust: dict[str, Any]) -> None:
-    client = FhirClient("ehr", f"https://127.0.0.1:{port}", trust=Trust(**trust))
+    client = FhirClient("ehr", f"https://127.0.0.1:{port}", timeout_s=60.0, trust=Trust(**trust))
     try:
         await client.send("GET", "metadata")
     finally:
@@ -360,7 +368,7 @@ async def test_what_goes_round_the_pins_fails(papers: Papers) -> None:
         def connect() -> None:
             import socket
 
-            with socket.create_connection(("127.0.0.1", server.port), 10) as plain:
+            with socket.create_connection(("127.0.0.1", server.port), 60) as plain:
                 context.wrap_socket(plain, server_hostname="127.0.0.1")
 
         with pytest.raises(ssl.SSLError):

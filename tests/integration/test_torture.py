@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ async def test_a_short_day_is_measured(tmp_path: Path, capsys: pytest.CaptureFix
         samples = await day.run(tmp_path, write_day(1, 12), 12_000, every_s=0.1, model=settings)
     assert samples[-1].hour > HOURS - 4
     assert all(s.rss_mb and s.journal_files and s.sockets and s.threads and s.journal_mb for s in samples)
-    day.show(samples)
+    # A machine that stood still may have slept through most hours of so fast a clock.
+    day.show([replace(s, hour=HOURS * n / len(samples)) for n, s in enumerate(samples)])
     assert "\nSlope an hour from 6:00 on" in capsys.readouterr().out
     day.draw(samples, tmp_path / "day.svg")
     assert (tmp_path / "day.svg").stat().st_size

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from radbridge.config import Model
 from radbridge.learning import EXAMPLE, SHOWN, Ways, make_examples, show_earlier
 from radbridge.registry import WEIGHTS
 from radbridge_training.gate.judge import JUDGED, read_verdict
@@ -22,8 +24,10 @@ gate: {reports: 2, parity_prompts: 1}
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
-def test_from_rows_to_a_verdict(tmp_path: Path) -> None:
+def test_from_rows_to_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights that one command trains on files are judged by the next, through a real model server, to a page."""
+    monkeypatch.setattr("radbridge_adapters.model.client._CONNECT_S", 600.0)  # of a machine that stands still
+    monkeypatch.setattr("radbridge_training.gate.arms.Model", partial(Model, start_timeout_s=600))
     recipe = tmp_path / "turn.yaml"
     recipe.write_text(RECIPE)
     short = sorted(make_reports(5, 60), key=lambda report: len(report.findings))[:14]

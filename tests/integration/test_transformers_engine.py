@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from radbridge.errors import LoraRefused, ModelOverloaded
 from radbridge.registry import LoraRegistry
+from radbridge_model_server.engines import transformers_engine
 from radbridge_model_server.engines.engine import Prompt
+from radbridge_model_server.engines.prompt_job import PromptJob
 from radbridge_model_server.engines.start import start_engine
 from radbridge_model_server.engines.transformers_engine import retry_after_s
 from radbridge_model_server.settings import Settings
@@ -35,8 +40,12 @@ def test_who_is_turned_away_is_told_when_the_queue_will_be_done(prompts: int, ba
     assert retry_after_s(prompts, 16, batch_s) == expected
 
 
-async def test_the_pace_is_measured(base: Path) -> None:
+async def test_the_pace_is_measured(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that has done its prompts in moments tells who is turned away less than it would at the start."""
+    moments = count()
+    monkeypatch.setattr(
+        transformers_engine, "time", SimpleNamespace(monotonic=lambda: next(moments) / 1000)
+    )  # whatever the machine is busy with
     engine = await start_engine(Settings(base=base, max_batch=1, max_queue=QUEUE))
     prompt = Prompt(text="Findings: ", max_new_tokens=1)
     waits = []
@@ -75,12 +84,21 @@ async def test_a_shorter_context_than_the_models_holds(base: Path) -> None:
     await engine.close()
 
 
-async def test_text_comes_while_it_is_written(base: Path) -> None:
+async def test_text_comes_while_it_is_written(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the first piece is heard the prompt is still being worked on."""
     engine = await start_engine(Settings(base=base))
     running: list[int] = []
-    await engine.generate(
-        Prompt(text="Findings: ", max_new_tokens=200), lambda _: running.append(engine.stats().running)
-    )
+    heard, tell = threading.Event(), PromptJob._tell  # noqa: SLF001 - the engine goes on once the first is heard
+
+    def tell_and_wait(job: PromptJob, piece: str) -> None:
+        tell(job, piece)
+        assert not piece or heard.wait(60)
+
+    def hear(_: str) -> None:
+        running.append(engine.stats().running)
+        heard.set()
+
+    monkeypatch.setattr(PromptJob, "_tell", tell_and_wait)
+    await engine.generate(Prompt(text="Findings: ", max_new_tokens=200), hear)
     await engine.close()
     assert running[0] == 1

@@ -12,22 +12,25 @@ const empty = await medplum.fhircastGetContext(topic);
 const subscription = await medplum.fhircastSubscribe(topic, ['DiagnosticReport-open', 'DiagnosticReport-update']);
 const connection = medplum.fhircastConnect(subscription);
 const heard = [];
-const waiting = [];
+const waiting = new Set();
 connection.addEventListener('message', ({ payload }) => {
   heard.push(payload.event);
-  waiting.shift()?.();
+  for (const look of waiting) look();
 });
 const closed = new Promise((resolve) => connection.addEventListener('disconnect', resolve));
-const next = () => new Promise((resolve) => waiting.push(resolve));
+// Two events may come in one turn of the loop: each is counted, whoever waits by then.
+const hear = (count) =>
+  new Promise((resolve) => {
+    const look = () => heard.length >= count && resolve();
+    waiting.add(look);
+    look();
+  });
 await new Promise((resolve) => connection.addEventListener('connect', resolve));
 
-let event = next();
 await medplum.fhircastPublish(topic, 'DiagnosticReport-open', input.open);
-await event;
-event = next();
-const draft = event.then(next);
+await hear(1);
 await medplum.fhircastPublish(topic, 'DiagnosticReport-update', input.update, heard[0]['context.versionId']);
-await draft;
+await hear(3);
 const context = await medplum.fhircastGetContext(topic);
 const conflict = await medplum
   .fhircastPublish(topic, 'DiagnosticReport-update', input.update, 'an old version')

@@ -4,7 +4,7 @@ import http from 'node:http';
 import { randomUUID } from 'node:crypto';
 import { WebSocketServer } from 'ws';
 
-const state = { context: null, sockets: new Map(), published: [], acks: [], forms: [], fail: [], lease: 7200 };
+const state = { context: null, sockets: new Map(), published: [], taken: [], acks: [], forms: [], fail: [], lease: 7200 };
 const sockets = new WebSocketServer({ noServer: true });
 
 function event(name, context, extra = {}) {
@@ -100,6 +100,7 @@ function answer(method, path, type, body, host) {
   if (forced > 0) return [forced];
   if (state.published.filter(({ id }) => id === message.id).length > 1) return [202];
   const [status, distributed] = apply(message);
+  if (distributed) state.taken.push(message); // an event for an old version is none
   if (distributed) broadcast(distributed);
   return forced === undefined ? [status] : [forced];
 }

@@ -75,8 +75,10 @@ class Asking:
 
 @asynccontextmanager
 async def asking(folder: Path, **dicom: Any) -> AsyncIterator[Asking]:
-    """A gateway whose table `[dicom]` is `dicom`."""
+    """A gateway whose table `[dicom]` is `dicom`; where that says nothing else, peers may take their time."""
     made = Asking()
+    for name in {"worklist", "pacs", "dicomweb"} & dicom.keys():
+        dicom[name] = {"timeout_s": 300.0} | dicom[name]
     site = make_site(folder, dicom={"listen": "127.0.0.1:0"} | dicom)
     with patch("radbridge_adapters.dicom.asking.enquirer.POLL_S", 0.02):
         async with live(site, made.seam, made.dicom) as made.gateway:
@@ -157,7 +159,7 @@ def serving(ae: AE, *handlers: evt.EventHandlerType) -> Iterator[int]:
         ae.shutdown()
         for thread in threading.enumerate():
             if isinstance(thread, Association):
-                thread.join(5)
+                thread.join(60)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()

@@ -20,7 +20,9 @@ from tests.support.gateway import free_port
 
 INSTALL = "apt-get install --no-install-recommends dcmtk dicom3tools orthanc orthanc-dicomweb"
 _PLACES = os.pathsep.join(("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"))
-_START_S = 30.0
+_START_S = 120.0
+WAIT_S = "120"
+"""For an association: of themselves they give up after 30 s."""
 NO_NAGLE = {"TCP_NODELAY": "1"}
 """DCMTK's own switch: without it every small PDU waits for a delayed ACK."""
 
@@ -49,7 +51,7 @@ class Outcome:
     output: str
 
 
-async def run(name: str, *args: str | Path, within_s: float = 60.0) -> Outcome:
+async def run(name: str, *args: str | Path, within_s: float = 120.0) -> Outcome:
     """Run a program of Debian's to its end."""
     process = await asyncio.create_subprocess_exec(
         needs(name),
@@ -82,18 +84,20 @@ async def storescu(
 ) -> Outcome:
     """Send by `storescu`, one association."""
     with files(datasets) as paths:
-        return await run("storescu", "-v", *options, "-aec", called, "127.0.0.1", str(port), *paths)
+        return await run("storescu", "-v", "-ta", WAIT_S, *options, "-aec", called, "127.0.0.1", str(port), *paths)
 
 
 async def dcmsend(port: int, *datasets: Dataset, options: Sequence[str] = (), called: str = "RADBRIDGE") -> Outcome:
     """Send by `dcmsend`, which proposes what the files hold."""
     with files(datasets) as paths:
-        return await run("dcmsend", "-v", "-nuc", *options, "-aec", called, "127.0.0.1", str(port), *paths)
+        return await run(
+            "dcmsend", "-v", "-nuc", "-ta", WAIT_S, *options, "-aec", called, "127.0.0.1", str(port), *paths
+        )
 
 
 async def echoscu(port: int, *options: str | Path, called: str = "RADBRIDGE") -> Outcome:
     """One C-ECHO."""
-    return await run("echoscu", "-v", *options, "-aec", called, "127.0.0.1", str(port))
+    return await run("echoscu", "-v", "-ta", WAIT_S, *options, "-aec", called, "127.0.0.1", str(port))
 
 
 @asynccontextmanager

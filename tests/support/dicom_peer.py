@@ -77,8 +77,9 @@ class Notes:
 
 @asynccontextmanager
 async def listening(notes: Notes | None = None, **settings: Any) -> AsyncIterator[tuple[DicomListener, int]]:
-    """A listener and its port, for the time of a block."""
-    listener = DicomListener(Dicom(**{"listen": "127.0.0.1:0"} | settings), notes or Notes(), frozenset())
+    """A listener and its port, for the time of a block. It is more patient than sites are."""
+    patient = {"listen": "127.0.0.1:0", "association_timeout_s": 600, "idle_timeout_s": 600}
+    listener = DicomListener(Dicom(**patient | settings), notes or Notes(), frozenset())
     await listener.start()
     try:
         yield listener, int(listener.address.rpartition(":")[2])

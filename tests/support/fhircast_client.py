@@ -105,6 +105,18 @@ class Cast:
         self._news.set()
 
 
+def connect(endpoint: str, **more: Any) -> websockets.connect:
+    """A socket at an address, with patience: machines stand still for seconds."""
+    return websockets.connect(endpoint, proxy=None, open_timeout=60, ping_interval=None, **more)
+
+
+async def hear(socket: websockets.ClientConnection) -> str:
+    """What comes next, but for heartbeats: they come every ten seconds."""
+    while '"heartbeat"' in (said := str(await socket.recv())):
+        pass
+    return said
+
+
 @asynccontextmanager
 async def application(url: str, topic: str = "topic", **form: str) -> AsyncIterator[Cast]:
     """An application that has subscribed and is connected and confirmed."""
@@ -115,7 +127,7 @@ async def application(url: str, topic: str = "topic", **form: str) -> AsyncItera
         answer = await cast.form(**form)
         assert answer.status_code == 202, answer.text
         cast.endpoint = answer.json()["hub.channel.endpoint"]
-        async with websockets.connect(cast.endpoint, proxy=None) as socket:
+        async with connect(cast.endpoint) as socket:
             listening = asyncio.create_task(cast.listen(socket))
             await cast.until_told()
             try:

@@ -37,10 +37,15 @@ on_each = pytest.mark.parametrize("url", [*DIALECTS, SEALED], indirect=True)
 KEY = CaseKey(accession="A1", issuer="HOSP")
 
 
+PATIENCE_S = 600
+"""For locks and open transactions of a machine that stands still meanwhile."""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def patience() -> Iterator[None]:
-    """A machine that stands still for some seconds is no server that can't be reached."""
-    with patch.dict(postgres._NETWORK, connect_timeout=60):  # noqa: SLF001 - five seconds, for hospitals
+    """A machine that stands still for some seconds is no server that can't be reached, and no lock that isn't given."""
+    network = patch.dict(postgres._NETWORK, connect_timeout=60)  # noqa: SLF001 - five seconds, for hospitals
+    with network, patch.object(postgres, "_SILENT_S", PATIENCE_S):
         yield
 
 

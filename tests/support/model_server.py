@@ -12,6 +12,9 @@ from typing import Any
 START_S = 600
 """vLLM takes half a minute to start, and beside other work more than the three minutes that a site gives it."""
 
+END_S = 300
+"""Ray gets ten seconds to end, in which a machine may stand still."""
+
 
 class ModelServerProcess:
     """`python -m radbridge_model_server` as a child."""
@@ -48,7 +51,7 @@ class ModelServerProcess:
 
     def wait_end(self) -> int:
         """Its exit status; the pipes are closed. Nothing but its one line may have come on standard output."""
-        status = self.process.wait(120)
+        status = self.process.wait(END_S)
         assert self.process.stdout
         assert not self.process.stdout.read()
         for pipe in (self.process.stdin, self.process.stdout):

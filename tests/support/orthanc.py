@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from tests.support import dcmtk
 from tests.support.gateway import free_port
 
+WAIT_S = 120.0
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
@@ -41,7 +42,7 @@ class Orthanc:
 
     async def call(self, method: str, path: str, **more: Any) -> Any:
         """Ask its REST interface; the JSON it answers. Raises httpx.HTTPStatusError."""
-        async with httpx.AsyncClient(base_url=self.base, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=self.base, timeout=WAIT_S) as client:
             answer = await client.request(method, path, **more)
         answer.raise_for_status()
         return answer.json()
@@ -64,7 +65,7 @@ class Orthanc:
 
     async def file(self, id: str) -> bytes:
         """An object as a DICOM file."""
-        async with httpx.AsyncClient(base_url=self.base, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=self.base, timeout=WAIT_S) as client:
             answer = await client.get(f"/instances/{id}/file")
         answer.raise_for_status()
         return answer.content
@@ -119,7 +120,7 @@ def _write(folder: Path, settings: Mapping[str, Any]) -> Path:
 
 
 async def _until_it_answers(made: Orthanc) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while True:
             try:
                 await made.call("GET", "/system")

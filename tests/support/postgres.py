@@ -127,8 +127,7 @@ class Cluster:
     def kill(self) -> None:
         """`kill -9` to every process of the server: what it hadn't told the disk is gone."""
         process = self._running()
-        process.send_signal(signal.SIGSTOP)  # or it would fork one more meanwhile
-        family = _family(process.pid)
+        family = _freeze(process.pid)
         for pid in family:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -141,8 +140,8 @@ class Cluster:
     @contextmanager
     def stop_process(self) -> Iterator[None]:
         """Every process of it stands still: connections are open, and nobody answers on them."""
-        stopped = _family(self._running().pid)
-        for pid in stopped:
+        stopped = _freeze(self._running().pid)
+        for pid in stopped[1:]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
         try:
@@ -216,11 +215,24 @@ def _family(pid: int) -> list[int]:
     return [pid, *(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
+def _freeze(pid: int) -> list[int]:
+    """Stop the server, but not its backends; its family, which grows no more: it would fork one more meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    while _state(pid) not in "TZ":  # a signal takes its time
+        sleep(0.001)
+    return _family(pid)
+
+
 def _is_alive(pid: int) -> bool:
+    return _state(pid) != "Z"
+
+
+def _state(pid: int) -> str:
+    """A letter; of a process that is gone as of one that nobody has waited for."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return "Z"
 
 
 def _guard(folder: Path) -> Callable[[], object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,10 +50,12 @@ def start(what: str, root: Path, owner: str, work: Path) -> subprocess.Popen[byt
 
 
 def _flip(registry: LoraRegistry, owner: str, work: Path) -> None:
-    """Promote the versions in a circle, three hundred times."""
-    versions = registry.versions(owner)
-    for _, version in zip(range(300), itertools.cycle(versions), strict=False):
+    """Promote the versions in a circle until killed, or until whoever started it is gone."""
+    parent = os.getppid()
+    for version in itertools.cycle(registry.versions(owner)):
         registry.promote(version)
+        if os.getppid() != parent:
+            return
 
 
 def _publish(registry: LoraRegistry, owner: str, work: Path) -> None:

@@ -94,7 +94,7 @@ async def room(
     *,
     model: FakeModel | None = None,
     recall: Recall | None = None,
-    recall_s: float = 10.0,
+    recall_s: float = 60.0,
 ) -> AsyncIterator[Room]:
     """A reading room with a journal in `folder`."""
     async with running(folder, model, wire=translate, memory=memory, recall=recall, recall_s=recall_s) as flow:

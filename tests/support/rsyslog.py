@@ -50,13 +50,15 @@ class Rsyslog:
         """End it; what it had taken it has written."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=120)
             self._process = None
 
     @property
     def lines(self) -> list[str]:
         """What it has written so far."""
-        return self.out.read_text(encoding="utf-8").splitlines() if self.out.exists() else []
+        if not self.out.exists():
+            return []
+        return self.out.read_text(encoding="utf-8", errors="replace").splitlines()  # the last one may be cut as yet
 
 
 def _find() -> str:

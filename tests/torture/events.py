@@ -38,13 +38,14 @@ class Events:
     """Names of events; empty: every kind."""
 
     async def run(self, seconds: float, told: Callable[[str], None]) -> None:
-        """Do one thing after the other for so long."""
-        end = asyncio.get_running_loop().time() + seconds
+        """Do one thing after the other for so long, and one also where the machine slept through all of it."""
+        end, has_begun = asyncio.get_running_loop().time() + seconds, False
         known = {name: what for name, what in self._known().items() if name in (self.only or name)}
         names = list(known)
         while (left := end - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(min(left, self.chance.uniform(0.5, 4.0)))
-            if asyncio.get_running_loop().time() < end:
+            if asyncio.get_running_loop().time() < end or not has_begun:
+                has_begun = True
                 name = self.chance.choices(names, [known[n][0] for n in names])[0]
                 told(name)
                 await known[name][1]()

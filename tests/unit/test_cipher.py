@@ -26,6 +26,12 @@ from tests.support.journals import make_key
 _PLAIN = create_engine("sqlite://").dialect
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still is no key service that hangs."""
+    monkeypatch.setattr(cipher, "COMMAND_S", 600.0)
+
+
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     made = create_engine("sqlite://")

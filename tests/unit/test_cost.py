@@ -98,6 +98,7 @@ def test_energy_of_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: s
     tool.write_text(f"#!/bin/sh\n{said}\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("radbridge.evaluation.metering._QUERY_S", 600.0)
     meter = GpuPower()
     meter.read()
     meter.read()

@@ -82,7 +82,7 @@ async def test_when_everything_is_cold_the_base_drafts(registry: LoraRegistry, v
 async def test_a_lora_that_comes_in_time_drafts(registry: LoraRegistry, versions: list[LoraVersion]) -> None:
     """Drafts that come while a LoRA loads wait for that one load, and are its own."""
     gate = Gate()
-    service = make_service(echo(load=gate), registry)
+    service = make_service(echo(load=gate), registry, deadline_s=600.0)
     drafting = [asyncio.create_task(service.drafter.draft(ask(f"d{n}"))) for n in range(6)]
     await eventually(lambda: bool(gate.loads))
     gate.opened.set()

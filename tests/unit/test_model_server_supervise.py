@@ -13,7 +13,8 @@ import pytest
 
 PROGRAM = """
 import os, signal, subprocess, sys, time
-from radbridge_model_server.supervise import supervise
+from radbridge_model_server import supervise as it
+it._STOP_S = 600  # a machine that stands still is no work that is deaf
 
 def work():
     def end(*_):
@@ -25,7 +26,7 @@ def work():
     while True:  # a signal just before one long sleep would be seen at its end
         time.sleep(0.05)
 
-sys.exit(supervise(work))
+sys.exit(it.supervise(work))
 """
 
 

@@ -24,7 +24,7 @@ def forge(secret: Any = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
         "sub": "pacs",
         "scope": "system/*.rs",
         "iat": now,
-        "exp": now + timedelta(minutes=1),
+        "exp": now + timedelta(days=1),  # those below are made when this file is read
     }
     said = {name: value for name, value in (right | claims).items() if value is not None}
     return jwt.encode(said, secret, algorithm=algorithm)

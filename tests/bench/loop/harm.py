@@ -34,8 +34,8 @@ _ROLLED_BACK = (
     "(SELECT max(seq) FROM lora_event WHERE version = ? AND action = 'promoted')"
 )
 _ASKED = "SELECT document FROM draft WHERE accession = ? ORDER BY seq DESC"
-_GLANCE_S, _LOOK_S = 0.5, 5.0
-"""After each case, and after the last: the watcher rests a moment between two looks."""
+_GLANCE_S, _LOOK_S = 0.5, 60.0
+"""After each case, and after the last: the watcher rests a moment between two looks, and a machine may stand still."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from radbridge.case import Case, CaseKey
 from radbridge.config import Delivery as Rules
 from radbridge.draft import DraftImpression
 from radbridge.errors import JournalLost, LeaseLost
-from radbridge.flow import ahead, doubts, results
+from radbridge.flow import doubts, results
 from radbridge.flow.courier import Courier
 from radbridge.flow.doubts import Doubt
 from radbridge.flow.holding import SoleHolder
@@ -209,9 +209,8 @@ class Slow(MemorySink):
         return super().compose(case, draft, control_id)
 
 
-async def test_an_end_while_the_next_is_composed(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_end_while_the_next_is_composed(journal: Journal) -> None:
     """A gateway that is stopped before it noted a yes, since it waits for what comes next, notes it all the same."""
-    monkeypatch.setattr(ahead, "PATIENCE_S", 60)
     for accession in ("A1", "A2"):
         await journal.write(queue, (accession, datetime.now(UTC)))
     sink = Slow()

@@ -23,6 +23,8 @@ from radbridge.metrics import Metrics
 from radbridge.wire import Received
 
 KEY = CaseKey(accession="ZQACC1")
+SLACK_S = 600
+"""So long a machine may stand still between what is written and the look at it."""
 
 
 @asynccontextmanager
@@ -77,12 +79,12 @@ async def test_queues(journal: Journal, tmp_path: Path) -> None:
     """How many messages, drafts and deliveries wait, and for how long the oldest has; what isn't due has age 0."""
     async with gauged(journal, tmp_path, fill) as metrics:
         assert value(metrics, "radbridge_queue_depth", queue="apply", destination="") == 2
-        assert 60 <= value(metrics, "radbridge_queue_age_seconds", queue="apply", destination="") < 90
+        assert 60 <= value(metrics, "radbridge_queue_age_seconds", queue="apply", destination="") < 60 + SLACK_S
         assert value(metrics, "radbridge_queue_depth", queue="draft", destination="") == 1
         assert value(metrics, "radbridge_queue_age_seconds", queue="draft", destination="") == 0
         assert value(metrics, "radbridge_queue_depth", queue="deliver", destination="ris") == 2
         assert value(metrics, "radbridge_queue_depth", queue="deliver", destination="pacs") == 1
-        assert 30 <= value(metrics, "radbridge_queue_age_seconds", queue="deliver", destination="ris") < 60
+        assert 30 <= value(metrics, "radbridge_queue_age_seconds", queue="deliver", destination="ris") < 30 + SLACK_S
         assert 0 < value(metrics, "radbridge_disk_free_bytes") < value(metrics, "radbridge_disk_size_bytes")
         assert "ZQ" not in metrics.page().decode()
 
@@ -113,7 +115,7 @@ def stop(conn: Connection, items: Sequence[None]) -> list[None]:
     now = datetime.now(UTC)
     rows = [
         {"name": "ris", "state": "paused", "changed_at": now, "open_until": None},
-        {"name": "pacs", "state": "open", "changed_at": now, "open_until": now + timedelta(seconds=60)},
+        {"name": "pacs", "state": "open", "changed_at": now, "open_until": now + timedelta(seconds=SLACK_S)},
         {"name": "ehr", "state": "open", "changed_at": now, "open_until": now - timedelta(seconds=60)},
     ]
     conn.execute(insert(destinations), rows)
@@ -190,7 +192,7 @@ def purge_yesterday(conn: Connection, items: Sequence[None]) -> list[None]:
 async def test_how_long_ago_the_purge_was(journal: Journal, tmp_path: Path) -> None:
     """The time since a purge came to its end is a gauge, where anything is ever purged."""
     async with gauged(journal, tmp_path, purge_yesterday, purges=True) as metrics:
-        assert 86400 <= value(metrics, "radbridge_purge_age_seconds") < 86400 + 60
+        assert 86400 <= value(metrics, "radbridge_purge_age_seconds") < 86400 + SLACK_S
     async with gauged(journal, tmp_path) as metrics:
         assert value(metrics, "radbridge_purge_age_seconds") == 0
 

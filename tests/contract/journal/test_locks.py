@@ -32,6 +32,8 @@ pytestmark = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 Work = Callable[[Connection], Any]
 KEY = CaseKey(accession="A1")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+WAIT_S = 120.0
+"""For what is sure to come."""
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def run(stores: Stores, pool: ThreadPoolExecutor, *works: Work) -> list[Any]:
     def work_on(work: Work) -> Any:
         with stores.begin() as conn:
             conn.exec_driver_sql("SELECT 1")
-            begun.wait(30)
+            begun.wait(WAIT_S)
             return work(conn)
 
     return [future.result() for future in [pool.submit(work_on, work) for work in works]]
@@ -61,7 +63,7 @@ def meet(stores: Stores, pool: ThreadPoolExecutor, first: Work, second: Work) ->
         done = pool.submit(_whole, stores, second)
         _until_it_waits(conn, done)
         conn.commit()
-    return [before, done.result(30)]
+    return [before, done.result(WAIT_S)]
 
 
 def _whole(stores: Stores, work: Work) -> Any:
@@ -96,7 +98,7 @@ def test_held_until_the_end(stores: Stores, pool: ThreadPoolExecutor) -> None:
         _until_it_waits(conn, done)
         assert order == ["first", "free"]
         conn.commit()
-    done.result(30)
+    done.result(WAIT_S)
     assert order == ["first", "free", "second"]
 
 
@@ -110,12 +112,12 @@ def test_shared(stores: Stores, pool: ThreadPoolExecutor) -> None:
     """Any number may share what nobody holds alone; who wants it alone waits for them all."""
     with stores.writer.connect() as conn:
         hold(conn, Lock.WITHDRAWAL, [""], shared=True)
-        pool.submit(_whole, stores, lambda other: hold(other, Lock.WITHDRAWAL, [""], shared=True)).result(30)
+        pool.submit(_whole, stores, lambda other: hold(other, Lock.WITHDRAWAL, [""], shared=True)).result(WAIT_S)
         alone = pool.submit(_whole, stores, lambda other: hold(other, Lock.WITHDRAWAL, [""]))
         _until_it_waits(conn, alone)
         assert not alone.done()
         conn.commit()
-    alone.result(30)
+    alone.result(WAIT_S)
 
 
 def test_a_study_told_while_its_message_is_applied(stores: Stores, pool: ThreadPoolExecutor) -> None:
@@ -184,7 +186,7 @@ def test_withdrawn_while_a_report_comes_in(stores: Stores, pool: ThreadPoolExecu
         found = pool.submit(withdraw)
         _until_it_waits(conn, found)
         conn.commit()
-    assert found.result(30) == 1
+    assert found.result(WAIT_S) == 1
 
 
 def test_a_number_is_taken_once(stores: Stores, pool: ThreadPoolExecutor) -> None:
@@ -227,7 +229,7 @@ def test_crossing_transactions_end(stores: Stores, pool: ThreadPoolExecutor) -> 
     def cross(first: str, second: str) -> Callable[[Connection], None]:
         def work(conn: Connection) -> None:
             hold(conn, Lock.CASE, [first])
-            held.wait(30)
+            held.wait(WAIT_S)
             hold(conn, Lock.CASE, [second])
 
         return work

@@ -23,6 +23,8 @@ from radbridge.testing import MemorySink
 from tests.support.delivering import NAME, queue
 from tests.support.sharing import at_work, until
 
+PATIENCE_S = ahead.PATIENCE_S
+"""In operation: here a fixture makes it longer."""
 MOST_STATEMENTS = 8
 """For a delivery, on average. Five are needed, and some to read ahead; it were fourteen when each look was its own."""
 
@@ -58,9 +60,8 @@ def statements() -> Iterator[list[str]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-async def test_what_a_delivery_costs(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_delivery_costs(journal: Journal) -> None:
     """A peer that says yes is delivered to with few statements a delivery, in the order of the queue."""
-    monkeypatch.setattr(ahead, "PATIENCE_S", 60.0)  # on a machine that stands still a guess may come late
     names = [f"A{n}" for n in range(60)]
     await put(journal, *names)
     sink = MemorySink(NAME)
@@ -127,9 +128,10 @@ class Stuck(MemorySink):
         return super().compose(case, draft, control_id)
 
 
-async def test_a_composer_that_hangs(journal: Journal) -> None:
+async def test_a_composer_that_hangs(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of a send is noted at once, though what comes next can't be composed yet; that is composed once."""
-    assert ahead.PATIENCE_S <= 0.1  # for so long a kill has a yes forgotten
+    assert PATIENCE_S <= 0.1  # for so long a kill has a yes forgotten
+    monkeypatch.setattr(ahead, "PATIENCE_S", PATIENCE_S)
     await put(journal, "A1", "A2")
     sink = Stuck()
     async with at_work(courier(journal, sink).run):

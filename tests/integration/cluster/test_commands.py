@@ -26,7 +26,7 @@ async def test_the_gateways_are_listed(tmp_path: Path) -> None:
         await second.holder.start(NAMES)
         await second.forget("one")
         name = first.journal.read_now(lambda conn: conn.exec_driver_sql("SELECT current_database()").scalar_one())
-        config.write_text(f'[store]\nurl = "{the_cluster().url(name)}"\n')
+        config.write_text(f'[store]\nurl = "{the_cluster().url(name)}"\n[cluster]\nlease_s = 600\n')
         told = CliRunner().invoke(app, ["gateways", "--config", str(config)])
     assert told.exit_code == 0, told.output
     rows = [line.split() for line in told.output.splitlines() if " one " in line or " two " in line]

@@ -40,7 +40,7 @@ async def test_who_saw_a_draft_is_told_apart(url: str, tmp_path: Path) -> None:
     """An account, its key and an issuer that is called like it look at the same: three names stand in the trail."""
     ehr = es384("alice")
     async with run_peer({"/ehr": answer(200, ehr.jwks)}) as keys:
-        issuers = {"client_issuers": {"alice": f"{keys.url}/ehr"}, "deadline_s": 10.0}
+        issuers = {"client_issuers": {"alice": f"{keys.url}/ehr"}, "deadline_s": 60.0}
         site = make_site(tmp_path, store={"url": url}, cdshooks=issuers, access={"required": True})
         async with (
             live(site, cdshooks.wire, fhir.wire) as gateway,

@@ -184,7 +184,7 @@ def test_a_case_that_is_opened_during_the_purge_stays(stores: Stores, url: str) 
         thread.start()
         while not waiting_for_locks(stores):
             pass
-    thread.join(20)
+    thread.join(120)
     assert (len(rows), taken) == (1, [0])
 
 

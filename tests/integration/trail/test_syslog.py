@@ -104,8 +104,11 @@ def _read(conn: Connection) -> int | None:
     return conn.execute(select(cursors.c.seq)).scalar()
 
 
-async def test_rsyslog_gets_every_event(journal: Journal, authority: Authority, tmp_path: Path) -> None:
+async def test_rsyslog_gets_every_event(
+    journal: Journal, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """rsyslog, with a certificate asked of us, reads every frame as one message of RFC 5424, in order."""
+    monkeypatch.setattr(forwarder, "LAST_RETRY_S", 0.2)  # however long it takes to start
     folder = tmp_path / "rsyslog"
     folder.mkdir()
     repository = Rsyslog(folder, ca=authority.ca, own=authority.issue("repository"))
@@ -146,10 +149,11 @@ async def test_an_unreachable_repository_loses_nothing(
     """Events wait in the chain; a gateway that starts later goes on at the cursor."""
     monkeypatch.setattr(forwarder, "BEHIND", 2)
     monkeypatch.setattr(forwarder, "LOOK_S", 0.01)
+    monkeypatch.setattr(forwarder, "QUIET_S", 600.0)
     repository, port = peer
     await journal.write(_add, 10)
     async with working(wire_to(journal, port, authority)):
-        await until(lambda: journal.read_now(_read) == 8)
+        await until(lambda: journal.read_now(_read) == 8 and repository.all == set(range(1, 11)))
     await journal.write(_add, 5)
     async with working(wire_to(journal, port, authority)):
         await until(lambda: repository.all == set(range(1, 16)))
@@ -166,7 +170,7 @@ async def test_the_cursor_comes_to_the_end_when_all_is_quiet(
     await journal.write(_add, 10)
     async with working(wire_to(journal, port, authority)):
         await until(lambda: journal.read_now(_read) == 10)
-    assert repository.all == set(range(1, 11))
+        await until(lambda: repository.all == set(range(1, 11)))
 
 
 async def test_nothing_is_told_to_another_repository(

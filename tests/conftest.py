@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Images of containers often say so: each of the hundreds of processes that are tested would compile our code anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -38,7 +38,7 @@ for _processor in structlog.get_config()["processors"]:
         _processor.exception_formatter = structlog.dev.plain_traceback
 
 # The same seconds are long on a busy machine: a slow example is no failure.
-settings.register_profile("radbridge", deadline=None, print_blob=True)
+settings.register_profile("radbridge", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("radbridge")
 
 FOLDERS = ("unit", "contract", "integration", "acceptance")

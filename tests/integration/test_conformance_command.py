@@ -61,6 +61,8 @@ async def receiver(answer: Callable[[Any, set[str]], Any], context: ssl.SSLConte
                 seen.add(str(message.segment("MSH")[10]))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, hl7.ParseException):
+            pass
+        finally:  # also where the loop ends before the connection does
             writer.close()
 
     server = await start_hl7_server(serve, "127.0.0.1", 0, encoding="utf-8", limit=2**24, ssl=context)

@@ -24,6 +24,7 @@ from tests.support.live import live, make_site
 from tests.support.registry import publish_new
 from tests.support.ris import FINDINGS, Ris
 from tests.support.serving import captured_logs
+from tests.support.store import in_a_file
 
 DAY = datetime(2024, 3, 1, 10, tzinfo=UTC)
 WORDY = "There is a nodule measuring {} mm, which is seen within the right upper lobe of the lung."
@@ -297,6 +298,7 @@ async def test_what_another_process_remembered_is_shown(tmp_path: Path, monkeypa
         await gateway.until(lambda: b"radbridge_memory_reports 1.0" in gateway.metrics_page())
 
 
+@in_a_file
 async def test_beside_a_running_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that runs meanwhile applies nothing again, drafts nothing, and shows the reports from then on."""
     monkeypatch.setattr(remembering, "LOOK_S", 0.02)

@@ -45,7 +45,7 @@ async def model_server(engine: EchoEngine) -> AsyncIterator[str]:
     chain = LoraChain(registry=None, packaged={}, personas={}, site_lora="")
     app = build_api(Service(settings=settings, engine=engine, chain=chain))
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_keep_alive=600))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -116,7 +116,7 @@ async def test_overload_and_deadline_have_their_own_errors() -> None:
     async with model_server(EchoEngine(max_queue=1, hold=hold)) as url, client_of(url) as client:
         asking = [asyncio.create_task(client.draft(REQUEST)) for _ in range(4)]
         while sum(task.done() for task in asking) < 3:
-            await asyncio.wait([task for task in asking if not task.done()], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0.005)
         hold.set()
         answers = await asyncio.gather(*asking, return_exceptions=True)
         overloaded = [answer for answer in answers if isinstance(answer, ModelOverloaded)]
@@ -183,13 +183,15 @@ async def listening(answer: Callable[[asyncio.StreamWriter], Awaitable[None]]) -
     heard = Heard()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        heard.paths.append(first)
-        heard.headers.append(headers)
-        heard.bodies.append(json.loads(await reader.readexactly(int(headers["content-length"]))))
-        await answer(writer)
-        writer.close()
+        try:
+            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+            heard.paths.append(first)
+            heard.headers.append(headers)
+            heard.bodies.append(json.loads(await reader.readexactly(int(headers["content-length"]))))
+            await answer(writer)
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
@@ -280,10 +282,12 @@ async def test_cancelling_closes_the_connection() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         asked.set()
-        while await reader.read(1024):
-            pass
-        hung_up.set()
-        writer.close()
+        try:
+            while await reader.read(1024):
+                pass
+            hung_up.set()
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server, client_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:

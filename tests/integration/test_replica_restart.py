@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.model_server import END_S, await_gone
+from tests.support.model_server import END_S
 
 BACK_S = 600
 CASE = {"id": "c1", "findings": "There is a 12 mm nodule in the right upper lobe. No pleural effusion."}
@@ -53,19 +53,22 @@ def test_a_killed_replica_comes_back_at_the_same_address(url: str) -> None:
         for _ in range(2):
             with httpx.Client(base_url=url, trust_env=False, timeout=BACK_S) as keeping:
                 assert keeping.get("/healthz").is_success
-                kill_replica(url)
-                held.enter_context(hold(url))
+                held.enter_context(hold(url, kill_replica(url)))
             names.add(await_draft(url))
     assert len(names) == 3
 
 
 @contextmanager
-def hold(url: str) -> Iterator[None]:
+def hold(url: str, killed: str) -> Iterator[None]:
     """Keep the port as the connections of a killed process keep it for a minute: who would reuse it has to say so."""
+    port = httpx.URL(url).port or 0
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):  # in use: the next one listens already
-            holder.bind(("127.0.0.1", httpx.URL(url).port or 0))
+        while _find_listeners(port) <= {killed}:  # else the next one was quicker
+            with suppress(OSError):  # the killed one isn't quite gone
+                holder.bind(("127.0.0.1", port))
+                break
+            time.sleep(0.01)
         yield
 
 
@@ -96,19 +99,18 @@ def await_draft(url: str) -> str:
     raise AssertionError("no replica came back")
 
 
-def kill_replica(url: str) -> None:
-    """SIGKILL to whoever listens at the URL; returns when it is gone."""
-    inode = _find_listener(httpx.URL(url).port or 0)
+def kill_replica(url: str) -> str:
+    """SIGKILL to whoever listens at the URL; the inode of its socket."""
+    (inode,) = _find_listeners(httpx.URL(url).port or 0)
     (pid,) = [p for p in Path("/proc").glob("[0-9]*") if inode in _open_sockets(p)]
     os.kill(int(pid.name), signal.SIGKILL)
-    assert await_gone({int(pid.name)}) == set()
-
-
-def _find_listener(port: int) -> str:
-    """The socket's inode, from the kernel's table: local address, `0A` for listening, and tenth the inode."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    (inode,) = [row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"]
     return inode
+
+
+def _find_listeners(port: int) -> set[str]:
+    """The sockets' inodes, from the kernel's table: local address, `0A` for listening, and tenth the inode."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"}
 
 
 def _open_sockets(process: Path) -> set[str]:

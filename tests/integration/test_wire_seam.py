@@ -185,9 +185,9 @@ async def test_opening_a_report_prefetches_its_signer(tmp_path: Path) -> None:
 
 async def test_what_was_told_of_a_draft_is_shown(tmp_path: Path) -> None:
     """`radbridge show` tells what became of a draft in front of somebody, and the wire that says so."""
-    seam, site = Seam(), tmp_path / "site.toml"
-    site.write_text(f'[store]\nurl = "sqlite:///{tmp_path}/radbridge.db"\n')
-    async with live(make_site(tmp_path), seam) as gateway:
+    seam, made, site = Seam(), make_site(tmp_path), tmp_path / "site.toml"
+    site.write_text(f'[store]\nurl = "{made.store.url}"\n')
+    async with live(made, seam) as gateway:
         await seam.say(f"dictate {TEXT}")
         await gateway.until(lambda: gateway.drafts("A1"))
         told = {"draft_id": gateway.drafts("A1")[0].draft.id, "at": datetime.now(UTC)}

@@ -101,23 +101,38 @@ class Silent:
 
 @asynccontextmanager
 async def silent(said: bytes = b"", heard: Callable[[], None] = lambda: None) -> AsyncIterator[Silent]:
-    """A peer that says so much to whoever connects, and nothing after it; `heard` is called for what it is sent."""
+    """A peer that says so much to whoever connects, and nothing after it; `heard` is called for what it is sent.
+
+    At the end of the block its connections are closed: one that outlived the loop would fail whatever test comes then.
+    """
     made = Silent()
+    holding = dict[asyncio.Task[None], asyncio.StreamWriter]()
 
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         made.connections += 1
         made.open += 1
-        writer.write(said)
-        with suppress(OSError):
-            while await reader.read(65536):
-                heard()
-        writer.close()
-        made.open -= 1
+        try:
+            writer.write(said)
+            with suppress(OSError):
+                while await reader.read(65536):
+                    heard()
+        finally:
+            writer.close()
+            made.open -= 1
 
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    async with server:
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        holding[asyncio.ensure_future(hold(reader, writer))] = writer
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
         made.port = server.sockets[0].getsockname()[1]
         yield made
+    finally:
+        server.close()
+        for one, writer in holding.items():
+            one.cancel()
+            writer.close()
+        await asyncio.gather(*holding, return_exceptions=True)
 
 
 @dataclass

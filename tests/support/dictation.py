@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,12 +51,13 @@ async def listening(port: int = 0, *, answer: str = "AA") -> AsyncIterator[Dicta
 
     async def serve(reader: Any, writer: Any) -> None:
         try:
-            while not writer.is_closing():
-                message = await reader.readmessage()
-                peer.messages.append(message)
-                writer.writemessage(message.create_ack(ack_code=answer))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while not writer.is_closing():
+                    message = await reader.readmessage()
+                    peer.messages.append(message)
+                    writer.writemessage(message.create_ack(ack_code=answer))
+                    await writer.drain()
+        finally:
             writer.close()
 
     server = await start_hl7_server(serve, "127.0.0.1", port, encoding="utf-8", limit=2**24)

@@ -65,7 +65,10 @@ async def eventually(holds: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def listening(service: Service) -> AsyncIterator[str]:
     """The URL of the service's API on a free port."""
-    config = uvicorn.Config(build_api(service), host="127.0.0.1", port=0, log_config=None, lifespan="off")
+    # Idle connections stay: a machine that stands still would have one closed just when the next request goes there.
+    config = uvicorn.Config(
+        build_api(service), host="127.0.0.1", port=0, log_config=None, lifespan="off", timeout_keep_alive=600
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ MESSAGES = Path(__file__).parents[1] / "messages"
 READABLE = sorted(MESSAGES.glob("*.hl7"), key=lambda path: path.name)
 
 letters = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp"), exclude_characters="|^~\\&")
-part = st.text(letters, min_size=1, max_size=6)
+part = st.text(letters, min_size=1, max_size=6).filter(lambda text: text != '""')  # which takes a value away
 
 
 def separated(by: str, one: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -29,6 +30,10 @@ def separated(by: str, one: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 fields = separated("^", separated("&", part))
 repeated = st.lists(fields, min_size=1, max_size=2).map("~".join)
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=30)
+
+
+LEFT_ALONE = re.compile(r"[|^&~\\][HNFSTRE][|^&~\\]")
+"""What hl7apy takes for an escape sequence, and doesn't escape; hypothesis finds some in our own code."""
 
 
 @settings(max_examples=50)  # hl7apy needs some 10 ms for each
@@ -47,7 +52,7 @@ def test_parts_agree_with_hl7apy(values: dict[int, str]) -> None:
                 assert "&".join(value.subcomponents(number)) == component.to_er7()
 
 
-@given(texts)
+@given(texts.filter(lambda text: not LEFT_ALONE.search(text)))
 def test_escapes_agree_with_hl7apy(text: str) -> None:
     """A value that hl7apy escapes is read back as it was."""
     assert unescape(ST(text).to_er7()) == text

@@ -47,7 +47,7 @@ async def test_an_own_lora_goes_before_a_persona(registry: LoraRegistry, tmp_pat
 
 
 @given(st.lists(st.tuples(ids, st.sampled_from([PLAIN, LONG])), max_size=8))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 def test_the_last_choice_stands(tmp_path: Path, written: list[tuple[str, str]]) -> None:
     """Choices add up, the later one of a radiologist standing; a reader that was there before sees each."""
     (tmp_path / CHOICES).unlink(missing_ok=True)

@@ -1,14 +1,15 @@
 """The forwarder: every event of the chain, in its order, to an audit repository; one worker in a cluster.
 
-RFC 5425 has no receipt: what was written may be lost in a connection that breaks. So the cursor stays some events
-behind while there is something to send, and those go again by the next connection. A repository knows them by their
-number. Once nothing was sent for a while and the connection still stands, the cursor comes to the end.
+RFC 5425 has no receipt: what was written may be lost in a connection that breaks. So the cursor stays behind what was
+written lately, and that goes again by the next connection. A repository knows it by its number. What was written a
+while ago over a connection that still stands has arrived.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,12 +29,12 @@ from radbridge_adapters.syslog.message import Format, write_frame, write_message
 
 log = structlog.get_logger(__name__)
 
-BEHIND = 100
-"""Events that may have been lost with a connection."""
+BEHIND = 10_000
+"""Events, of 1 KB or more, that may be lost with a connection: Linux holds some 10 MB for a peer that doesn't read."""
 AT_ONCE = 200
 LOOK_S = 1.0
-QUIET_S = 30.0
-"""After so long without an event, what was written has arrived if the connection still stands."""
+ARRIVES_S = 30.0
+"""What was written so long ago has arrived if the connection still stands."""
 CONNECT_S = 10.0
 WRITE_S = 30.0
 FIRST_RETRY_S = 1.0
@@ -127,8 +128,9 @@ class Forwarder:
 
     async def _send(self, writer: asyncio.StreamWriter, ended: asyncio.Future[bytes]) -> int:
         """How many events went out before the repository closed."""
-        position = await self._store.read(_read_cursor)
-        sent, quiet_since = 0, asyncio.get_running_loop().time()
+        time, sent = asyncio.get_running_loop().time, 0
+        noted = arrived = position = await self._store.read(_read_cursor)
+        written = deque[tuple[float, int]]()
         while not ended.done():
             events = await self._store.read(partial(audit.chained, after=position, at_most=AT_ONCE))
             if events:
@@ -136,18 +138,17 @@ class Forwarder:
                 async with asyncio.timeout(WRITE_S):
                     await writer.drain()
                 position, sent = events[-1].seq, sent + len(events)
-                await self._move(position - BEHIND)
-                quiet_since = asyncio.get_running_loop().time()
-                continue
-            await asyncio.wait({ended}, timeout=LOOK_S)
-            if sent and asyncio.get_running_loop().time() - quiet_since > QUIET_S and not ended.done():
-                await self._move(position)
-                sent = 0
+                written.append((time(), position))
+            else:
+                looked_at = time()  # not behind the wait: on a machine that stood still an end is seen late
+                await asyncio.wait({ended}, timeout=LOOK_S)
+                while not ended.done() and written and written[0][0] <= looked_at - ARRIVES_S:
+                    arrived = written.popleft()[1]
+            arrived = max(arrived, position - BEHIND)
+            if arrived > noted:
+                await self._store.write(_write_cursor, arrived)
+                noted = arrived
         return sent
-
-    async def _move(self, seq: int) -> None:
-        if seq > 0:
-            await self._store.write(_write_cursor, seq)
 
 
 def _read_cursor(conn: Connection) -> int:

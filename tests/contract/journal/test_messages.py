@@ -39,7 +39,9 @@ def one_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     stores.dispose()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([b"x", b"y"])), max_size=12), st.integers(1, 12))
 def test_duplicates_are_told_by_sender_id_and_bytes(
     one_store: Stores, sent: list[tuple[str, bytes]], split: int
@@ -63,7 +65,9 @@ def test_duplicates_are_told_by_sender_id_and_bytes(
         conn.rollback()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.text(ANY, max_size=30), st.binary(max_size=40), st.text(ANY, max_size=10), st.text(ANY, max_size=10))
 def test_whatever_was_sent_is_stored(one_store: Stores, said: str, raw: bytes, sender: str, other: str) -> None:
     """Any text and any bytes of a sender are taken, found again, and known as the same when they come again.

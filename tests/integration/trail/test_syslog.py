@@ -32,11 +32,17 @@ class Peer:
     """A repository that reads frames by their lengths, and closes after so many where it is told to."""
 
     def __init__(self) -> None:
+        self.serving = dict[asyncio.Task[None], asyncio.StreamWriter]()
         self.numbers: list[list[int]] = []
         """By connection."""
         self.close_after = 10**9
+        self.may_close = asyncio.Event()
+        self.may_close.set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.serving[asyncio.ensure_future(self._serve(reader, writer))] = writer
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         got: list[int] = []
         self.numbers.append(got)
         with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -46,6 +52,7 @@ class Peer:
                 found = _NUMBER.search(message)
                 assert found is not None
                 got.append(int(found[1]))
+        await self.may_close.wait()
         writer.transport.abort()
 
     @property
@@ -66,9 +73,13 @@ async def peer(authority: Authority) -> AsyncIterator[tuple[Peer, int]]:
     context.load_verify_locations(authority.ca)
     context.verify_mode = ssl.CERT_REQUIRED
     made = Peer()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(made.accept, "127.0.0.1", 0, ssl=context)
     yield made, server.sockets[0].getsockname()[1]
     server.close()
+    for one, writer in made.serving.items():  # one that outlived the loop would fail whatever test comes then
+        one.cancel()
+        writer.transport.abort()
+    await asyncio.gather(*made.serving, return_exceptions=True)
 
 
 def wire_to(journal: Journal, port: int, authority: Authority, **more: object) -> Wire:
@@ -130,17 +141,48 @@ async def test_rsyslog_gets_every_event(
 async def test_what_a_broken_connection_may_have_lost_goes_again(
     journal: Journal, authority: Authority, peer: tuple[Peer, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A repository that closes in the middle gets, by the next connection, all that it may have missed."""
+    """A repository that closes in the middle gets, by the next connection, all that it may have missed.
+
+    However late anybody looks: the cursor stands at 40 before it can close, and never above the 150 that it has read.
+    """
     monkeypatch.setattr(forwarder, "FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(forwarder, "AT_ONCE", 140)
+    monkeypatch.setattr(forwarder, "BEHIND", 100)
+    monkeypatch.setattr(forwarder, "ARRIVES_S", 600.0)
     repository, port = peer
     repository.close_after = 150
-    await journal.write(_add, 400)
+    await journal.write(_add, 250)
     async with working(wire_to(journal, port, authority)):
         await until(lambda: len(repository.numbers) > 1)
         repository.close_after = 10**9
-        await until(lambda: repository.all == set(range(1, 401)))
+        await until(lambda: repository.all == set(range(1, 251)))
     assert repository.numbers[0] == list(range(1, 151))
     assert any(got and got[0] > 1 for got in repository.numbers[1:])
+
+
+async def test_what_a_connection_swallowed_goes_again(
+    journal: Journal, authority: Authority, peer: tuple[Peer, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repository that stops reading while it catches up, and breaks off then, gets all that it hadn't read."""
+    monkeypatch.setattr(forwarder, "FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(forwarder, "ARRIVES_S", 600.0)
+    read, after = audit.chained, set[int]()
+
+    def chained(conn: Connection, **where: Any) -> Any:
+        after.add(where["after"])
+        return read(conn, **where)
+
+    monkeypatch.setattr(audit, "chained", chained)
+    repository, port = peer
+    repository.close_after = 5
+    repository.may_close.clear()
+    await journal.write(_add, 400)
+    async with working(wire_to(journal, port, authority)):
+        await until(lambda: 400 in after)  # it wrote them all, and looked for more
+        repository.may_close.set()
+        await until(lambda: len(repository.numbers) > 1)
+        repository.close_after = 10**9
+        await until(lambda: repository.all == set(range(1, 401)))
 
 
 async def test_an_unreachable_repository_loses_nothing(
@@ -149,7 +191,7 @@ async def test_an_unreachable_repository_loses_nothing(
     """Events wait in the chain; a gateway that starts later goes on at the cursor."""
     monkeypatch.setattr(forwarder, "BEHIND", 2)
     monkeypatch.setattr(forwarder, "LOOK_S", 0.01)
-    monkeypatch.setattr(forwarder, "QUIET_S", 600.0)
+    monkeypatch.setattr(forwarder, "ARRIVES_S", 600.0)
     repository, port = peer
     await journal.write(_add, 10)
     async with working(wire_to(journal, port, authority)):
@@ -164,7 +206,7 @@ async def test_the_cursor_comes_to_the_end_when_all_is_quiet(
     journal: Journal, authority: Authority, peer: tuple[Peer, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a connection that stands and nothing to send, everything written counts as arrived."""
-    monkeypatch.setattr(forwarder, "QUIET_S", 0.02)
+    monkeypatch.setattr(forwarder, "ARRIVES_S", 0.02)
     monkeypatch.setattr(forwarder, "LOOK_S", 0.01)
     repository, port = peer
     await journal.write(_add, 10)

@@ -15,9 +15,9 @@ from websockets.sync.client import connect
 
 from radbridge_adapters import fhircast
 from tests.support.fhircast import report_context
-from tests.support.fhircast_client import Cast, application
+from tests.support.fhircast_client import Cast, application, owed
 from tests.support.limits import Clock, clock_of
-from tests.support.live import LiveGateway, live, make_site
+from tests.support.live import live, make_site
 
 HEARTBEAT_S = 0.01
 ACCESSIONS = tuple(f"A{n}" for n in range(10))
@@ -42,20 +42,13 @@ async def _stand_still(where: Path, clock: Clock) -> None:
         for accession in ACCESSIONS:
             await good.post("DiagnosticReport-open", report_context(accession))
             await asyncio.to_thread(heard.get, timeout=60)
-            await gateway.until(lambda: _owed(gateway) == 1)  # the other's own answer is no matter here
+            await gateway.until(lambda: owed(gateway) == 1)  # the other's own answer is no matter here
             go.put(None)
             said.get(timeout=60)  # without the loop: nobody but the subscriber gets on meanwhile
             clock.skip(601)
             time.sleep(2 * HEARTBEAT_S)  # noqa: ASYNC251 - for the hub's timer to be due
         await subscriber
         assert not [one for one in good.events if one["event"]["hub.event"] == "SyncError"]
-
-
-def _owed(gateway: LiveGateway) -> int:
-    """How many answers the hub waits for."""
-    [app] = [mount.app for mount in gateway.mounts if mount.path == "/fhircast"]
-    links = app._subscriptions._links.values()  # type: ignore[attr-defined]  # noqa: SLF001 - nobody else is told
-    return sum(len(link.subscriber._unanswered) for link in links)  # noqa: SLF001
 
 
 def _subscribe(endpoint: str, heard: Queue[None], go: Queue[None], said: Queue[None]) -> None:

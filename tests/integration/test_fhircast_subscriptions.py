@@ -12,9 +12,9 @@ import websockets
 from radbridge_adapters import fhircast
 from radbridge_adapters.fhircast.subscriptions import MAX_FIELDS
 from tests.support.fhircast import observation, put, report_context, update_context
-from tests.support.fhircast_client import Cast, application, connect, hear
+from tests.support.fhircast_client import Cast, application, connect, hear, owed
 from tests.support.limits import Clock, clock_of
-from tests.support.live import LiveGateway, live, make_site
+from tests.support.live import live, make_site
 
 SYSTEM = "https://fhircast.hl7.org/events/syncerror/"
 
@@ -156,13 +156,6 @@ async def test_a_refused_event_is_told_to_the_others(tmp_path: Path, answer: dic
         await pacs.post("DiagnosticReport-close", report_context("A1")[:1])
         await ehr.wait(2)
         assert [e["event"]["hub.event"] for e in ehr.events] == ["DiagnosticReport-open", "DiagnosticReport-close"]
-
-
-def owed(gateway: LiveGateway) -> int:
-    """How many answers the hub waits for."""
-    [app] = [mount.app for mount in gateway.mounts if mount.path == "/fhircast"]
-    links = app._subscriptions._links.values()  # type: ignore[attr-defined]  # noqa: SLF001 - nobody else is told
-    return sum(len(link.subscriber._unanswered) for link in links)  # noqa: SLF001
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ import httpx
 import websockets
 
 from tests.support.fhircast import event
+from tests.support.live import LiveGateway
 
 FIELDS = {
     "hub_mode": "hub.mode",
@@ -115,6 +116,13 @@ async def hear(socket: websockets.ClientConnection) -> str:
     while '"heartbeat"' in (said := str(await socket.recv())):
         pass
     return said
+
+
+def owed(gateway: LiveGateway) -> int:
+    """How many answers the hub waits for."""
+    [app] = [mount.app for mount in gateway.mounts if mount.path == "/fhircast"]
+    links = app._subscriptions._links.values()  # type: ignore[attr-defined]  # noqa: SLF001 - nobody else is told
+    return sum(len(link.subscriber._unanswered) for link in links)  # noqa: SLF001
 
 
 @asynccontextmanager

@@ -64,10 +64,12 @@ def hold(url: str, killed: str) -> Iterator[None]:
     port = httpx.URL(url).port or 0
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        while _find_listeners(port) <= {killed}:  # else the next one was quicker
-            with suppress(OSError):  # the killed one isn't quite gone
+        while (before := _find_listeners(port)) <= {killed}:  # else the next one was quicker
+            try:
                 holder.bind(("127.0.0.1", port))
                 break
+            except OSError:
+                assert before or _find_listeners(port), "nobody listens, and the killed one's connections keep the port"
             time.sleep(0.01)
         yield
 

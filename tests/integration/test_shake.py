@@ -35,8 +35,8 @@ def test_a_hasty_test_is_found(tmp_path: Path, plugin: str) -> None:
     """A test that counts what goes on holds as a rule, and fails when what it does comes late."""
     file = tmp_path / "test_hasty.py"
     file.write_text(HASTY)
-    options: list[str | Path] = ["-p", plugin, "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path]
-    asked = [sys.executable, "-m", "pytest", *options, file]
+    places: list[str | Path] = ["-c", ROOT / "pyproject.toml", "--rootdir", tmp_path, file]
+    asked = [sys.executable, "-m", "pytest", "-p", plugin, "-p", "no:cacheprovider", *places]
     told = subprocess.run(asked, cwd=ROOT, check=False, capture_output=True, text=True, timeout=600)
     assert told.returncode == 1, told.stderr
     assert ">       assert len(seen) < 10" in told.stdout

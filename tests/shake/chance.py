@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from dataclasses import dataclass, field
@@ -32,3 +33,8 @@ class Chance:
         wait_s = self.drawn.uniform(self.least_s, self.longest_s)
         self.left_s -= wait_s
         return wait_s
+
+    async def come_late(self) -> None:
+        """Wait for so long."""
+        if wait_s := self.draw():
+            await asyncio.sleep(wait_s)

@@ -27,17 +27,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     _chance.begin(item.nodeid)
 
 
-async def _come_late() -> None:
-    if wait_s := _chance.draw():
-        await asyncio.sleep(wait_s)
-
-
 def _make_late(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
     @wraps(call)
     async def late(*args: P.args, **kwargs: P.kwargs) -> R:
-        await _come_late()
+        await _chance.come_late()
         done = await call(*args, **kwargs)
-        await _come_late()
+        await _chance.come_late()
         return done
 
     return late

@@ -7,7 +7,6 @@ calls are left alone, and so are its functions within, its `finally` and `except
 from __future__ import annotations
 
 import ast
-import asyncio
 import inspect
 import textwrap
 from types import FunctionType
@@ -18,11 +17,6 @@ from tests.shake.chance import Chance
 
 _NAME = "_come_late"
 _chance = Chance(share=0.5, least_s=0.05)
-
-
-async def _come_late() -> None:
-    if wait_s := _chance.draw():
-        await asyncio.sleep(wait_s)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,7 +43,7 @@ def make_late(test: FunctionType) -> FunctionType:
     ast.increment_lineno(ast.fix_missing_locations(tree), test.__code__.co_firstlineno - 1)
     names = test.__globals__
     before = names.get(test.__name__)
-    names[_NAME] = _come_late
+    names[_NAME] = _chance.come_late
     exec(compile(tree, test.__code__.co_filename, "exec"), names)  # noqa: S102 - our own test, with waits
     made = names[test.__name__]
     names[test.__name__] = before

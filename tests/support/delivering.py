@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, update
 
-from radbridge.case import CaseKey
+from radbridge.case import Case, CaseKey
 from radbridge.config import Hl7Destination, Hl7v2
-from radbridge.draft import DraftState
+from radbridge.draft import DraftImpression, DraftState
 from radbridge.flow.courier import Courier
 from radbridge.flow.delivery import make_couriers
 from radbridge.flow.holding import SoleHolder
@@ -23,6 +23,7 @@ from radbridge.journal.deliveries import Delivery
 from radbridge.journal.destinations import Destination, DestinationState, Order
 from radbridge.journal.schema import Purpose
 from radbridge.metrics import Metrics
+from radbridge.testing import MemorySink
 from radbridge.wire import Wire
 from radbridge_adapters.hl7v2.client import read_control_id
 from radbridge_adapters.hl7v2.compose import specimen
@@ -168,6 +169,26 @@ class Delivering:
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 await asyncio.sleep(0.005)
+
+
+class HeldSink(MemorySink):
+    """Its answers come once they may; it writes the case's accession and patient, and knows what it composed."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        self.composed: list[str] = []
+        self.answering = asyncio.Event()
+
+    def compose(self, case: Case, draft: DraftImpression, control_id: str) -> bytes:
+        """`accession patient`."""
+        self.composed.append(case.key.accession)
+        return f"{case.key.accession} {case.patient.id}".encode()
+
+    async def deliver(self, control_id: str, payload: bytes) -> str:
+        """Keep it, and answer later."""
+        code = await super().deliver(control_id, payload)
+        await self.answering.wait()
+        return code
 
 
 def queue(conn: Connection, items: Sequence[tuple[str, datetime]]) -> list[None]:

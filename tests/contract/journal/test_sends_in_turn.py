@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from radbridge.flow.results import Sending
 from radbridge.journal import Journal, cases, deliveries
 from radbridge.metrics import Metrics
 from radbridge.testing import MemorySink
-from tests.support.delivering import NAME, queue
+from tests.support.delivering import NAME, HeldSink, queue
 from tests.support.sharing import at_work, until
 
 PATIENCE_S = ahead.PATIENCE_S
@@ -72,24 +71,6 @@ async def test_what_a_delivery_costs(journal: Journal) -> None:
     assert len(said) < MOST_STATEMENTS * len(names)
 
 
-class Waiting(MemorySink):
-    """Its first answer is a long time coming; it writes the case's patient into the message."""
-
-    def __init__(self) -> None:
-        super().__init__(NAME)
-        self.composed: list[str] = []
-        self.answering = asyncio.Event()
-
-    def compose(self, case: Case, draft: DraftImpression, control_id: str) -> bytes:
-        self.composed.append(case.key.accession)
-        return f"{case.key.accession} {case.patient.id}".encode()
-
-    async def deliver(self, control_id: str, payload: bytes) -> str:
-        code = await super().deliver(control_id, payload)
-        await self.answering.wait()
-        return code
-
-
 def rename(conn: Connection, items: Sequence[str]) -> list[None]:
     """The patient of each case has another number now."""
     for accession in items:
@@ -102,7 +83,7 @@ def rename(conn: Connection, items: Sequence[str]) -> list[None]:
 async def test_a_case_that_changes_behind_its_message(journal: Journal) -> None:
     """What was composed while another message waited for its answer is composed again if its case was saved since."""
     await put(journal, "A1", "A2", "A3")
-    sink = Waiting()
+    sink = HeldSink()
     async with at_work(courier(journal, sink).run):
         await until(lambda: sink.composed == ["A1", "A2", "A3"])
         await journal.write(rename, "A2")
